@@ -1,0 +1,3 @@
+//! The `guardian` command.
+
+fn main() {}

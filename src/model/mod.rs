@@ -1,0 +1,34 @@
+//! The nouns that every room shares: units, paths, facts of files, jobs,
+//! usage, requests, plans and reports.
+//!
+//! Promises: plain values, comparable and printable, that serialise to the
+//! shapes of the public contract. Must not know: files, clocks, threads, the
+//! store, logging. Time always arrives as a value.
+
+mod file;
+mod ids;
+mod job;
+mod keep;
+mod path;
+mod plan;
+mod policy;
+mod report;
+mod request;
+mod time;
+mod units;
+mod usage;
+
+pub use file::{FileFacts, FileKind, FileTimes, Identity};
+pub use ids::{ChunkId, IdError, JobId, LedgerId, PlanId, RootName, RunId};
+pub use job::{Covers, JobRecord, JobState, ProcessId};
+pub use keep::{Keep, Skip};
+pub use path::{PathError, RelPath, WirePath, escape_control};
+pub use plan::{Action, Plan, Reason};
+pub use policy::{Phase, Policy, Trigger};
+pub use report::{
+    DeletedOpen, DirectoryHold, PathFailure, PhaseReport, Reclaim, Report, Requester, Shortfall, UserHold,
+};
+pub use request::{Selection, SweepRequest};
+pub use time::Timestamp;
+pub use units::{ByteSize, Percent, TimeSpan, UnitError};
+pub use usage::{Level, Resource, VolumeUsage};

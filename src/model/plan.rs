@@ -1,0 +1,188 @@
+//! A plan: what would be removed, in which order, and why.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{FileFacts, JobId, JobState, Phase, PlanId, Policy, RelPath, RootName, TimeSpan, Timestamp};
+
+/// Why a file may go, with the numbers that decided it. Comes out of the
+/// decision itself, so that dry run, `explain`, audit and log say the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "snake_case")]
+pub enum Reason {
+    /// Names a job that the registry does not know.
+    OrphanUnknownJob {
+        /// The job it names.
+        job: JobId,
+        /// Its age.
+        age: Duration,
+        /// The age at which it is due.
+        limit: Duration,
+    },
+    /// Belongs to a job that ended long enough ago.
+    OrphanEndedJob {
+        /// The job it belongs to.
+        job: JobId,
+        /// The state of that job.
+        state: JobState,
+        /// How long ago the job ended.
+        ended: Duration,
+        /// Its age.
+        age: Duration,
+        /// The age at which it is due.
+        limit: Duration,
+    },
+    /// Names no job and nothing refers to it.
+    OrphanUntracked {
+        /// Its age.
+        age: Duration,
+        /// The age at which it is due.
+        limit: Duration,
+    },
+    /// Belongs to a failed, cancelled or error job.
+    FailedJob {
+        /// The job it belongs to.
+        job: JobId,
+        /// The state of that job.
+        state: JobState,
+        /// How long ago it failed.
+        ended: Duration,
+        /// How long its files are kept after that.
+        limit: Duration,
+    },
+    /// A temporary file left by a completed job.
+    CompletedJob {
+        /// The job it belongs to.
+        job: JobId,
+        /// How long ago it completed.
+        ended: Duration,
+        /// How long its files are kept after that.
+        limit: Duration,
+    },
+    /// Among the oldest eligible files.
+    Oldest {
+        /// Its age.
+        age: Duration,
+        /// The age below which it would have been kept.
+        limit: Duration,
+    },
+    /// Past the maximum age of its root.
+    MaxAge {
+        /// Its age.
+        age: Duration,
+        /// The maximum.
+        limit: Duration,
+    },
+}
+
+impl Reason {
+    /// The rule's name, for filters and logs.
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::OrphanUnknownJob { .. } => "orphan_unknown_job",
+            Self::OrphanEndedJob { .. } => "orphan_ended_job",
+            Self::OrphanUntracked { .. } => "orphan_untracked",
+            Self::FailedJob { .. } => "failed_job",
+            Self::CompletedJob { .. } => "completed_job",
+            Self::Oldest { .. } => "oldest",
+            Self::MaxAge { .. } => "max_age",
+        }
+    }
+
+    /// The job on whose account the file may go.
+    pub const fn job(&self) -> Option<&JobId> {
+        match self {
+            Self::OrphanUnknownJob { job, .. }
+            | Self::OrphanEndedJob { job, .. }
+            | Self::FailedJob { job, .. }
+            | Self::CompletedJob { job, .. } => Some(job),
+            Self::OrphanUntracked { .. } | Self::Oldest { .. } | Self::MaxAge { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = |d: &Duration| TimeSpan(*d);
+        match self {
+            Self::OrphanUnknownJob { job, age, limit } => {
+                write!(
+                    f,
+                    "orphan: names job {job}, unknown to the registry; age {}, limit {}",
+                    span(age),
+                    span(limit)
+                )
+            }
+            Self::OrphanEndedJob { job, state, ended, age, limit } => write!(
+                f,
+                "orphan: job {job} {} {} ago; age {}, limit {}",
+                state.as_str(),
+                span(ended),
+                span(age),
+                span(limit)
+            ),
+            Self::OrphanUntracked { age, limit } => {
+                write!(
+                    f,
+                    "orphan: names no job, nothing refers to it; age {}, limit {}",
+                    span(age),
+                    span(limit)
+                )
+            }
+            Self::FailedJob { job, state, ended, limit } => {
+                write!(f, "job {job} {} {} ago, limit {}", state.as_str(), span(ended), span(limit))
+            }
+            Self::CompletedJob { job, ended, limit } => {
+                write!(f, "job {job} completed {} ago, limit {}", span(ended), span(limit))
+            }
+            Self::Oldest { age, limit } => {
+                write!(f, "among the oldest; age {}, at least {}", span(age), span(limit))
+            }
+            Self::MaxAge { age, limit } => {
+                write!(f, "past the maximum age; age {}, limit {}", span(age), span(limit))
+            }
+        }
+    }
+}
+
+/// One removal that was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// Place in the plan, from 0.
+    pub order: u64,
+    /// The part of the run it belongs to.
+    pub phase: Phase,
+    /// The file, below its root.
+    pub path: RelPath,
+    /// The file as it was when the decision was made.
+    pub facts: FileFacts,
+    /// Why it may go.
+    pub reason: Reason,
+    /// Its age when the decision was made.
+    pub age: Duration,
+    /// What its removal should free: its allocated bytes on its last planned link, else 0.
+    pub expected_bytes: u64,
+}
+
+/// What would be removed from one root. A plan is only ever made by deciding;
+/// executing consumes it, a dry run prints it.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Its name; absent without an agent to keep it.
+    pub id: Option<PlanId>,
+    /// When the decisions were made.
+    pub as_of: Timestamp,
+    /// What was asked for.
+    pub policy: Policy,
+    /// The root.
+    pub root: RootName,
+    /// Removals in order.
+    pub actions: Vec<Action>,
+    /// How many files were looked at and stay, by reason.
+    pub kept: BTreeMap<&'static str, u64>,
+    /// When the agent forgets it.
+    pub expires_at: Option<Timestamp>,
+}
