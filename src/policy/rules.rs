@@ -87,9 +87,9 @@ pub struct Moment {
     pub now: Timestamp,
     /// Whether this is an emergency.
     pub emergency: bool,
-    /// Whether the clock can be trusted with ages (the clock guard decides).
+    /// Whether the clock can be trusted with ages (see [`super::ClockGuard`]).
     pub clock_trusted: bool,
-    /// Whether space is so short that `retain.min_age` is suspended (urgency).
+    /// Whether space is so short that `retain.min_age` is suspended (see [`super::is_urgent`]).
     pub min_age_suspended: bool,
     /// Replaces the policy's age; never `registry_grace`.
     pub older_than: Option<Duration>,
