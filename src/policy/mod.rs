@@ -44,3 +44,6 @@ pub use registry::{JobFacts, JobsView, Ownership};
 pub use rules::{Moment, NoReferences, References, Retain, RootRules};
 pub use schedule::{Due, due};
 pub use settle::{PATIENCE, Settle, Step, URGENT_PATIENCE};
+
+#[cfg(test)]
+mod tests;
