@@ -3,6 +3,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{Keep, Phase};
 
+/// Compiled once: globs are too slow to compile for each case.
+static RULES: std::sync::LazyLock<RootRules> = std::sync::LazyLock::new(rules);
+
 /// What happens to a path: `-` and the reason it stays, or `+` and why it goes.
 fn says(phase: Phase, rules: &RootRules, moment: &Moment, jobs: &JobsView, at: &str, hours: f64) -> String {
     match judge(phase, rules, moment, jobs, &path(at), &file(hours)) {
@@ -235,8 +238,9 @@ proptest! {
     ) {
         parts.insert(at.min(parts.len()), format!("job_live_{tail}"));
         let at = path(&parts.join("/"));
+        let (rules, registry) = (&*RULES, registry());
         for phase in Phase::ALL {
-            prop_assert!(!judge(*phase, &rules(), &moment, &registry(), &at, &file(hours)).is_remove());
+            prop_assert!(!judge(*phase, rules, &moment, &registry, &at, &file(hours)).is_remove());
         }
     }
 
@@ -246,11 +250,11 @@ proptest! {
         hours in 0.0f64..200.0, more in 0.0f64..500.0
     ) {
         let at = path(&parts.join("/"));
-        let mut rules = rules();
+        let (mut rules, registry) = (RULES.clone(), registry());
         rules.retain.max_age = Some(10 * HOUR);
         for phase in CLASSIFIED {
-            if judge(phase, &rules, &moment, &registry(), &at, &file(hours)).is_remove() {
-                prop_assert!(judge(phase, &rules, &moment, &registry(), &at, &file(hours + more)).is_remove());
+            if judge(phase, &rules, &moment, &registry, &at, &file(hours)).is_remove() {
+                prop_assert!(judge(phase, &rules, &moment, &registry, &at, &file(hours + more)).is_remove());
             }
         }
     }
