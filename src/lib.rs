@@ -14,5 +14,6 @@
 //! | 5 | [`api`] |
 //! | 6 | [`agent`], [`cli`] |
 
+pub mod config;
 pub mod model;
 pub mod policy;
