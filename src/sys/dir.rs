@@ -301,3 +301,81 @@ impl AsFd for RootDir {
         self.dir.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::sys::trees::{deep, mount_tmpfs, rel, tree, with_private_mounts};
+
+    #[test]
+    fn a_link_anywhere_in_a_path_is_refused() {
+        let tree = tree();
+        fs::create_dir_all(tree.path.join("a/b/c")).unwrap();
+        assert!(tree.root.open_dir(&rel("a/b/c")).is_ok());
+        fs::rename(tree.path.join("a/b"), tree.path.join("kept")).unwrap();
+        symlink("../kept", tree.path.join("a/b")).unwrap();
+        for path in ["a/b/c", "a/b"] {
+            assert!(tree.root.open_dir(&rel(path)).is_err(), "openat2 followed {path}");
+            assert!(tree.dir().open_by_components(path.as_bytes()).is_err(), "openat followed {path}");
+        }
+    }
+
+    #[test]
+    fn another_mount_below_is_never_opened() {
+        with_private_mounts(|| {
+            let tree = tree();
+            fs::create_dir_all(tree.path.join("a/mounted")).unwrap();
+            mount_tmpfs(&tree.path.join("a/mounted"));
+            fs::create_dir(tree.path.join("a/mounted/inside")).unwrap();
+            for path in ["a/mounted", "a/mounted/inside"] {
+                let error = tree.root.open_dir(&rel(path)).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::CrossesDevices, "{path}");
+                assert!(tree.dir().open_by_components(path.as_bytes()).is_err(), "{path}");
+            }
+            let above = tree.root.open_dir(&rel("a")).unwrap();
+            assert!(above.look(b"mounted", FileTimes::default()).unwrap().mount_point);
+        });
+    }
+
+    #[test]
+    fn a_bind_mount_of_the_same_device_is_another_mount() {
+        with_private_mounts(|| {
+            let tree = tree();
+            fs::create_dir_all(tree.path.join("here")).unwrap();
+            fs::create_dir_all(tree.path.join("there")).unwrap();
+            rustix::mount::mount_bind(tree.path.join("there"), tree.path.join("here")).unwrap();
+            assert!(tree.root.open_dir(&rel("here")).is_err());
+            assert!(tree.dir().open_by_components(b"here").is_err());
+        });
+    }
+
+    #[test]
+    fn paths_longer_than_path_max_are_opened() {
+        let tree = tree();
+        let (last, path) = deep(&tree, 60, &"x".repeat(255));
+        assert!(path.as_bytes().len() > 3 * 4096);
+        let opened = tree.root.open_dir(&path).unwrap();
+        assert_eq!((opened.dev(), opened.ino()), (last.dev(), last.ino()));
+    }
+
+    #[test]
+    fn names_that_are_no_names_are_refused() {
+        let tree = tree();
+        for name in [&b""[..], b".", b"..", b"a/b", b"/"] {
+            assert!(tree.dir().open_child(name).is_err());
+        }
+        assert!(tree.dir().open_child(&[b'x'; 5000]).is_err());
+    }
+
+    #[test]
+    fn a_root_that_was_replaced_is_not_in_place() {
+        let tree = tree();
+        assert!(tree.root.is_in_place());
+        fs::rename(&tree.path, tree.path.with_extension("old")).unwrap();
+        fs::create_dir(&tree.path).unwrap();
+        assert!(!tree.root.is_in_place());
+    }
+}

@@ -21,6 +21,8 @@ pub mod private_dir;
 pub mod process;
 pub mod remove;
 mod stat;
+#[cfg(test)]
+mod trees;
 pub mod volume;
 pub mod walk;
 pub mod xattr;
