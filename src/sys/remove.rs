@@ -311,3 +311,6 @@ pub fn remove_empty_dir(parent: &DirHandle, name: &[u8], dev: u64, ino: u64) -> 
         Err(error) => Err(Refusal::failed("remove directory", name, error)),
     }
 }
+
+#[cfg(test)]
+mod tests;
