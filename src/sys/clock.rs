@@ -43,3 +43,18 @@ pub fn time_is_synchronised() -> bool {
     };
     state >= 0 && state != libc::TIME_ERROR && status & libc::STA_UNSYNC == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_clocks_go_forward() {
+        let (wall, boot) = (now(), since_boot());
+        assert!(wall > Timestamp::from_unix(1_700_000_000, 0));
+        assert!(since_boot() >= boot && !boot.is_zero());
+        assert_eq!(boot_id().unwrap().len(), 36);
+        // Either answer is right; asking must not fail or change anything.
+        assert_eq!(time_is_synchronised(), time_is_synchronised());
+    }
+}

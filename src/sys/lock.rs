@@ -128,3 +128,49 @@ pub fn directory_locks() -> Result<Vec<HeldLock>, SysError> {
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::trees::tree;
+
+    #[test]
+    fn the_second_taker_learns_who_was_first() {
+        let tree = tree();
+        let take = |text: &[u8]| LockFile::take(tree.dir(), "lock", text).unwrap();
+        let Locked::Taken(mut first) = take(b"{\"pid\":1}") else { panic!("nobody else has it") };
+        assert!(matches!(take(b"x"), Locked::Held(text) if text == b"{\"pid\":1}"));
+        first.rewrite(b"{}").unwrap();
+        assert!(matches!(take(b"x"), Locked::Held(text) if text == b"{}"));
+        drop(first);
+        assert!(matches!(take(b"third"), Locked::Taken(_)));
+    }
+
+    #[test]
+    fn a_locked_directory_is_shown_with_its_holder() {
+        let tree = tree();
+        let held = lock_dir(tree.dir()).unwrap().unwrap();
+        assert!(lock_dir(tree.dir()).unwrap().is_none());
+        let shown = directory_locks().unwrap().into_iter().find(|l| l.ino == tree.root.ino()).unwrap();
+        assert_eq!(shown.pid, std::process::id());
+        assert_eq!(shown.uid, Some(rustix::process::geteuid().as_raw()));
+        drop(held);
+        assert!(lock_dir(tree.dir()).unwrap().is_some());
+    }
+
+    #[test]
+    fn only_flocks_that_are_held_count() {
+        assert_eq!(
+            parse_flock("1: FLOCK  ADVISORY  WRITE 12 fd:01:99 0 EOF"),
+            Some((makedev(0xfd, 1), 99, 12))
+        );
+        for line in [
+            "1: -> FLOCK  ADVISORY  WRITE 12 fd:01:99 0 EOF",
+            "2: POSIX  ADVISORY  READ 5 08:01:1 0 EOF",
+            "",
+            "3: FLOCK",
+        ] {
+            assert_eq!(parse_flock(line), None, "{line}");
+        }
+    }
+}

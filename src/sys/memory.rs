@@ -20,3 +20,11 @@ pub fn own_footprint() -> Option<Footprint> {
     let process = system.process(own)?;
     Some(Footprint { resident: process.memory(), cpu_millis: process.accumulated_cpu_time() })
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_running_process_has_memory() {
+        assert!(super::own_footprint().unwrap().resident > 100_000);
+    }
+}

@@ -114,3 +114,44 @@ pub fn describe_disks() -> Vec<String> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_and_optional_fields_are_understood() {
+        let text = b"36 35 98:0 /mnt1 /a\\040b\\134c rw,noatime master:1 shared:2 - ext3 /dev/root rw\n\
+            37 35 0:44 / /plain rw - tmpfs none rw\nnonsense\n";
+        let mounts = parse(text);
+        assert_eq!(mounts.len(), 2);
+        assert_eq!(mounts[0].path, Path::new("/a b\\c"));
+        assert_eq!((mounts[0].id, mounts[0].dev), (36, rustix::fs::makedev(98, 0)));
+        assert_eq!((mounts[0].fs_type.as_str(), mounts[0].source.as_str()), ("ext3", "/dev/root"));
+        assert_eq!((mounts[1].path.as_path(), mounts[1].fs_type.as_str()), (Path::new("/plain"), "tmpfs"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_strange(text: Vec<u8>) {
+            let _ = parse(&text);
+            let _ = unescape(&text);
+        }
+    }
+
+    #[test]
+    fn this_host_has_mounts_and_a_root() {
+        assert!(is_mount_point(Path::new("/")).unwrap());
+        assert!(is_mount_point(Path::new("/proc")).unwrap());
+        assert!(!is_mount_point(Path::new("/proc/self/task")).unwrap());
+        assert!(beneath(Path::new("/")).unwrap().contains(&PathBuf::from("/proc")));
+    }
+
+    #[test]
+    fn both_sources_of_a_mount_number_agree() {
+        use std::os::fd::AsRawFd;
+        let tree = crate::sys::trees::tree();
+        let fd = std::fs::File::open(&tree.path).unwrap();
+        assert_eq!(mount_id_of_fd(fd.as_raw_fd()).unwrap(), tree.root.mount_id());
+    }
+}

@@ -181,3 +181,54 @@ fn try_leases(dir: &DirHandle, name: &str) -> Result<bool, Errno> {
     let _second = open()?;
     Ok(matches!(Lease::take(&alone), Err(LeaseError::InUse)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::sys::trees::tree;
+
+    #[test]
+    fn the_self_test_finds_a_way_and_leaves_nothing_behind() {
+        let tree = tree();
+        let found = self_test(tree.dir()).unwrap();
+        let fs = volume::fs_kind(tree.dir()).unwrap();
+        if matches!(fs.name, "ext4" | "tmpfs" | "xfs" | "btrfs") {
+            assert_eq!(found, OpenCheckKind::Lease);
+        } else if fs.name == "overlay" {
+            assert_eq!(found, OpenCheckKind::Partial);
+        }
+        assert_eq!(std::fs::read_dir(&tree.path).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_snapshot_knows_open_files_and_only_those() {
+        let tree = tree();
+        tree.file(b"closed");
+        let open = File::open(tree.file(b"open")).unwrap();
+        let snapshot = OpenFiles::snapshot();
+        let meta = open.metadata().unwrap();
+        assert!(snapshot.contains(meta.dev(), meta.ino()));
+        let closed = tree.identity(b"closed");
+        assert!(!snapshot.contains(closed.dev, closed.ino));
+    }
+
+    #[test]
+    fn removed_files_that_are_still_open_are_told_with_their_holder() {
+        let tree = tree();
+        let path = tree.at(b"f");
+        std::fs::write(&path, vec![1_u8; 1 << 20]).unwrap();
+        let open = File::open(&path).unwrap();
+        open.sync_all().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let own = |found: Vec<crate::model::DeletedOpen>| {
+            found.into_iter().find(|held| held.pid == std::process::id())
+        };
+        let held = own(deleted_open(tree.root.dev())).unwrap();
+        assert!(held.bytes >= 1 << 20);
+        assert_eq!(held.uid, rustix::process::geteuid().as_raw());
+        assert!(!held.comm.is_empty());
+    }
+}

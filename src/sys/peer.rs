@@ -124,3 +124,24 @@ pub fn is_member(uid: u32, group: &str) -> io::Result<bool> {
         groups.resize(needed, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peer_of_a_socket_pair_is_ourselves() {
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (uid, gid) = crate::sys::process::own_ids();
+        assert_eq!(peer(&one).unwrap(), Peer { uid, gid, pid: std::process::id() });
+        assert!(peer(std::fs::File::open("/dev/null").unwrap()).is_err());
+    }
+
+    #[test]
+    fn membership_is_that_of_the_user_database() {
+        assert!(is_member(0, "root").unwrap());
+        assert!(!is_member(0, "no-such-group-here").unwrap());
+        assert!(!is_member(4_000_000_000, "root").unwrap());
+        assert!(!is_member(0, "nul\0inside").unwrap());
+    }
+}

@@ -33,3 +33,30 @@ fn reserve_as(fd: impl AsFd, how: FallocateFlags, bytes: u64) -> io::Result<()> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::sys::trees::{tree, with_private_mounts};
+
+    #[test]
+    fn too_little_room_is_told_as_such() {
+        with_private_mounts(|| {
+            let tree = tree();
+            let options = Some(c"size=1m");
+            rustix::mount::mount("none", &tree.path, "tmpfs", rustix::mount::MountFlags::empty(), options)
+                .unwrap();
+            let file = File::create(tree.path.join("ballast")).unwrap();
+            reserve(&file, 0).unwrap();
+            reserve(&file, 512 * 1024).unwrap();
+            assert_eq!(file.metadata().unwrap().len(), 512 * 1024);
+            reserve_keeping_size(&file, 600 * 1024).unwrap();
+            assert_eq!(file.metadata().unwrap().len(), 512 * 1024);
+            assert!(file.metadata().unwrap().blocks() * 512 >= 600 * 1024);
+            assert_eq!(reserve(&file, 2 << 20).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        });
+    }
+}

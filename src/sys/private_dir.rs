@@ -106,3 +106,55 @@ impl PrivateDir {
         own_file::read(&self.dir, name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::sys::trees::tree;
+
+    #[test]
+    fn it_is_made_once_and_closed_to_others() {
+        let tree = tree();
+        assert!(PrivateDir::open(&tree.root).unwrap().is_none());
+        let own = PrivateDir::open_or_create(&tree.root).unwrap();
+        let mode = fs::metadata(tree.path.join(PRIVATE_NAME)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        own.write_file_atomic("ledger-id", b"one").unwrap();
+        own.write_file_atomic("ledger-id", b"two").unwrap();
+        own.subdirectory("trash").unwrap();
+        let again = PrivateDir::open_or_create(&tree.root).unwrap();
+        assert_eq!(again.read_file("ledger-id").unwrap().unwrap(), b"two");
+        assert_eq!(again.read_file("nothing").unwrap(), None);
+        assert!(own_file::discard(again.handle(), "ledger-id").unwrap());
+        assert!(!own_file::discard(again.handle(), "ledger-id").unwrap());
+    }
+
+    #[test]
+    fn another_directory_in_its_place_is_not_trusted() {
+        let tree = tree();
+        let own = PrivateDir::open_or_create(&tree.root).unwrap();
+        own.check(&tree.root).unwrap();
+        fs::rename(tree.path.join(PRIVATE_NAME), tree.path.join("away")).unwrap();
+        assert!(own.check(&tree.root).is_err());
+        fs::create_dir(tree.path.join(PRIVATE_NAME)).unwrap();
+        assert!(own.check(&tree.root).is_err());
+    }
+
+    #[test]
+    fn a_link_a_file_or_an_open_door_is_not_trusted() {
+        let tree = tree();
+        let path = tree.path.join(PRIVATE_NAME);
+        symlink("/tmp", &path).unwrap();
+        assert!(PrivateDir::open_or_create(&tree.root).is_err());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, b"").unwrap();
+        assert!(PrivateDir::open_or_create(&tree.root).is_err());
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(PrivateDir::open(&tree.root), Err(SysError::NotOurs { .. })));
+    }
+}

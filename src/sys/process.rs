@@ -120,3 +120,58 @@ pub fn wait_for_end(
     let ended = |place: &usize| fds.get(*place).is_some_and(|fd| !fd.revents().is_empty());
     Ok((0..followed.len()).filter(ended).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::time::Instant;
+
+    use super::*;
+    use crate::sys::trees::tree_alone;
+
+    #[test]
+    fn a_process_is_followed_to_its_end() {
+        let _alone = tree_alone();
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let id = identify(child.id()).unwrap().unwrap();
+        assert!(is_alive(&id));
+        assert_eq!(uid_of(id.pid), Some(own_ids().0));
+        let followed = [Followed::open(&id).unwrap().unwrap()];
+        let waker = Waker::new().unwrap();
+        assert!(wait_for_end(&followed, &waker, Some(Duration::ZERO)).unwrap().is_empty());
+        drop(child.stdin.take());
+        assert_eq!(wait_for_end(&followed, &waker, Some(Duration::from_secs(10))).unwrap(), [0]);
+        child.wait().unwrap();
+        assert!(!is_alive(&id));
+        assert!(Followed::open(&id).unwrap().is_none());
+    }
+
+    #[test]
+    fn another_process_under_the_same_number_is_not_the_one() {
+        let own = identify(std::process::id()).unwrap().unwrap();
+        assert!(is_alive(&own));
+        assert!(!is_alive(&ProcessId { start_ticks: own.start_ticks + 1, ..own.clone() }));
+        assert!(!is_alive(&ProcessId { boot_id: "another".to_owned(), ..own.clone() }));
+        for pid in [0, u32::MAX] {
+            assert!(Followed::open(&ProcessId { pid, ..own.clone() }).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_wait_ends_when_it_is_woken() {
+        let waker = Waker::new().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| waker.wake());
+            let begin = Instant::now();
+            assert!(wait_for_end(&[], &waker, Some(Duration::from_secs(20))).unwrap().is_empty());
+            assert!(begin.elapsed() < Duration::from_secs(15));
+        });
+    }
+
+    #[test]
+    fn a_name_with_brackets_does_not_confuse() {
+        let stat = b"7 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20";
+        assert_eq!(parse_start(stat), Some(4242));
+        assert_eq!(parse_start(b"7 (a"), None);
+    }
+}

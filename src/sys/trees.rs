@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::fs::{Mode, mkdirat};
 
@@ -11,18 +12,39 @@ use crate::model::{FileTimes, Identity, RelPath};
 
 use super::{DirHandle, RootDir};
 
+/// A child that is being started holds, until it runs its program, a copy of
+/// every descriptor of this process: files that other tests have just closed
+/// would look open. So whoever starts children works alone.
+static STARTING: RwLock<()> = RwLock::new(());
+
+#[expect(dead_code, reason = "held, not read")]
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
+}
+
 pub(super) struct Tree {
+    _turn: Turn,
     _temp: tempfile::TempDir,
     pub(super) path: PathBuf,
     pub(super) root: RootDir,
 }
 
 pub(super) fn tree() -> Tree {
+    make(Turn::Shared(STARTING.read().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// A tree for a test that starts other processes.
+pub(super) fn tree_alone() -> Tree {
+    make(Turn::Alone(STARTING.write().unwrap_or_else(PoisonError::into_inner)))
+}
+
+fn make(turn: Turn) -> Tree {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("root");
     fs::create_dir(&path).unwrap();
     let root = RootDir::open(&path).unwrap();
-    Tree { _temp: temp, path, root }
+    Tree { _turn: turn, _temp: temp, path, root }
 }
 
 pub(super) fn rel(text: &str) -> RelPath {

@@ -92,3 +92,33 @@ pub fn syncfs(fd: impl AsFd) -> io::Result<()> {
 pub fn total_by_path(path: &Path) -> Result<u64, SysError> {
     fs2::total_space(path).map_err(|e| SysError::io("measure the volume of", path, e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::trees::{mount_tmpfs, tree, with_private_mounts};
+
+    #[test]
+    fn a_volume_is_counted_by_handle_as_by_path() {
+        let tree = tree();
+        let usage = usage(&tree.root).unwrap();
+        assert_eq!(usage.total, total_by_path(&tree.path).unwrap());
+        assert!(usage.used + usage.available <= usage.total);
+    }
+
+    #[test]
+    fn a_file_system_keeps_its_identity_and_a_fresh_one_has_another() {
+        with_private_mounts(|| {
+            let tree = tree();
+            let id = || fs_id(crate::sys::DirHandle::open_absolute(&tree.path).unwrap()).unwrap();
+            mount_tmpfs(&tree.path);
+            let first = id();
+            assert_eq!(first, id());
+            mount_tmpfs(&tree.path);
+            assert_ne!(first, id());
+            let top = crate::sys::DirHandle::open_absolute(&tree.path).unwrap();
+            assert_eq!(fs_kind(&top).unwrap(), FsKind { name: "tmpfs", is_network: false });
+            syncfs(&top).unwrap();
+        });
+    }
+}
