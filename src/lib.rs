@@ -17,3 +17,6 @@
 pub mod config;
 pub mod model;
 pub mod policy;
+pub mod sweep;
+pub mod sys;
+pub mod usage;
