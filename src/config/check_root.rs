@@ -11,36 +11,29 @@ use super::paths::{checkout_mark, is_system_path};
 use super::show::{self, ShownTable};
 use super::{Limits, Marks, MinFree, Origin, Probe, Problem, Retain, RootSettings};
 
-/// Checks a root; `None` if it has no name or path to speak of it by.
+/// Checks a root; `None` if it has no name to speak of it by.
 pub(super) fn check(
     root: &MergedRoot,
     probe: &dyn Probe,
     problems: &mut Vec<Problem>,
 ) -> Option<(RootSettings, ShownTable)> {
     let mut fields = Fields::new(Scope::Root, format!("root.{}", root.name), &root.values, problems);
-    let Some(path_origin) = fields.given("path").cloned() else {
+    if fields.given("path").is_none() {
         fields.problems.push(Problem {
             origin: root.origin.clone(),
             key: format!("root.{}.path", root.name),
             found: "no path".to_owned(),
             allowed: "path = \"/DIRECTORY\"".to_owned(),
         });
-        return None;
-    };
-    let path = fields.path("path");
-    fields.text("name");
-    let name = match RootName::parse(&root.name) {
-        Ok(name) => name,
-        Err(_) if fields.given("name").is_some() => return None, // reported as a value
-        Err(error) => {
-            fields.refuse("path", error.to_string(), "a name for the root".to_owned());
-            return None;
-        }
-    };
-    fields.note("name", show::text(&root.name), root.name_origin());
-    if path.as_os_str().is_empty() {
-        return None; // reported as a value
     }
+    let path_origin = fields.given("path").cloned().unwrap_or(Origin::Default);
+    let path = fields.path("path"); // empty if it was refused
+    fields.text("name");
+    let name = RootName::parse(&root.name);
+    if let (Err(error), None) = (&name, fields.given("name")) {
+        fields.refuse("path", error.to_string(), "a name for the root".to_owned());
+    }
+    fields.note("name", show::text(&root.name), root.name_origin());
     let allow_system_root = fields.flag("allow_system_root");
     if !allow_system_root && let Some(why) = unfit(&path, probe) {
         let allowed = "a directory of temporary files, or allow_system_root = true for this root".to_owned();
@@ -69,7 +62,6 @@ pub(super) fn check(
         fields.flag(reset);
     }
     let settings = RootSettings {
-        name,
         path,
         path_origin,
         require_mount: fields.flag("require_mount"),
@@ -109,6 +101,8 @@ pub(super) fn check(
             max_share: fields.percent("limits.max_share"),
             max_attempts: fields.count("limits.max_attempts"),
         },
+        // Last, so that a bad name does not hide what else is wrong.
+        name: name.ok()?,
     };
     Some((settings, fields.finish()))
 }
@@ -174,7 +168,8 @@ pub(super) fn no_nesting(roots: &[RootSettings], probe: &dyn Probe, problems: &m
     for (i, inner) in roots.iter().enumerate() {
         for (j, outer) in roots.iter().enumerate() {
             let same = resolved[i] == resolved[j];
-            if i != j && resolved[i].starts_with(&resolved[j]) && (!same || j < i) {
+            let known = !inner.path.as_os_str().is_empty() && !outer.path.as_os_str().is_empty();
+            if known && i != j && resolved[i].starts_with(&resolved[j]) && (!same || j < i) {
                 let relation = if same { "the same directory as" } else { "beneath" };
                 problems.push(Problem {
                     origin: inner.path_origin.clone(),

@@ -60,7 +60,7 @@ impl Merged {
 
     /// The root that a table is about, made if it is new.
     fn place(&mut self, table: &RawTable, problems: &mut Vec<Problem>) -> Option<usize> {
-        let path = table.get("path").and_then(|value| path_of(value));
+        let path = table.get("path").and_then(path_of);
         let given = match table.get("name") {
             Some(Value { data: Data::Text(name), .. }) => Some(name.clone()),
             Some(_) => Some(String::new()), // of a wrong type: reported when its value is checked
