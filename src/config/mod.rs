@@ -5,7 +5,7 @@
 //! checked once into [`Settings`]. All problems are reported together, each
 //! with its place, its key, what was found and what is allowed.
 //!
-//! Promises: one table of keys ([`key`](self)) drives names, defaults, the
+//! Promises: one table of keys (`key.rs`) drives names, defaults, the
 //! environment and the texts; no input makes it panic; nothing is guessed: a
 //! value is right, or it is refused. Only the loader touches the disk.
 //! Must not know: the store, the watcher, what a policy does with a setting.
