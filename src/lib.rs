@@ -14,4 +14,5 @@
 //! | 5 | [`api`] |
 //! | 6 | [`agent`], [`cli`] |
 
+pub mod api;
 pub mod model;
