@@ -10,9 +10,14 @@
 mod access;
 mod commands;
 mod error;
+mod params;
+mod patience;
+mod routes;
+mod server;
 mod wire;
 
 pub use access::PeerIdentity;
 pub use commands::Commands;
 pub use error::{ApiError, Problem, with_causes};
+pub use server::serve;
 pub use wire::*;
