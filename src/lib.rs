@@ -15,4 +15,5 @@
 //! | 6 | [`agent`], [`cli`] |
 
 pub mod api;
+pub mod cli;
 pub mod model;

@@ -68,7 +68,7 @@ async fn answer(agent: &Agent, sweep: SweepResource, wait: bool) -> Result<Respo
             return Err(ApiError::new(Problem::Internal, format!("failed to sweep: {why}")));
         }
         let reports: Result<Vec<_>, _> = sweep.reports.iter().map(serde_json::to_value).collect();
-        Ok(waited_body(reports.map_err(|why| ApiError::internal(&why))?))
+        Ok(waited_body(reports.map_err(|why| ApiError::internal(&why))?, sweep.plan.as_ref()))
     })
     .await?;
     Ok((location, Json(body)).into_response())

@@ -25,6 +25,9 @@ pub struct SweepResource {
     /// The reports of all its roots so far.
     #[serde(default)]
     pub reports: Vec<Report>,
+    /// The plan that a dry run left with the agent, to be applied as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanId>,
     /// What was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<SweepRequest>,
@@ -36,7 +39,16 @@ pub struct SweepResource {
 impl SweepResource {
     /// A sweep with its reports; `report` is the first of them.
     pub fn new(id: RunId, state: SweepState, progress: Progress, reports: Vec<Report>) -> Self {
-        Self { id, state, progress, report: reports.first().cloned(), reports, request: None, error: None }
+        Self {
+            id,
+            state,
+            progress,
+            report: reports.first().cloned(),
+            reports,
+            plan: None,
+            request: None,
+            error: None,
+        }
     }
 }
 
@@ -207,7 +219,13 @@ pub fn check_sweep(request: &SweepRequest) -> Result<(), String> {
 
 /// What `POST /v1/sweeps?wait=true` answers, and `guardian sweep --json` prints:
 /// the report itself, or a list when the sweep went over several roots (or none).
-pub fn waited_body(reports: Vec<Value>) -> Value {
+/// `plan` is the one that a dry run left ([`SweepResource::plan`]); it stands beside.
+pub fn waited_body(mut reports: Vec<Value>, plan: Option<&PlanId>) -> Value {
+    if let Some(id) = plan {
+        for fields in reports.iter_mut().filter_map(Value::as_object_mut) {
+            fields.insert("plan".to_owned(), Value::from(id.as_str()));
+        }
+    }
     match <[Value; 1]>::try_from(reports) {
         Ok([report]) => report,
         Err(reports) => serde_json::json!({ "items": reports, "next": null }),
