@@ -14,6 +14,8 @@
 //! | 5 | [`api`] |
 //! | 6 | [`agent`], [`cli`] |
 
+pub mod api;
+pub mod cli;
 pub mod config;
 pub mod model;
 pub mod policy;
