@@ -13,7 +13,6 @@
 pub mod carry_out;
 pub mod dirs;
 pub mod execute;
-pub mod indexed;
 pub mod last_phase;
 pub mod merge;
 pub mod nominate;
@@ -38,15 +37,6 @@ pub enum SweepError {
         /// Why.
         #[source]
         source: crate::sys::SysError,
-    },
-    /// The index could not be read.
-    #[error("failed to read the index for {root}")]
-    Index {
-        /// The root.
-        root: PathBuf,
-        /// Why.
-        #[source]
-        source: crate::store::StoreError,
     },
     /// A plan names something that is not beneath the root it is applied to.
     #[error("failed to read plan: {path:?} does not lie beneath {root}")]
