@@ -100,7 +100,8 @@ pub(super) enum LeaseError {
     Refused(Errno),
 }
 
-/// A write lease on an open file, given back when dropped.
+/// A write lease on an open file. It ends with the descriptor, which its holder
+/// keeps beside it: closing gives it back.
 #[derive(Debug)]
 pub(super) struct Lease {
     fd: i32,

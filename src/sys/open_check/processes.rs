@@ -34,7 +34,7 @@ fn descriptors(process: &Path, mut each: impl FnMut(&FileFacts)) -> io::Result<(
         Err(_) => return Ok(()),
     };
     for entry in entries.flatten() {
-        match look_through(CWD, &entry.path()).map_err(io::Error::from) {
+        match look_through(CWD, entry.path()).map_err(io::Error::from) {
             Ok(seen) => each(&seen.facts),
             Err(error) if is_denied(&error) => return Err(error),
             Err(_) => {}
@@ -75,7 +75,7 @@ fn mapped(process: &Path, mut each: impl FnMut(Mapped<'_>)) -> io::Result<()> {
     let directory = process.join("map_files");
     for ((_, inode), range) in mappings(&String::from_utf8_lossy(&maps)) {
         // Following these needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN (proc_pid_map_files(5)).
-        match look_through(CWD, &directory.join(range)) {
+        match look_through(CWD, directory.join(range)) {
             Ok(seen) => each(Mapped::File(&seen.facts)),
             Err(_) => each(Mapped::Inode(inode)),
         }
