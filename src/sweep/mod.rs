@@ -47,3 +47,6 @@ pub enum SweepError {
         root: PathBuf,
     },
 }
+
+#[cfg(test)]
+mod tests;
