@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use crate::model::{Action, Keep, Phase, Report, Skip, VolumeUsage, WirePath};
+use crate::model::{Action, Keep, Phase, PlanAction, Report, Skip, VolumeUsage, WirePath};
 use crate::policy::{Returns, Settle, Step, is_urgent};
 use crate::usage::Probe;
 
@@ -19,7 +19,6 @@ use super::record::{RunEnd, RunRecord};
 use super::run::{IntendedBatch, Orders, RunRoot, Shared, Surroundings, circumstances, places};
 use super::shortfall::shortfall;
 use super::walked::Walked;
-use super::wire::WireAction;
 
 /// Between two looks at a volume that does not show yet what was freed.
 const SETTLE_PAUSE: Duration = Duration::from_millis(5);
@@ -393,7 +392,7 @@ impl Running<'_, '_> {
                 let policy = self.orders.head.policy;
                 record.list(
                     gone.iter()
-                        .filter_map(|a| serde_json::to_value(WireAction::new(a, policy, one.root.path())).ok())
+                        .filter_map(|a| serde_json::to_value(PlanAction::of(a, policy, &one.root.name, one.root.path())).ok())
                         .collect(),
                 );
             }
