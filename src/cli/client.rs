@@ -55,7 +55,7 @@ impl Answer {
 #[derive(Debug)]
 pub enum Refusal {
     /// The agent said no; the body as it came, for `--json`.
-    Problem(ApiError, Vec<u8>),
+    Problem(Box<ApiError>, Vec<u8>),
     /// It did not answer.
     Silent(NoAgent),
 }
@@ -139,7 +139,7 @@ impl Client {
             help: None,
             retry_after_seconds: None,
         });
-        Err(Refusal::Problem(problem, body))
+        Err(Refusal::Problem(Box::new(problem), body))
     }
 }
 

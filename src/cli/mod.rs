@@ -36,6 +36,9 @@ pub use failure::{Exit, Failure, NoAgent};
 pub use host::{Host, RunOptions, ShownConfig, Sources, Standalone, StandaloneSweep, SweepOutcome};
 pub use output::{Format, Output, Tone};
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::io::Write;
 
