@@ -28,7 +28,7 @@ pub(super) fn report() -> Value {
         "storage_before_percent": 50.0, "storage_after_percent": 49.0,
         "inodes_before_percent": null, "inodes_after_percent": null,
         "target_percent": null, "target_reached": null, "phases": [], "skipped": {},
-        "reclaim": {"unlinked_bytes": 4096}, "shortfall": null, "errors": [], "errors_total": 0,
+        "reclaim": {"unlinked_bytes": 4096, "gap": {}}, "shortfall": null, "errors": [], "errors_total": 0,
         "requested_by": {"uid": 0, "gid": 0, "pid": 1}
     })
 }

@@ -2,6 +2,7 @@
 //! memory: every route with success, refusal and bad input.
 
 mod fake;
+mod verbs;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -236,7 +237,7 @@ fn a_path_that_is_not_utf_8_can_be_explained() {
 }
 
 #[test]
-fn a_stopped_agent_is_absent_and_a_silent_one_is_not() {
+fn a_stopped_agent_is_absent_and_the_failure_names_each_socket() {
     let home = tempfile::tempdir().unwrap();
     let missing = home.path().join("none.sock");
     let stale = home.path().join("stale.sock");
