@@ -16,4 +16,5 @@
 
 pub mod api;
 pub mod cli;
+pub mod config;
 pub mod model;
