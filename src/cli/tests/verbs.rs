@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use clap::Parser;
@@ -12,24 +11,19 @@ use super::fake::Served;
 use crate::api::{ApiError, Problem};
 use crate::cli::args::Cli;
 use crate::cli::session::Session;
-use crate::cli::{Exit, Failure, Host, Output, RunOptions, ShownConfig, Sources, Standalone, dispatch};
+use crate::cli::{Exit, Failure, Host, Output, Standalone, dispatch};
+use crate::config::Settings;
 use crate::model::Report;
 
 /// A host without an own-process mode.
 struct Nothing;
 
 impl Host for Nothing {
-    fn run(&self, _: &Sources, _: &RunOptions) -> Result<(), Failure> {
+    fn run(&self, _: Settings) -> Result<(), Failure> {
         Ok(())
     }
-    fn standalone(&self, _: &Sources) -> Result<Box<dyn Standalone>, ApiError> {
+    fn standalone(&self, _: Settings) -> Result<Box<dyn Standalone>, ApiError> {
         Err(ApiError::new(Problem::Conflict, "own-process mode was asked for"))
-    }
-    fn config(&self, _: &Sources) -> Result<ShownConfig, Failure> {
-        Err(Failure::usage("read the configuration", "none here"))
-    }
-    fn socket_of(&self, _: &Sources) -> Result<PathBuf, Failure> {
-        Err(Failure::usage("read the configuration", "none here"))
     }
     fn demo(&self, _: bool, _: &mut dyn FnMut(&str)) -> Result<Vec<Report>, Failure> {
         Ok(Vec::new())
@@ -144,8 +138,7 @@ fn only_an_absent_agent_leads_to_own_process_mode() {
         assert_eq!(failure.exit, Exit::NoAgent, "{line}");
         assert!(failure.to_string().contains("none.sock"), "{failure}");
     }
-    // A path that can be looked at but is no socket (ENOTSOCK is ECONNREFUSED on Linux) refuses;
-    // one that is too long for a socket's address cannot be spoken to.
+    // A path too long for a socket's address (108 bytes, unix(7)) says nothing about the agent.
     let long = home.path().join("x".repeat(120));
     assert_eq!(on(&long, "sweep").0.unwrap_err().exit, Exit::NoAgent);
 }
