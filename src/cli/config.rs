@@ -25,7 +25,7 @@ pub(super) fn run(args: &ConfigArgs, session: &mut Session<'_>) -> Result<Exit, 
     }
     let warnings: Vec<_> = settings.warnings.iter().map(ToString::to_string).collect();
     match args.act {
-        ConfigAct::Check if session.is_text() => session.out.note("the configuration is valid"),
+        ConfigAct::Check if session.is_text() => session.out.line("the configuration is valid")?,
         ConfigAct::Check => session.out.json(&serde_json::json!({ "valid": true, "warnings": warnings }))?,
         ConfigAct::Show if session.is_text() => session.out.body(settings.show().as_bytes())?,
         ConfigAct::Show => session.out.json(&settings.show_json())?,

@@ -98,7 +98,7 @@ pub(super) fn run(args: &SweepArgs, session: &mut Session<'_>) -> Result<Exit, F
         dry_run: args.dry_run,
         plan: None,
     };
-    let plan = args.plan.as_deref().map(|text| find_plan(text)).transpose()?;
+    let plan = args.plan.as_deref().map(find_plan).transpose()?;
     if let Some(text) = &args.plan {
         // Checked with its name in place, whatever it turns out to be.
         let named = SweepRequest { plan: Some(PlanId::new(text.as_str())), ..request.clone() };
