@@ -1,5 +1,7 @@
 //! The program from outside: usage errors, no agent, output that nobody reads.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::process::Command;
 
 use assert_cmd::prelude::*;
