@@ -12,7 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, FileFacts, JobId, PathError, Phase, Plan, PlanId, Policy, Reason, RelPath, RootName, Timestamp, WirePath,
+    Action, FileFacts, JobId, PathError, Phase, Plan, PlanId, Policy, Reason, RelPath, RootName, Timestamp,
+    WirePath,
 };
 
 /// One removal as JSON.

@@ -420,7 +420,11 @@ impl<'a, 'r> Running<'a, 'r> {
                 phase,
                 actions: &actions,
             });
-            let with = Conditions { jobs: self.shared.jobs, references: self.shared.references, moment: &one.moment };
+            let with = Conditions {
+                jobs: self.shared.jobs,
+                references: self.shared.references,
+                moment: &one.moment,
+            };
             let BatchEnd { ended, directories } = execute(one.root, &actions, with);
             let mut gone = Vec::new();
             let mut not_removed = Vec::new();
@@ -444,7 +448,11 @@ impl<'a, 'r> Running<'a, 'r> {
                         not_removed.push((number, why.as_str().to_owned()));
                     }
                     Some(Ended::Failed(error)) => {
-                        record.failed(phase, WirePath::from_path(&action.path.under(one.root.path())), error.clone());
+                        record.failed(
+                            phase,
+                            WirePath::from_path(&action.path.under(one.root.path())),
+                            error.clone(),
+                        );
                         not_removed.push((number, error));
                     }
                     None => {
@@ -459,7 +467,10 @@ impl<'a, 'r> Running<'a, 'r> {
                 let policy = self.orders.head.policy;
                 record.list(
                     gone.iter()
-                        .filter_map(|a| serde_json::to_value(PlanAction::of(a, policy, &one.root.name, one.root.path())).ok())
+                        .filter_map(|a| {
+                            serde_json::to_value(PlanAction::of(a, policy, &one.root.name, one.root.path()))
+                                .ok()
+                        })
                         .collect(),
                 );
             }
@@ -476,7 +487,11 @@ impl<'a, 'r> Running<'a, 'r> {
 
     fn remove_emptied(&mut self) {
         for (one, emptied) in self.roots.iter().zip(&mut self.emptied) {
-            let with = Conditions { jobs: self.shared.jobs, references: self.shared.references, moment: &one.moment };
+            let with = Conditions {
+                jobs: self.shared.jobs,
+                references: self.shared.references,
+                moment: &one.moment,
+            };
             emptied.remove(one.root, with);
         }
     }

@@ -35,7 +35,12 @@ pub fn emergency_target(roots: &[&GuardedRoot], usage: &VolumeUsage) -> Target {
 }
 
 /// The orders for a request over the roots of one volume.
-pub fn orders(head: RunHead, request: &SweepRequest, roots: &[&GuardedRoot], usage: Option<&VolumeUsage>) -> Orders {
+pub fn orders(
+    head: RunHead,
+    request: &SweepRequest,
+    roots: &[&GuardedRoot],
+    usage: Option<&VolumeUsage>,
+) -> Orders {
     let asked = request.free.is_some() || request.until_percent.is_some();
     let target = match usage {
         Some(usage) if request.policy == Policy::Emergency && !asked => emergency_target(roots, usage),
