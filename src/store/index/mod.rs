@@ -198,7 +198,7 @@ impl Index {
 }
 
 /// Whether an existing file cannot be opened because of what it holds.
-fn is_damage(fault: &Fault) -> bool {
+pub(in crate::store) fn is_damage(fault: &Fault) -> bool {
     fault.means_damage()
         || matches!(fault, Fault::Database(redb::Error::Io(error)) if matches!(
             error.kind(),
