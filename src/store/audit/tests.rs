@@ -31,7 +31,7 @@ fn outcomes(log: &AuditLog, run: &str) -> Vec<Outcome> {
     let filter = AuditFilter { run: Some(RunId::new(run)), ..AuditFilter::default() };
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let page = log.query(&filter, after.as_ref(), 3000).unwrap();
+        let page = log.query(&filter, after.as_ref(), 6000).unwrap();
         all.extend(page.items.into_iter().map(|record| match record {
             AuditRecord::Removal { outcome, .. } => outcome,
             AuditRecord::Change(_) => panic!("a change is not of a run"),
@@ -80,12 +80,12 @@ fn long_batches_cross_segments_and_old_segments_are_pruned() {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::open(dir.path()).unwrap();
     for seconds in [10, 20] {
-        let ticket = log.append_batch(&header(&format!("run-{seconds}"), seconds), &entries(7_000)).unwrap();
-        log.finish_batch(ticket, &[NotRemoved(6_999, "held".to_owned())]).unwrap();
+        let ticket = log.append_batch(&header(&format!("run-{seconds}"), seconds), &entries(11_000)).unwrap();
+        log.finish_batch(ticket, &[NotRemoved(10_999, "held".to_owned())]).unwrap();
     }
     let found = outcomes(&log, "run-10");
-    assert_eq!(found.len(), 7_000);
-    assert_eq!(found[6_999], Outcome::NotRemoved("held".to_owned()));
+    assert_eq!(found.len(), 11_000);
+    assert_eq!(found[10_999], Outcome::NotRemoved("held".to_owned()));
     assert!(log.prune(Timestamp::from_unix(15, 0)).unwrap() > 0);
-    assert_eq!(outcomes(&log, "run-20").len(), 7_000);
+    assert_eq!(outcomes(&log, "run-20").len(), 11_000);
 }
