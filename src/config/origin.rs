@@ -84,7 +84,7 @@ impl fmt::Display for Warning {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file or directory of the configuration could not be read.
-    #[error("failed to read configuration {}: {source}", path.display())]
+    #[error("failed to read configuration {}", path.display())]
     Read {
         /// Which one.
         path: PathBuf,
