@@ -14,7 +14,11 @@
 //! | 5 | [`api`] |
 //! | 6 | [`agent`], [`cli`] |
 
+pub mod api;
+pub mod cli;
 pub mod config;
 pub mod model;
 pub mod policy;
+pub mod sweep;
 pub mod sys;
+pub mod usage;

@@ -114,7 +114,7 @@ impl Moment {
 /// What else speaks for a file: holds, expiries, sessions, tracked jobs,
 /// entries of queue and trash. The path is given as directory and name, so
 /// that asking allocates nothing.
-pub trait References {
+pub trait References: Sync {
     /// Whether a hold or a keep mark that binds here covers the file.
     fn is_held(&self, dir: &RelPath, name: &[u8]) -> bool;
 

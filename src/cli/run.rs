@@ -1,0 +1,35 @@
+//! `guardian run`.
+
+use std::path::PathBuf;
+
+use super::failure::{Exit, Failure};
+use super::host::RunOptions;
+use super::session::Session;
+use crate::model::ByteSize;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    /// Guard this directory, besides the configured ones
+    #[arg(long = "root", value_name = "DIR")]
+    roots: Vec<PathBuf>,
+    /// Treat the root as a volume of its own of this size
+    #[arg(long, value_name = "SIZE")]
+    capacity: Option<ByteSize>,
+    /// Where index, ledger and audit live
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Plan and log, remove nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn run(args: RunArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let options = RunOptions {
+        roots: args.roots,
+        capacity: args.capacity,
+        state_dir: args.state_dir,
+        dry_run: args.dry_run,
+    };
+    session.host.run(&session.sources, &options)?;
+    Ok(Exit::Done)
+}
