@@ -14,6 +14,7 @@
 //! | 5 | [`api`] |
 //! | 6 | [`agent`], [`cli`] |
 
+pub mod agent;
 pub mod api;
 pub mod cli;
 pub mod config;
