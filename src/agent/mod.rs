@@ -17,3 +17,5 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+pub mod jobs;
+pub mod roots;
