@@ -15,3 +15,4 @@
 //! | 6 | [`agent`], [`cli`] |
 
 pub mod model;
+pub mod watch;
