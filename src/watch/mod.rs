@@ -108,3 +108,6 @@ pub enum Added {
     /// It cannot be watched (no permission to read it, no inotify there).
     Refused(WatchError),
 }
+
+#[cfg(test)]
+mod tests;
