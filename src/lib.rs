@@ -15,4 +15,5 @@
 //! | 6 | [`agent`], [`cli`] |
 
 pub mod model;
+pub mod store;
 pub mod watch;

@@ -55,6 +55,6 @@ pub enum WatchError {
         source: notify::Error,
     },
     /// Directories are named to the kernel by `/proc/self/fd`.
-    #[error("failed to watch a directory through /proc/self/fd: is /proc mounted?")]
+    #[error("failed to watch a directory through /proc/self/fd: are /proc and /dev there?")]
     NoProc(#[source] io::Error),
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKindMask, ModifyKind, RemoveKind, RenameMode};
@@ -116,7 +115,10 @@ impl Shard {
     pub(super) fn watch(&self, dir: DirId, fd: BorrowedFd<'_>) -> Result<Place, notify::Error> {
         let fd = fd.as_raw_fd();
         let (slot, born) = lock(&self.slots).reserve(dir, fd);
-        let watched = lock(&self.notify).watch(&key::path_of(slot, fd), RecursiveMode::NonRecursive);
+        let watched = match key::path_of(slot, fd) {
+            Some(key) => lock(&self.notify).watch(&key, RecursiveMode::NonRecursive),
+            None => Err(notify::Error::path_not_found()),
+        };
         match watched {
             Ok(()) => Ok(Place { shard: self.number, slot, born }),
             Err(error) => {
@@ -134,7 +136,7 @@ impl Shard {
     /// Ends the watch at `place`, if it still stands. Not to be called with a
     /// table locked.
     pub(super) fn unwatch(&self, place: Place) {
-        let key: PathBuf = {
+        let key = {
             let mut slots = lock(&self.slots);
             match slots.get_mut(place.slot) {
                 Some(slot) if slot.born == place.born && !slot.leaving => {
@@ -145,8 +147,10 @@ impl Shard {
                 _ => return,
             }
         };
-        // Not found: the directory went away meanwhile, and its watch with it.
-        let _ = lock(&self.notify).unwatch(&key);
+        if let Some(key) = key {
+            // Not found: the directory went away meanwhile, and its watch with it.
+            let _ = lock(&self.notify).unwatch(&key);
+        }
         lock(&self.slots).release(place.slot);
     }
 

@@ -1,0 +1,1 @@
+//! One redb database that can be reopened while others use it.
