@@ -14,6 +14,8 @@
 //! | 5 | [`api`] |
 //! | 6 | [`agent`], [`cli`] |
 
+pub mod ingest;
 pub mod model;
 pub mod store;
+pub mod sys;
 pub mod watch;

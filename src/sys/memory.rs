@@ -1,0 +1,30 @@
+//! What the agent itself costs.
+
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+/// The agent's own consumption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Footprint {
+    /// Resident memory in bytes.
+    pub resident: u64,
+    /// Processor time since its start, in milliseconds.
+    pub cpu_millis: u64,
+}
+
+/// Measures the running process. `None` when `/proc` does not tell.
+pub fn own_footprint() -> Option<Footprint> {
+    let own = Pid::from_u32(std::process::id());
+    let mut system = System::new().ok()?;
+    let wanted = ProcessRefreshKind::nothing().with_memory().with_cpu();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[own]), false, wanted);
+    let process = system.process(own)?;
+    Some(Footprint { resident: process.memory(), cpu_millis: process.accumulated_cpu_time() })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_running_process_has_memory() {
+        assert!(super::own_footprint().unwrap().resident > 100_000);
+    }
+}

@@ -1,0 +1,57 @@
+//! guardian's own small files, by directory handle.
+
+use std::fs::File;
+use std::io::{Read, Write};
+
+use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
+use rustix::io::Errno;
+
+use super::{DirHandle, SysError};
+
+/// Longest own file that is read into memory, in bytes.
+const MAX_READ: u64 = 64 << 20;
+
+/// Puts `bytes` under `name` so that a reader sees the old text or the new one,
+/// also after a power cut: written beside it, synced, renamed.
+pub fn write_atomic(dir: &DirHandle, name: &str, bytes: &[u8]) -> Result<(), SysError> {
+    let beside = format!(".{name}.new");
+    let failed = |e: std::io::Error| SysError::named("write file", name.as_bytes(), e);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let fd = openat(dir, &beside, flags, Mode::RUSR | Mode::WUSR).map_err(|e| failed(e.into()))?;
+    let mut file = File::from(fd);
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| Ok(renameat(dir, &beside, dir, name)?));
+    if let Err(error) = written {
+        // On a full volume the half-written file must not stay in the way.
+        let _ = unlinkat(dir, &beside, AtFlags::empty());
+        return Err(failed(error));
+    }
+    // The rename is lasting only once the directory is.
+    rustix::fs::fsync(dir).map_err(|e| failed(e.into()))
+}
+
+/// Reads a whole own file; `None` when there is none.
+pub fn read(dir: &DirHandle, name: &str) -> Result<Option<Vec<u8>>, SysError> {
+    let failed = |e: std::io::Error| SysError::named("read file", name.as_bytes(), e);
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let fd = match openat(dir, name, flags, Mode::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(failed(error.into())),
+    };
+    let mut bytes = Vec::new();
+    File::from(fd).take(MAX_READ).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Some(bytes))
+}
+
+/// Removes one of guardian's own files. `Ok(false)`: there was none. Never for
+/// anybody else's: those go through [`super::remove`].
+pub fn discard(dir: &DirHandle, name: &str) -> Result<bool, SysError> {
+    match unlinkat(dir, name, AtFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(SysError::named("remove own file", name.as_bytes(), error)),
+    }
+}
