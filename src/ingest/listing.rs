@@ -1,8 +1,9 @@
 //! Listing a directory anew: when it is new, when something of it was missed,
 //! and to compare index and disk.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::model::FileKind;
@@ -108,6 +109,11 @@ impl Root {
                 // Nothing is known of it: its rows stay, and it is tried again with the unwatched.
                 self.set_watched(dir, false);
             }
+            Err(error) if !is_elsewhere(&error) => {
+                let error = super::worker::chain(&error);
+                tracing::debug!(dir = %self.shown(dir), error, "a directory cannot be listed");
+                self.set_watched(dir, false);
+            }
             // Gone, moved, or another one is there: look at the way to it.
             Ok(_) | Err(_) => {
                 mark_for_later(self, dir, deep);
@@ -131,12 +137,9 @@ impl Root {
                 subdirs.push((entry.name, entry.facts.id.ino, entry.facts.id.mtime));
             }
         }
-        let missing: Vec<u64> = self
-            .tree
-            .children(dir)
-            .filter(|(name, ino)| !subdirs.iter().any(|(there, at, _)| at == ino && **there == **name))
-            .map(|(_, ino)| ino)
-            .collect();
+        let there: HashMap<&[u8], u64> = subdirs.iter().map(|(name, ino, _)| (&**name, *ino)).collect();
+        let is_missing = |(name, ino): &(&[u8], u64)| there.get(name) != Some(ino);
+        let missing: Vec<u64> = self.tree.children(dir).filter(is_missing).map(|(_, ino)| ino).collect();
         for ino in missing {
             self.to_limbo(ino, true);
         }
@@ -178,6 +181,13 @@ impl Root {
             self.queue(dir, deep);
         }
     }
+}
+
+fn is_elsewhere(error: &SysError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::FilesystemLoop | ErrorKind::CrossesDevices
+    )
 }
 
 /// A directory that could not be listed where it should be is listed wherever it turns up.

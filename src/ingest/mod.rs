@@ -47,8 +47,6 @@ pub struct Settings {
     pub reconcile_interval: Duration,
     /// Pause between two listings of the directories that are not watched.
     pub unwatched_interval: Duration,
-    /// Longest time that changes wait to be written while more keep coming.
-    pub burst: Duration,
     /// Longest time until what was written survives a power cut.
     pub flush_interval: Duration,
     /// Threads of a first scan.
@@ -61,7 +59,6 @@ impl Default for Settings {
             watch: watch::Settings::default(),
             reconcile_interval: Duration::from_secs(24 * 3600),
             unwatched_interval: Duration::from_secs(60),
-            burst: Duration::from_millis(50),
             flush_interval: Duration::from_secs(5),
             scan_threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         }

@@ -62,6 +62,8 @@ pub(super) struct Root {
     pub(super) reconciling: bool,
     pub(super) reconcile_at: Instant,
     pub(super) round: u64,
+    /// Changes that the index has taken.
+    pub(super) written: u64,
     unwatched_at: Option<Instant>,
     limit: Option<Limit>,
     lost_while_scanning: HashSet<u64>,
@@ -91,6 +93,7 @@ impl Root {
             reconciling: false,
             reconcile_at: now + settings.reconcile_interval,
             round: 0,
+            written: 0,
             unwatched_at: None,
             limit: None,
             lost_while_scanning: HashSet::new(),
@@ -115,8 +118,13 @@ impl Root {
     pub(super) fn hear(&mut self, seen: Seen) {
         if seen.what == What::DirectoryGone {
             self.watch_ended(seen.dir.ino);
-        } else {
+        } else if !self.lost_while_scanning.contains(&seen.dir.ino) {
             self.hints.add(seen.dir.ino, seen.name, Heard::of(seen.what, seen.is_dir));
+        }
+        if self.scanning && self.hints.len() > MAX_WAITING {
+            // A listing after the scan costs less than so many looks.
+            self.overflows += 1;
+            self.lost_while_scanning.extend(self.hints.take().into_iter().map(|hint| hint.dir));
         }
     }
 
@@ -265,6 +273,7 @@ impl Root {
                 }
             }
             done += chunk.len();
+            self.written += chunk.len() as u64;
         }
         if self.trouble.take().is_some() {
             tracing::info!(root = %self.task.name, "the index takes changes again");

@@ -1,5 +1,7 @@
 //! What the index knows of files and directories.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{FileFacts, FileKind, FileTimes, RelPath, Timestamp};
 
 /// A file as a row of the index. It nominates only: whoever acts on it looks at
@@ -159,7 +161,7 @@ pub struct Applied {
 }
 
 /// Sums over a root.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Names of files (each link counts).
     pub files: u64,
@@ -170,7 +172,7 @@ pub struct Counters {
 }
 
 /// How far the rows of a root can be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RootState {
     /// No rows, or of other patterns or another format: must be built.
     Absent,
@@ -181,7 +183,7 @@ pub enum RootState {
 }
 
 /// What the index says of a root as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootInfo {
     /// The fingerprint it was built with (patterns and `age_by`); rows of
     /// another fingerprint must not be used.
