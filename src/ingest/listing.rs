@@ -184,10 +184,8 @@ impl Root {
 }
 
 fn is_elsewhere(error: &SysError) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::FilesystemLoop | ErrorKind::CrossesDevices
-    )
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::CrossesDevices)
+        || error.errno() == Some(libc::ELOOP)
 }
 
 /// A directory that could not be listed where it should be is listed wherever it turns up.

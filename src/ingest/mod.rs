@@ -112,3 +112,6 @@ pub enum IngestError {
     #[error("failed to bring the index up to date in time")]
     TimedOut,
 }
+
+#[cfg(test)]
+mod tests;

@@ -353,7 +353,12 @@ impl Root {
     }
 
     /// Takes over what the first scan found: directories as (inode, parent, name, watched).
-    pub(super) fn scanned(&mut self, dirs: Vec<super::scan::ScannedDir>, limit: Option<Limit>, at: Timestamp) {
+    pub(super) fn scanned(
+        &mut self,
+        dirs: Vec<super::scan::ScannedDir>,
+        limit: Option<Limit>,
+        at: Timestamp,
+    ) {
         self.scanning = false;
         self.last_reconcile = Some(at);
         self.note_limit(limit);
@@ -463,7 +468,8 @@ impl Root {
 
     /// Hands a whole batch to the roots it concerns.
     pub(super) fn distribute(roots: &mut [Self], batch: Batch) {
-        let find = |roots: &mut [Self], number: u32| roots.iter().position(|root| u32::from(root.key().0) == number);
+        let find =
+            |roots: &mut [Self], number: u32| roots.iter().position(|root| u32::from(root.key().0) == number);
         for seen in batch.seen {
             if let Some(at) = find(roots, seen.dir.root) {
                 roots[at].hear(seen);

@@ -150,7 +150,8 @@ impl Ingest {
     pub fn start(index: Index, settings: Settings, stop: Arc<AtomicBool>) -> Result<Self, IngestError> {
         let (commands, receiver) = channel();
         let statuses = Statuses::default();
-        let (own_commands, own_statuses, own_stop) = (commands.clone(), Arc::clone(&statuses), Arc::clone(&stop));
+        let (own_commands, own_statuses, own_stop) =
+            (commands.clone(), Arc::clone(&statuses), Arc::clone(&stop));
         let name = "guardian-ingest";
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
@@ -231,7 +232,8 @@ impl Worker {
             let heard = self.round();
             self.publish();
             self.answer();
-            let busy = heard || self.roots.iter().any(|root| !root.urgent.is_empty() || !root.hints.is_empty());
+            let busy =
+                heard || self.roots.iter().any(|root| !root.urgent.is_empty() || !root.hints.is_empty());
             let next = self.tick();
             self.pause(busy || commanded, started, next);
         }
@@ -304,7 +306,8 @@ impl Worker {
             self.begin(root);
         }
         let settings = self.world.settings;
-        let mut next: Vec<Instant> = self.roots.iter_mut().filter_map(|root| root.tick(now, &settings)).collect();
+        let mut next: Vec<Instant> =
+            self.roots.iter_mut().filter_map(|root| root.tick(now, &settings)).collect();
         next.extend(self.retries.iter().map(|(_, at)| *at));
         if self.flush_at.is_some_and(|at| at <= now) {
             self.flush_at = None;
