@@ -24,3 +24,8 @@ pub mod store;
 pub mod sweep;
 pub mod sys;
 pub mod usage;
+pub mod ingest;
+pub mod model;
+pub mod store;
+pub mod sys;
+pub mod watch;
