@@ -2,7 +2,12 @@
 //! registry of jobs, for the resident agent and for a command that works alone.
 
 pub mod engine;
+pub mod jobs;
 pub mod log;
+pub mod plans;
+pub mod roots;
+pub mod runs;
+pub mod state;
 pub mod surroundings;
 pub mod turns;
 
@@ -17,5 +22,3 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
-pub mod jobs;
-pub mod roots;

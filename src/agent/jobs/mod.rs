@@ -53,7 +53,12 @@ pub trait JobBook: Send + Sync {
     /// See [`Ledger::job`].
     fn job(&self, id: &JobId) -> Result<Option<JobRecord>, StoreError>;
     /// See [`Ledger::jobs_page`].
-    fn jobs_page(&self, after: Option<&JobId>, limit: usize, state: Option<JobState>) -> Result<Vec<JobRecord>, StoreError>;
+    fn jobs_page(
+        &self,
+        after: Option<&JobId>,
+        limit: usize,
+        state: Option<JobState>,
+    ) -> Result<Vec<JobRecord>, StoreError>;
     /// See [`Ledger::put_job`].
     fn put_job(&self, job: &JobRecord) -> Result<(), StoreError>;
     /// See [`Ledger::remove_job`].
@@ -74,22 +79,55 @@ pub enum JobError {
     NotFound(JobId),
     /// Somebody else registered it.
     #[error("uid {uid} may not change job {id}: it belongs to uid {owner}")]
-    Forbidden { /** Which job. */ id: JobId, /** Who asked. */ uid: u32, /** Whose it is. */ owner: u32 },
+    Forbidden {
+        /** Which job. */
+        id: JobId,
+        /** Who asked. */
+        uid: u32,
+        /** Whose it is. */
+        owner: u32,
+    },
     /// It ended, or ended otherwise.
     #[error("job {id} is {} already", state.as_str())]
-    Conflict { /** Which job. */ id: JobId, /** Where it stands. */ state: JobState },
+    Conflict {
+        /** Which job. */
+        id: JobId,
+        /** Where it stands. */
+        state: JobState,
+    },
     /// No such process, or one of somebody else.
     #[error("failed to follow process {pid} for job {id}: {why}")]
-    InvalidPid { /** Which job. */ id: JobId, /** The number. */ pid: u32, /** What is wrong with it. */ why: &'static str },
+    InvalidPid {
+        /** Which job. */
+        id: JobId,
+        /** The number. */
+        pid: u32,
+        /** What is wrong with it. */
+        why: &'static str,
+    },
     /// A ttl of no length.
     #[error("failed to take a ttl of 0 for job {0}: expected a duration above 0")]
     InvalidTtl(JobId),
     /// The ledger could not be read or written.
     #[error("failed to record job {id}")]
-    Store { /** Which job. */ id: JobId, /** Why. */ #[source] source: StoreError },
+    Store {
+        /** Which job. */
+        id: JobId,
+        /** Why. */
+        #[source]
+        source: StoreError,
+    },
     /// The process could not be looked at.
     #[error("failed to look at process {pid} for job {id}")]
-    Process { /** Which job. */ id: JobId, /** The number. */ pid: u32, /** Why. */ #[source] source: SysError },
+    Process {
+        /** Which job. */
+        id: JobId,
+        /** The number. */
+        pid: u32,
+        /** Why. */
+        #[source]
+        source: SysError,
+    },
 }
 
 /// A failure that was concluded.
@@ -109,27 +147,60 @@ impl JobRegistry {
     /// Reads the registry. Each active job gets a whole ttl from now, at least
     /// ten minutes. `keep_beats`: write each heartbeat down, for a process
     /// that ends at once (own-process mode).
-    pub fn open(_book: Arc<dyn JobBook>, _keep_beats: bool, _now: Now) -> Result<Self, RegistryError> { todo!() }
+    pub fn open(_book: Arc<dyn JobBook>, _keep_beats: bool, _now: Now) -> Result<Self, RegistryError> {
+        todo!()
+    }
     /// What the sweeps read, under its lock.
-    pub fn view(&self) -> &Arc<RwLock<JobsView>> { todo!() }
+    pub fn view(&self) -> &Arc<RwLock<JobsView>> {
+        todo!()
+    }
     /// Registers a job or moves it to another state.
-    pub fn put(&self, _id: &JobId, _change: &JobChange, _by: Caller, _now: Now) -> Result<JobRecord, JobError> { todo!() }
+    pub fn put(
+        &self,
+        _id: &JobId,
+        _change: &JobChange,
+        _by: Caller,
+        _now: Now,
+    ) -> Result<JobRecord, JobError> {
+        todo!()
+    }
     /// A sign of life.
-    pub fn heartbeat(&self, _id: &JobId, _by: Caller, _now: Now) -> Result<JobRecord, JobError> { todo!() }
+    pub fn heartbeat(&self, _id: &JobId, _by: Caller, _now: Now) -> Result<JobRecord, JobError> {
+        todo!()
+    }
     /// One job, with its last heartbeat.
-    pub fn get(&self, _id: &JobId) -> Result<JobRecord, JobError> { todo!() }
+    pub fn get(&self, _id: &JobId) -> Result<JobRecord, JobError> {
+        todo!()
+    }
     /// Jobs in order of id behind `after`, of one state or of any.
-    pub fn page(&self, _after: Option<&JobId>, _limit: usize, _state: Option<JobState>) -> Result<Vec<JobRecord>, StoreError> { todo!() }
+    pub fn page(
+        &self,
+        _after: Option<&JobId>,
+        _limit: usize,
+        _state: Option<JobState>,
+    ) -> Result<Vec<JobRecord>, StoreError> {
+        todo!()
+    }
     /// Presumes failed what must be; to be called every half minute at most (the thread does).
-    pub fn tick(&self, _now: Now) -> Vec<PresumedFailure> { todo!() }
+    pub fn tick(&self, _now: Now) -> Vec<PresumedFailure> {
+        todo!()
+    }
     /// Forgets jobs that ended longer than `keep` ago; how many.
-    pub fn prune(&self, _keep: Duration, _now: Now) -> Result<u64, StoreError> { todo!() }
+    pub fn prune(&self, _keep: Duration, _now: Now) -> Result<u64, StoreError> {
+        todo!()
+    }
     /// Declares the registry complete again (`guardian registry trust`).
-    pub fn trust(&self) -> Result<(), StoreError> { todo!() }
+    pub fn trust(&self) -> Result<(), StoreError> {
+        todo!()
+    }
     /// A lost ledger was discovered: from now on no file that names a job goes, until [`Self::trust`].
-    pub fn distrust(&self) -> Result<(), StoreError> { todo!() }
+    pub fn distrust(&self) -> Result<(), StoreError> {
+        todo!()
+    }
     /// Writes down heartbeats that are only in memory; at the stop.
-    pub fn flush(&self) -> Result<(), StoreError> { todo!() }
+    pub fn flush(&self) -> Result<(), StoreError> {
+        todo!()
+    }
 }
 
 /// Why there is no registry.
@@ -152,24 +223,56 @@ pub struct JobsThread(());
 
 impl JobsThread {
     /// Starts it; `failed` is called with each batch of presumed failures.
-    pub fn start(_registry: Arc<JobRegistry>, _failed: Box<dyn Fn(Vec<PresumedFailure>) + Send>) -> Result<Self, RegistryError> { todo!() }
+    pub fn start(
+        _registry: Arc<JobRegistry>,
+        _failed: Box<dyn Fn(Vec<PresumedFailure>) + Send>,
+    ) -> Result<Self, RegistryError> {
+        todo!()
+    }
     /// Asks it to stop and waits; false if it had died by itself.
-    pub fn stop(self) -> bool { todo!() }
+    pub fn stop(self) -> bool {
+        todo!()
+    }
     /// Whether it ended without being asked to.
-    pub fn has_died(&self) -> bool { todo!() }
+    pub fn has_died(&self) -> bool {
+        todo!()
+    }
 }
 
 /// The jobs for a dry run without an agent: presumed as a sweep would, nothing
 /// written. `None`: no ledger yet, a sweep would begin one now.
-pub fn view_for_reading(_ledger: Option<&LedgerReader>, _now: Now) -> Result<JobsView, RegistryError> { todo!() }
+pub fn view_for_reading(_ledger: Option<&LedgerReader>, _now: Now) -> Result<JobsView, RegistryError> {
+    todo!()
+}
 
-fn _book(ledger: Ledger) -> Arc<dyn JobBook> { Arc::new(ledger) }
+fn _book(ledger: Ledger) -> Arc<dyn JobBook> {
+    Arc::new(ledger)
+}
 impl JobBook for Ledger {
-    fn job(&self, id: &JobId) -> Result<Option<JobRecord>, StoreError> { Self::job(self, id) }
-    fn jobs_page(&self, after: Option<&JobId>, limit: usize, state: Option<JobState>) -> Result<Vec<JobRecord>, StoreError> { Self::jobs_page(self, after, limit, state) }
-    fn put_job(&self, job: &JobRecord) -> Result<(), StoreError> { Self::put_job(self, job) }
-    fn remove_job(&self, id: &JobId) -> Result<bool, StoreError> { Self::remove_job(self, id) }
-    fn began_at(&self) -> Timestamp { Self::began_at(self) }
-    fn trusted(&self) -> Result<bool, StoreError> { Self::trusted(self) }
-    fn set_trusted(&self, trusted: bool) -> Result<(), StoreError> { Self::set_trusted(self, trusted) }
+    fn job(&self, id: &JobId) -> Result<Option<JobRecord>, StoreError> {
+        Self::job(self, id)
+    }
+    fn jobs_page(
+        &self,
+        after: Option<&JobId>,
+        limit: usize,
+        state: Option<JobState>,
+    ) -> Result<Vec<JobRecord>, StoreError> {
+        Self::jobs_page(self, after, limit, state)
+    }
+    fn put_job(&self, job: &JobRecord) -> Result<(), StoreError> {
+        Self::put_job(self, job)
+    }
+    fn remove_job(&self, id: &JobId) -> Result<bool, StoreError> {
+        Self::remove_job(self, id)
+    }
+    fn began_at(&self) -> Timestamp {
+        Self::began_at(self)
+    }
+    fn trusted(&self) -> Result<bool, StoreError> {
+        Self::trusted(self)
+    }
+    fn set_trusted(&self, trusted: bool) -> Result<(), StoreError> {
+        Self::set_trusted(self, trusted)
+    }
 }

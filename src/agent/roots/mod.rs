@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::config::RootSettings;
 use crate::model::{LedgerId, RootName, Timestamp};
-use crate::store::{RootKey, StoreError};
 use crate::store::ledger::{Ledger, LedgerOrigin, LedgerReader, RootRecord};
+use crate::store::{RootKey, StoreError};
 use crate::sweep::root::{GuardedRoot, OwnFiles};
 use crate::sys::dir::RootDir;
 use crate::sys::open_check::OpenCheckKind;
@@ -117,31 +117,62 @@ pub struct LockedRoot(());
 
 impl LockedRoot {
     /// The settings it was made from.
-    pub fn settings(&self) -> &RootSettings { todo!() }
+    pub fn settings(&self) -> &RootSettings {
+        todo!()
+    }
     /// Its directory.
-    pub fn dir(&self) -> &Arc<RootDir> { todo!() }
+    pub fn dir(&self) -> &Arc<RootDir> {
+        todo!()
+    }
     /// The key of its rows; `None` while the ledger could not give one out (full volume): walk instead.
-    pub fn key(&self) -> Option<RootKey> { todo!() }
+    pub fn key(&self) -> Option<RootKey> {
+        todo!()
+    }
     /// Until when scheduled policies only plan.
-    pub fn new_until(&self) -> Option<Timestamp> { todo!() }
+    pub fn new_until(&self) -> Option<Timestamp> {
+        todo!()
+    }
     /// Its private directory; `None` while it is too full to be adopted.
-    pub fn private(&self) -> Option<&PrivateDir> { todo!() }
+    pub fn private(&self) -> Option<&PrivateDir> {
+        todo!()
+    }
     /// Whether it waits for room to be adopted.
-    pub fn awaits_adoption(&self) -> bool { todo!() }
+    pub fn awaits_adoption(&self) -> bool {
+        todo!()
+    }
     /// It carried the marker of a ledger of ours that is lost: the caller must distrust the registry.
-    pub fn found_lost_ledger(&self) -> bool { todo!() }
+    pub fn found_lost_ledger(&self) -> bool {
+        todo!()
+    }
     /// How open files are found.
-    pub fn open_check(&self) -> OpenCheckKind { todo!() }
+    pub fn open_check(&self) -> OpenCheckKind {
+        todo!()
+    }
     /// Whether other hosts may change it unseen.
-    pub fn is_network(&self) -> bool { todo!() }
+    pub fn is_network(&self) -> bool {
+        todo!()
+    }
     /// Hash of what the index's rows depend on; the same in every run.
-    pub fn fingerprint(&self) -> u64 { todo!() }
+    pub fn fingerprint(&self) -> u64 {
+        todo!()
+    }
     /// Whether it is still where it was; cheap, for each tick.
-    pub fn still_there(&self) -> RootPresence { todo!() }
+    pub fn still_there(&self) -> RootPresence {
+        todo!()
+    }
     /// Adopts it if there is room by now; whether it is adopted.
-    pub fn try_adopt_later(&mut self, _by: &Opener<'_>, _now: Timestamp) -> Result<bool, RootError> { todo!() }
+    pub fn try_adopt_later(&mut self, _by: &Opener<'_>, _now: Timestamp) -> Result<bool, RootError> {
+        todo!()
+    }
     /// What a run needs. `counter` counts the files of a root with a capacity; `workers` 0: as many as cores.
-    pub fn guarded(&self, _own: &OwnFiles, _counter: Option<CapacityCounter>, _workers: usize) -> Result<GuardedRoot, RootError> { todo!() }
+    pub fn guarded(
+        &self,
+        _own: &OwnFiles,
+        _counter: Option<CapacityCounter>,
+        _workers: usize,
+    ) -> Result<GuardedRoot, RootError> {
+        todo!()
+    }
 }
 
 /// Why a root cannot be guarded as configured, with what to do about it.
@@ -149,11 +180,21 @@ impl LockedRoot {
 pub enum RootError {
     /// To be filled.
     #[error("failed to open root {name}")]
-    Unusable { /** Which. */ name: RootName },
+    Unusable {
+        /** Which. */
+        name: RootName,
+    },
 }
 
 /// Opens, checks, locks and, where it is new, adopts a root.
-pub fn open_root(_settings: &RootSettings, _claim: Claim, _by: &Opener<'_>, _now: Timestamp) -> Result<Opened, RootError> { todo!() }
+pub fn open_root(
+    _settings: &RootSettings,
+    _claim: Claim,
+    _by: &Opener<'_>,
+    _now: Timestamp,
+) -> Result<Opened, RootError> {
+    todo!()
+}
 
 /// What came of looking at a root without touching it.
 pub enum Looked {
@@ -166,10 +207,22 @@ pub enum Looked {
 }
 
 /// Looks at a root for a dry run without an agent: nothing is written, locked or created.
-pub fn look_root(_settings: &RootSettings, _claim: Claim, _reader: Option<&LedgerReader>, _state_dir: &Path, _own: &OwnFiles, _workers: usize, _now: Timestamp) -> Result<Looked, RootError> { todo!() }
+pub fn look_root(
+    _settings: &RootSettings,
+    _claim: Claim,
+    _reader: Option<&LedgerReader>,
+    _state_dir: &Path,
+    _own: &OwnFiles,
+    _workers: usize,
+    _now: Timestamp,
+) -> Result<Looked, RootError> {
+    todo!()
+}
 
 /// Two configured roots of which one lies in the other, by any path, link or bind mount; to be asked before any is opened.
-pub fn check_nesting(_roots: &[RootSettings]) -> Result<(), RootError> { todo!() }
+pub fn check_nesting(_roots: &[RootSettings]) -> Result<(), RootError> {
+    todo!()
+}
 
 /// Where guardian's own files are.
 #[derive(Debug, Clone, Default)]
@@ -184,13 +237,25 @@ pub struct OwnPlaces {
 
 impl OwnPlaces {
     /// Collects them as they are now; to be asked again after files were made.
-    pub fn collect(&self) -> OwnFiles { todo!() }
+    pub fn collect(&self) -> OwnFiles {
+        todo!()
+    }
 }
 
 impl RootBook for Ledger {
-    fn id(&self) -> LedgerId { Self::id(self) }
-    fn root(&self, name: &RootName) -> Result<Option<RootRecord>, StoreError> { Self::root(self, name) }
-    fn put_root(&self, root: &RootRecord) -> Result<(), StoreError> { Self::put_root(self, root) }
-    fn new_root_key(&self) -> Result<RootKey, StoreError> { Self::new_root_key(self) }
-    fn set_trusted(&self, trusted: bool) -> Result<(), StoreError> { Self::set_trusted(self, trusted) }
+    fn id(&self) -> LedgerId {
+        Self::id(self)
+    }
+    fn root(&self, name: &RootName) -> Result<Option<RootRecord>, StoreError> {
+        Self::root(self, name)
+    }
+    fn put_root(&self, root: &RootRecord) -> Result<(), StoreError> {
+        Self::put_root(self, root)
+    }
+    fn new_root_key(&self) -> Result<RootKey, StoreError> {
+        Self::new_root_key(self)
+    }
+    fn set_trusted(&self, trusted: bool) -> Result<(), StoreError> {
+        Self::set_trusted(self, trusted)
+    }
 }
