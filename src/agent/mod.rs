@@ -1,13 +1,18 @@
 //! Wiring and supervision: what turns settings into guarded roots and a
 //! registry of jobs, for the resident agent and for a command that works alone.
 
+pub mod dry;
 pub mod engine;
+pub mod explain;
 pub mod jobs;
 pub mod log;
 pub mod plans;
+pub mod problems;
 pub mod roots;
 pub mod runs;
+pub mod standalone;
 pub mod state;
+pub mod state_dir;
 pub mod surroundings;
 pub mod turns;
 
