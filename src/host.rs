@@ -1,7 +1,7 @@
 //! What this program offers its command line.
 
 use guardian::api::{ApiError, Problem};
-use guardian::cli::{Exit, Failure, Host, Standalone};
+use guardian::cli::{Exit, Failure, Host, ReadAgain, Standalone};
 use guardian::config::Settings;
 use guardian::model::Report;
 
@@ -11,7 +11,7 @@ pub(crate) struct Here;
 const ABSENT: &str = "this build has no agent";
 
 impl Host for Here {
-    fn run(&self, _: Settings) -> Result<(), Failure> {
+    fn run(&self, _: Settings, _: ReadAgain) -> Result<(), Failure> {
         Err(Failure::new(Exit::Failures, "run", ABSENT))
     }
 
