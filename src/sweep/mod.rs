@@ -13,16 +13,17 @@
 pub mod carry_out;
 pub mod dirs;
 pub mod execute;
+pub mod indexed;
 pub mod last_phase;
 pub mod merge;
 pub mod nominate;
+pub mod orders;
 pub mod planner;
 pub mod record;
 pub mod root;
 pub mod run;
 pub mod shortfall;
 pub mod walked;
-pub mod wire;
 
 use std::path::PathBuf;
 
@@ -38,13 +39,14 @@ pub enum SweepError {
         #[source]
         source: crate::sys::SysError,
     },
-    /// A plan names something that is not beneath the root it is applied to.
-    #[error("failed to read plan: {path:?} does not lie beneath {root}")]
-    ForeignPlan {
-        /// As the plan has it.
-        path: String,
+    /// The index could not be read.
+    #[error("failed to read the index for {root}")]
+    Index {
         /// The root.
         root: PathBuf,
+        /// Why.
+        #[source]
+        source: crate::store::StoreError,
     },
 }
 

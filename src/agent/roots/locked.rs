@@ -8,6 +8,7 @@ use super::open::{Facts, cautious_check};
 use super::rules::{Parts, guarded};
 use super::standing::Standing;
 use super::{Opener, RootError, Suspension, fingerprint};
+use crate::agent::chain;
 use crate::config::RootSettings;
 use crate::model::{Timestamp, WirePath};
 use crate::store::RootKey;
@@ -185,7 +186,7 @@ impl LockedRoot {
                 return Ok(Step::NoRoom);
             }
         }
-        if !self.tested {
+        if let (false, Some(private)) = (self.tested, &self.private) {
             match self_test(private.handle()) {
                 Ok(kind) => self.open_check = kind,
                 Err(error) if is_full(&error) => return Ok(Step::NoRoom),
@@ -341,9 +342,4 @@ fn is_same(there: &DirHandle, root: &RootDir) -> bool {
 
 fn is_full(error: &SysError) -> bool {
     matches!(error.errno(), Some(libc::ENOSPC | libc::EDQUOT))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
-    format!("{error}{cause}")
 }
