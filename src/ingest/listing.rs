@@ -141,7 +141,7 @@ impl Root {
         let is_missing = |(name, ino): &(&[u8], u64)| there.get(name) != Some(ino);
         let missing: Vec<u64> = self.tree.children(dir).filter(is_missing).map(|(_, ino)| ino).collect();
         for ino in missing {
-            self.to_limbo(ino, true);
+            self.to_limbo(ino);
         }
         let root = self.tree.root();
         if dir == root {
@@ -149,21 +149,10 @@ impl Root {
             self.changes.push(Change::PutDir { parent: 0, name, ino: root, mtime });
         }
         for (name, ino, mtime) in &subdirs {
-            let here = self.tree.child(dir, name) == Some(*ino);
             let known = self.tree.contains(*ino);
-            if !here {
-                let Some(rows_lost) = self.arrive(*ino, dir, name) else { continue };
-                if known {
-                    let (name, mtime) = (name.clone(), *mtime);
-                    self.changes.push(Change::PutDir { parent: dir, name, ino: *ino, mtime });
-                }
-                if !known || rows_lost {
-                    self.queue_as(*ino, deep || rows_lost, background);
-                    continue;
-                }
-            }
-            if deep {
-                self.queue_as(*ino, true, background);
+            let here = self.tree.child(dir, name) == Some(*ino);
+            if (here || self.arrive(*ino, dir, name, *mtime)) && (deep || !known) {
+                self.queue_as(*ino, deep, background);
             }
         }
         let subdirs = subdirs.into_iter().map(|(name, ino, _)| (name, ino)).collect();
