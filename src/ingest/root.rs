@@ -41,6 +41,8 @@ pub(super) struct Root {
     pub(super) later: Hints,
     pub(super) urgent: VecDeque<u64>,
     pub(super) background: VecDeque<u64>,
+    /// Directories to be listed that are nowhere at the moment.
+    pub(super) stranded: Vec<u64>,
     /// Directories that are not where they were and may turn up elsewhere, and
     /// the rounds in which they were missed. The index still has them where they were.
     pub(super) limbo: HashMap<u64, u64>,
@@ -81,6 +83,7 @@ impl Root {
             later: Hints::default(),
             urgent: VecDeque::new(),
             background: VecDeque::new(),
+            stranded: Vec::new(),
             limbo: HashMap::new(),
             arrived: Vec::new(),
             changes: Vec::new(),
@@ -426,13 +429,16 @@ impl Root {
         }
     }
 
+    /// Whether something waits that the next round can do.
+    pub(super) fn has_work(&self) -> bool {
+        let waiting = [&self.hints, &self.later].iter().any(|hints| !hints.is_empty());
+        waiting || !(self.urgent.is_empty() && self.stranded.is_empty() && self.limbo.is_empty())
+    }
+
     /// Whether everything known of has been applied.
     pub(super) fn is_settled(&self) -> bool {
         !self.scanning
-            && self.hints.is_empty()
-            && self.later.is_empty()
-            && self.urgent.is_empty()
-            && self.limbo.is_empty()
+            && !self.has_work()
             && self.changes.is_empty()
             && self.arrived.is_empty()
             && self.linked.is_empty()
