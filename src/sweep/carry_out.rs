@@ -354,7 +354,11 @@ impl Running<'_, '_> {
                 phase,
                 actions: &actions,
             });
-            let with = Conditions { jobs: self.shared.jobs, references: self.shared.references, moment: &one.moment };
+            let with = Conditions {
+                jobs: self.shared.jobs,
+                references: self.shared.references,
+                moment: &one.moment,
+            };
             let BatchEnd { ended, directories } = execute(one.root, &actions, with);
             let mut gone = Vec::new();
             let mut not_removed = Vec::new();
@@ -378,7 +382,11 @@ impl Running<'_, '_> {
                         not_removed.push((number, why.as_str().to_owned()));
                     }
                     Some(Ended::Failed(error)) => {
-                        record.failed(phase, WirePath::from_path(&action.path.under(one.root.path())), error.clone());
+                        record.failed(
+                            phase,
+                            WirePath::from_path(&action.path.under(one.root.path())),
+                            error.clone(),
+                        );
                         not_removed.push((number, error));
                     }
                     None => {
@@ -393,7 +401,9 @@ impl Running<'_, '_> {
                 let policy = self.orders.head.policy;
                 record.list(
                     gone.iter()
-                        .filter_map(|a| serde_json::to_value(WireAction::new(a, policy, one.root.path())).ok())
+                        .filter_map(|a| {
+                            serde_json::to_value(WireAction::new(a, policy, one.root.path())).ok()
+                        })
                         .collect(),
                 );
             }
@@ -410,7 +420,11 @@ impl Running<'_, '_> {
 
     fn remove_emptied(&mut self) {
         for (one, emptied) in self.roots.iter().zip(&mut self.emptied) {
-            let with = Conditions { jobs: self.shared.jobs, references: self.shared.references, moment: &one.moment };
+            let with = Conditions {
+                jobs: self.shared.jobs,
+                references: self.shared.references,
+                moment: &one.moment,
+            };
             emptied.remove(one.root, with);
         }
     }

@@ -77,7 +77,10 @@ pub fn execute(root: &GuardedRoot, actions: &[Action], with: Conditions<'_>) -> 
         actions,
         with,
         how: root.open_check.prepare(),
-        end: Mutex::new(BatchEnd { ended: actions.iter().map(|_| None).collect(), directories: HashMap::new() }),
+        end: Mutex::new(BatchEnd {
+            ended: actions.iter().map(|_| None).collect(),
+            directories: HashMap::new(),
+        }),
     };
     let next = AtomicUsize::new(0);
     let worker = || {
@@ -113,7 +116,8 @@ fn divide(actions: &[Action]) -> Vec<Work> {
     }
     // The oldest action's directory first: a run that is cancelled or short of
     // time has then taken what is safest.
-    let mut work: Vec<Work> = by_dir.into_values().chain(by_inode.into_values()).map(|places| Work { places }).collect();
+    let mut work: Vec<Work> =
+        by_dir.into_values().chain(by_inode.into_values()).map(|places| Work { places }).collect();
     work.sort_by_key(|item| item.places.first().copied());
     work
 }
@@ -277,7 +281,9 @@ fn refused(refusal: Refusal) -> Ended {
 fn refused_directory(error: &SysError) -> Ended {
     match error.kind() {
         std::io::ErrorKind::NotFound => Ended::Skipped(Skip::Vanished),
-        std::io::ErrorKind::NotADirectory | std::io::ErrorKind::CrossesDevices => Ended::Skipped(Skip::Changed),
+        std::io::ErrorKind::NotADirectory | std::io::ErrorKind::CrossesDevices => {
+            Ended::Skipped(Skip::Changed)
+        }
         // ELOOP has no stable name in std: a link where a directory was.
         _ if error.errno() == Some(libc::ELOOP) => Ended::Skipped(Skip::Changed),
         _ => Ended::Failed(with_causes(error)),

@@ -47,7 +47,8 @@ pub fn aim_of(
     let urgent = past.iter().any(|root| is_urgent(usage, resource, &root.marks));
     if !urgent && roots.iter().any(|one| one.past_its_mark && !one.nominator.is_complete()) {
         return Ok(LastPhase::Skip(
-            "the last phase waits: not every file of the root is known yet, and space is not nearly gone".to_owned(),
+            "the last phase waits: not every file of the root is known yet, and space is not nearly gone"
+                .to_owned(),
         ));
     }
     let below_high = past
@@ -58,10 +59,9 @@ pub fn aim_of(
         .saturating_sub(gained);
     let mut counted: u64 = 0;
     let mut seen = taken.clone();
-    let mut merged =
-        Merged::new(roots, places(roots, Phase::Oldest, true), Phase::Oldest, |one| {
-            circumstances(shared, one, orders.for_space())
-        })?;
+    let mut merged = Merged::new(roots, places(roots, Phase::Oldest, true), Phase::Oldest, |one| {
+        circumstances(shared, one, orders.for_space())
+    })?;
     while counted < missing {
         let Some((_, action)) = merged.next(&mut seen)? else { break };
         counted = counted.saturating_add(gain(&action, resource));
@@ -71,9 +71,7 @@ pub fn aim_of(
         Aim::Target => LastPhase::UpTo { amount: missing, note: None },
         Aim::JustBelowHigh => LastPhase::UpTo {
             amount: below_high,
-            note: Some(
-                "the target is out of reach: the last phase aims just below the high mark".to_owned(),
-            ),
+            note: Some("the target is out of reach: the last phase aims just below the high mark".to_owned()),
         },
         Aim::Nothing => LastPhase::Skip(
             "futile: all that the last phase could take would not bring usage below the high mark; \

@@ -12,9 +12,9 @@ use std::time::Duration;
 use crate::model::{Action, FileKind, Keep, Phase, RelPath, Timestamp};
 use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify};
 
+use super::SweepError;
 use super::nominate::{Candidate, Candidates, Nominator};
 use super::root::GuardedRoot;
-use super::SweepError;
 
 /// What decisions are made with, beside the facts of each file.
 #[derive(Clone, Copy)]
@@ -94,9 +94,12 @@ impl<'a> Planner<'a> {
                 None => nominator.by_age()?,
             },
             // Their data comes with the records they are about.
-            Phase::Deferred | Phase::Expired | Phase::Chunks | Phase::Trash | Phase::Sessions | Phase::Results => {
-                Box::new(std::iter::empty())
-            }
+            Phase::Deferred
+            | Phase::Expired
+            | Phase::Chunks
+            | Phase::Trash
+            | Phase::Sessions
+            | Phase::Results => Box::new(std::iter::empty()),
         };
         Ok(Self {
             root,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    Action, Phase, PhaseReport, Policy, Reclaim, Report, Requester, Resource, RootName, RunId, Shortfall, Skip,
-    Timestamp, Trigger, VolumeUsage, WirePath,
+    Action, Phase, PhaseReport, Policy, Reclaim, Report, Requester, Resource, RootName, RunId, Shortfall,
+    Skip, Timestamp, Trigger, VolumeUsage, WirePath,
 };
 
 /// What a run is, apart from any one root.
@@ -57,7 +57,13 @@ fn percents(usage: Option<&VolumeUsage>) -> (Option<f64>, Option<f64>) {
 
 impl RunRecord {
     /// Begins the account of `root`.
-    pub fn begin(head: &RunHead, id: RunId, root: RootName, resource: Resource, usage: Option<&VolumeUsage>) -> Self {
+    pub fn begin(
+        head: &RunHead,
+        id: RunId,
+        root: RootName,
+        resource: Resource,
+        usage: Option<&VolumeUsage>,
+    ) -> Self {
         let (storage_before_percent, inodes_before_percent) = percents(usage);
         Self {
             report: Report {

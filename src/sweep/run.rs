@@ -6,9 +6,7 @@
 use std::sync::RwLock;
 use std::time::Duration;
 
-use crate::model::{
-    Action, Phase, Plan, Policy, RootName, RunId, Timestamp, VolumeUsage,
-};
+use crate::model::{Action, Phase, Plan, Policy, RootName, RunId, Timestamp, VolumeUsage};
 use crate::policy::{JobsView, Moment, References, Target};
 
 use super::SweepError;
@@ -150,14 +148,20 @@ pub struct Shared<'a> {
     pub references: &'a dyn References,
 }
 
-pub(super) fn circumstances<'a>(shared: Shared<'a>, one: &'a RunRoot<'a>, for_space: bool) -> Circumstances<'a> {
+pub(super) fn circumstances<'a>(
+    shared: Shared<'a>,
+    one: &'a RunRoot<'a>,
+    for_space: bool,
+) -> Circumstances<'a> {
     Circumstances { jobs: shared.jobs, references: shared.references, moment: &one.moment, for_space }
 }
 
 /// Where the last phase of an emergency may take from.
 pub(super) fn places(roots: &[RunRoot<'_>], phase: Phase, emergency: bool) -> Vec<usize> {
     (0..roots.len())
-        .filter(|at| !(emergency && phase == Phase::Oldest) || roots.get(*at).is_some_and(|one| one.past_its_mark))
+        .filter(|at| {
+            !(emergency && phase == Phase::Oldest) || roots.get(*at).is_some_and(|one| one.past_its_mark)
+        })
         .collect()
 }
 
@@ -199,7 +203,8 @@ pub fn plan(
             circumstances(shared, one, orders.for_space())
         })?;
         if orders.is_emergency() && phase == Phase::Oldest {
-            match super::last_phase::aim_of(orders, roots, shared, usage, left.unwrap_or(0), gained, &taken)? {
+            match super::last_phase::aim_of(orders, roots, shared, usage, left.unwrap_or(0), gained, &taken)?
+            {
                 super::last_phase::LastPhase::Skip(_) => continue,
                 super::last_phase::LastPhase::UpTo { amount, .. } => need_here = Some(amount),
             }

@@ -56,7 +56,10 @@ pub fn shortfall(one: &RunRoot<'_>, shared: Shared<'_>, missing: u64) -> Shortfa
     users.truncate(NAMED);
     let mut directories: Vec<DirectoryHold> = directories
         .into_iter()
-        .map(|(path, (_, bytes))| DirectoryHold { path: WirePath::from_path(&path.under(one.root.path())), bytes })
+        .map(|(path, (_, bytes))| DirectoryHold {
+            path: WirePath::from_path(&path.under(one.root.path())),
+            bytes,
+        })
         .collect();
     directories.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.path.cmp(&b.path)));
     directories.truncate(NAMED);

@@ -11,9 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use crate::model::{FileKind, JobId, Timestamp};
 use crate::sys::walk::{Found, Walk};
 
+use super::SweepError;
 use super::nominate::{Candidate, Candidates, Nominator, Totals};
 use super::root::GuardedRoot;
-use super::SweepError;
 
 /// All files of a root as one walk found them.
 pub struct Walked {

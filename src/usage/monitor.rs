@@ -69,7 +69,11 @@ impl VolumeMonitor {
             .map(|marks| {
                 let to_mark = usable * marks.of(bytes).1 / 100.0 - look.usage.used as f64;
                 let to_min_free = look.usage.available.saturating_sub(marks.min_free) as f64;
-                if to_mark.min(to_min_free) > 0.0 { to_mark.min(to_min_free) as u64 } else { look.usage.available }
+                if to_mark.min(to_min_free) > 0.0 {
+                    to_mark.min(to_min_free) as u64
+                } else {
+                    look.usage.available
+                }
             })
             .min()
             .unwrap_or(look.usage.available);

@@ -54,7 +54,8 @@ impl Probe {
             Self::Volume(root) => volume::usage(root)
                 .map_err(|source| UsageError::Volume { path: root.path().to_owned(), source }),
             Self::Capacity { root, size, counter } => {
-                let used = counter().ok_or_else(|| UsageError::NotCounted { path: root.path().to_owned() })?;
+                let used =
+                    counter().ok_or_else(|| UsageError::NotCounted { path: root.path().to_owned() })?;
                 Ok(VolumeUsage {
                     total: *size,
                     used,

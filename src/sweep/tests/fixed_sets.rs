@@ -154,12 +154,11 @@ fn a_symbolic_link_goes_as_itself_and_never_what_it_points_to() {
 fn hostile_names_are_removed_like_any_other() {
     use std::os::unix::ffi::OsStrExt;
     let world = World::new();
-    let mut names: Vec<Vec<u8>> = [
-        &b"new\nline"[..], b"--", b"-rf", b"quote\"'", b"\xff\xfe", b"\x1b[31mred", b" ", b"*", b"tab\t",
-    ]
-    .iter()
-    .map(|name| name.to_vec())
-    .collect();
+    let mut names: Vec<Vec<u8>> =
+        [&b"new\nline"[..], b"--", b"-rf", b"quote\"'", b"\xff\xfe", b"\x1b[31mred", b" ", b"*", b"tab\t"]
+            .iter()
+            .map(|name| name.to_vec())
+            .collect();
     names.push(vec![b'n'; 255]);
     for name in &names {
         let path = world.path("").join(std::ffi::OsStr::from_bytes(name));
@@ -176,8 +175,14 @@ fn protected_names_and_fifos_stay() {
     let world = World::new();
     let kept = world.file("model.keep", 10, 999 * HOUR);
     let fifo = world.path("pipe");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0)
-        .unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
     let report = world.run(&world.orders(Policy::Orphans)).0;
     assert_eq!(report.files_deleted, 0);
     assert!(kept.exists() && fifo.symlink_metadata().is_ok());

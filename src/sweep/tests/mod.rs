@@ -15,7 +15,9 @@ use std::time::{Duration, SystemTime};
 use crate::model::{
     Action, Covers, FileTimes, JobId, JobState, Policy, Report, RootName, RunId, Timestamp, Trigger,
 };
-use crate::policy::{Globs, JobFacts, JobsView, Marks, Moment, NoReferences, Patterns, Retain, RootRules, Target};
+use crate::policy::{
+    Globs, JobFacts, JobsView, Marks, Moment, NoReferences, Patterns, Retain, RootRules, Target,
+};
 use crate::sys::RootDir;
 use crate::sys::open_check::OpenCheckKind;
 use crate::usage::Probe;
@@ -89,7 +91,8 @@ impl World {
             new_until: None,
             workers: 2,
         };
-        let jobs = RwLock::new(JobsView { jobs: Default::default(), began_at: Timestamp::EPOCH, known: true });
+        let jobs =
+            RwLock::new(JobsView { jobs: Default::default(), began_at: Timestamp::EPOCH, known: true });
         Self { dir, jobs, root }
     }
 
