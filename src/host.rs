@@ -1,9 +1,8 @@
 //! What this program offers its command line.
 
-use std::path::PathBuf;
-
 use guardian::api::{ApiError, Problem};
-use guardian::cli::{Exit, Failure, Host, RunOptions, ShownConfig, Sources, Standalone};
+use guardian::cli::{Exit, Failure, Host, Standalone};
+use guardian::config::Settings;
 use guardian::model::Report;
 
 /// This process.
@@ -12,20 +11,12 @@ pub(crate) struct Here;
 const ABSENT: &str = "this build has no agent";
 
 impl Host for Here {
-    fn run(&self, _: &Sources, _: &RunOptions) -> Result<(), Failure> {
+    fn run(&self, _: Settings) -> Result<(), Failure> {
         Err(Failure::new(Exit::Failures, "run", ABSENT))
     }
 
-    fn standalone(&self, _: &Sources) -> Result<Box<dyn Standalone>, ApiError> {
+    fn standalone(&self, _: Settings) -> Result<Box<dyn Standalone>, ApiError> {
         Err(ApiError::new(Problem::Unavailable, ABSENT))
-    }
-
-    fn config(&self, _: &Sources) -> Result<ShownConfig, Failure> {
-        Err(Failure::new(Exit::Usage, "read the configuration", ABSENT))
-    }
-
-    fn socket_of(&self, _: &Sources) -> Result<PathBuf, Failure> {
-        Err(Failure::new(Exit::Usage, "read the configuration", ABSENT))
     }
 
     fn demo(&self, _: bool, _: &mut dyn FnMut(&str)) -> Result<Vec<Report>, Failure> {

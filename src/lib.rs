@@ -22,3 +22,4 @@ pub mod policy;
 pub mod sweep;
 pub mod sys;
 pub mod usage;
+pub mod store;

@@ -55,7 +55,7 @@ impl Answer {
 #[derive(Debug)]
 pub enum Refusal {
     /// The agent said no; the body as it came, for `--json`.
-    Problem(ApiError, Vec<u8>),
+    Problem(Box<ApiError>, Vec<u8>),
     /// It did not answer.
     Silent(NoAgent),
 }
@@ -139,19 +139,8 @@ impl Client {
             help: None,
             retry_after_seconds: None,
         });
-        Err(Refusal::Problem(problem, body))
+        Err(Refusal::Problem(Box::new(problem), body))
     }
-}
-
-/// The sockets to try: one that was named (`--socket`, `GUARDIAN_SOCKET`, the
-/// configuration's) alone, so that a command never reaches another agent than
-/// the one meant; otherwise the user's, then the system's.
-pub fn candidates(named: Option<&Path>, runtime_dir: Option<&Path>) -> Vec<PathBuf> {
-    if let Some(socket) = named {
-        return vec![socket.to_owned()];
-    }
-    let users = runtime_dir.filter(|dir| dir.is_absolute()).map(|dir| dir.join("guardian/guardian.sock"));
-    users.into_iter().chain([PathBuf::from("/run/guardian/guardian.sock")]).collect()
 }
 
 fn encode<T: Serialize>(body: &T) -> Vec<u8> {
@@ -212,20 +201,6 @@ pub(super) fn quote(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_named_socket_is_the_only_one_that_is_tried() {
-        let named = candidates(Some(Path::new("/x.sock")), Some(Path::new("/run/user/7")));
-        assert_eq!(named, [PathBuf::from("/x.sock")]);
-        let usual = candidates(None, Some(Path::new("/run/user/7")));
-        assert_eq!(
-            usual,
-            [
-                PathBuf::from("/run/user/7/guardian/guardian.sock"),
-                PathBuf::from("/run/guardian/guardian.sock")
-            ]
-        );
-    }
 
     #[test]
     fn any_path_can_stand_in_a_query() {

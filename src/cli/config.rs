@@ -2,6 +2,7 @@
 
 use super::failure::{Exit, Failure};
 use super::session::Session;
+use crate::config::Overrides;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigArgs {
@@ -18,17 +19,16 @@ enum ConfigAct {
 }
 
 pub(super) fn run(args: &ConfigArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let config = session.host.config(&session.sources)?;
-    for warning in &config.warnings {
+    let settings = super::settings::read(&session.sources, Overrides::default())?;
+    for warning in &settings.warnings {
         session.out.note(&format!("warning: {warning}"));
     }
+    let warnings: Vec<_> = settings.warnings.iter().map(ToString::to_string).collect();
     match args.act {
-        ConfigAct::Check if session.is_text() => session.out.note("the configuration is valid"),
-        ConfigAct::Check => {
-            session.out.json(&serde_json::json!({ "valid": true, "warnings": config.warnings }))?;
-        }
-        ConfigAct::Show if session.is_text() => session.out.body(config.text.as_bytes())?,
-        ConfigAct::Show => session.out.json(&config.json)?,
+        ConfigAct::Check if session.is_text() => session.out.line("the configuration is valid")?,
+        ConfigAct::Check => session.out.json(&serde_json::json!({ "valid": true, "warnings": warnings }))?,
+        ConfigAct::Show if session.is_text() => session.out.body(settings.show().as_bytes())?,
+        ConfigAct::Show => session.out.json(&settings.show_json())?,
     }
     Ok(Exit::Done)
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::failure::Failure;
 use crate::api::{ApiError, Explanation, JobPut, JobResource, PlanResource, RootResource, TrustState};
-use crate::model::{ByteSize, JobId, Report, SweepRequest};
+use crate::config::Settings;
+use crate::model::{JobId, Report, SweepRequest};
 
 /// Where settings come from, besides the environment.
 #[derive(Debug, Clone, Default)]
@@ -17,45 +18,14 @@ pub struct Sources {
     pub socket: Option<PathBuf>,
 }
 
-/// The flags of `guardian run`.
-#[derive(Debug, Clone, Default)]
-pub struct RunOptions {
-    /// `--root DIR`, as often as given.
-    pub roots: Vec<PathBuf>,
-    /// `--capacity SIZE`.
-    pub capacity: Option<ByteSize>,
-    /// `--state-dir DIR`.
-    pub state_dir: Option<PathBuf>,
-    /// `--dry-run`.
-    pub dry_run: bool,
-}
-
-/// A configuration as `guardian config` shows it.
-#[derive(Debug, Clone)]
-pub struct ShownConfig {
-    /// As text, each value with its origin.
-    pub text: String,
-    /// The same for programs.
-    pub json: serde_json::Value,
-    /// What is allowed but looks like a mistake.
-    pub warnings: Vec<String>,
-}
-
 /// What the process that holds the command line offers.
 pub trait Host {
     /// Runs the agent until it is told to stop.
-    fn run(&self, sources: &Sources, options: &RunOptions) -> Result<(), Failure>;
+    fn run(&self, settings: Settings) -> Result<(), Failure>;
 
     /// Opens own-process mode: the ledger under its lock. Called only when no
-    /// agent answers. A held lock is [`ApiError::conflict`]; a configuration
-    /// that does not hold is [`ApiError::invalid`].
-    fn standalone(&self, sources: &Sources) -> Result<Box<dyn Standalone>, ApiError>;
-
-    /// Reads and checks the configuration.
-    fn config(&self, sources: &Sources) -> Result<ShownConfig, Failure>;
-
-    /// The socket that a configuration file names.
-    fn socket_of(&self, sources: &Sources) -> Result<PathBuf, Failure>;
+    /// agent answers. A held lock is [`ApiError::conflict`].
+    fn standalone(&self, settings: Settings) -> Result<Box<dyn Standalone>, ApiError>;
 
     /// Shows the agent at work on a directory of its own, which stays with
     /// `keep`; `say` takes each line of the story.
@@ -65,11 +35,8 @@ pub trait Host {
 /// A sweep in the command's own process.
 #[derive(Debug, Clone)]
 pub struct StandaloneSweep {
-    /// What was asked for; its `root` and `plan` are not set.
+    /// What was asked for; its `root` is one of the settings', `plan` is not set.
     pub request: SweepRequest,
-    /// `--root`: a configured root's name or directory; another directory is
-    /// guarded for this one run.
-    pub root: Option<String>,
     /// `--plan FILE`: exactly these, as far as they are unchanged.
     pub plan: Option<Vec<PlanResource>>,
     /// `--adopt`: take over a root that another ledger claims.

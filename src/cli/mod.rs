@@ -24,6 +24,7 @@ mod report;
 mod root;
 mod run;
 mod session;
+mod settings;
 mod stats;
 mod status;
 mod sweep;
@@ -31,10 +32,13 @@ mod table;
 mod trust;
 
 pub use args::{Cli, Verb};
-pub use client::{Answer, Client, Refusal, candidates};
+pub use client::{Answer, Client, Refusal};
 pub use failure::{Exit, Failure, NoAgent};
-pub use host::{Host, RunOptions, ShownConfig, Sources, Standalone, StandaloneSweep, SweepOutcome};
+pub use host::{Host, Sources, Standalone, StandaloneSweep, SweepOutcome};
 pub use output::{Format, Output, Tone};
+
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::failure::{Exit, Failure};
-use super::host::RunOptions;
 use super::session::Session;
+use crate::config::Overrides;
 use crate::model::ByteSize;
 
 #[derive(Debug, clap::Args)]
@@ -24,12 +24,13 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: RunArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let options = RunOptions {
+    let overrides = Overrides {
         roots: args.roots,
         capacity: args.capacity,
         state_dir: args.state_dir,
         dry_run: args.dry_run,
+        socket: None,
     };
-    session.host.run(&session.sources, &options)?;
+    session.host.run(super::settings::read(&session.sources, overrides)?)?;
     Ok(Exit::Done)
 }

@@ -1,18 +1,20 @@
 //! One command under way: its output, its sources, its way to the agent.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::args::{Global, When};
-use super::client::{Answer, Client, Refusal, candidates};
+use super::client::{Answer, Client, Refusal};
 use super::failure::{Exit, Failure};
 use super::host::{Host, Sources, Standalone};
 use super::output::{Format, Output};
+use super::settings::{directory, is_directory, read, sockets};
 use crate::api::Listing;
-use crate::model::Timestamp;
+use crate::config::{Overrides, Settings};
+use crate::model::{RootName, Timestamp};
 
 pub(super) struct Session<'a> {
     pub(super) out: Output,
@@ -47,33 +49,41 @@ impl<'a> Session<'a> {
         self.out.format == Format::Text
     }
 
-    fn sockets(&self) -> Result<Vec<PathBuf>, Failure> {
-        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let named = match (&self.sources.socket, variable("GUARDIAN_SOCKET"), &self.sources.config) {
-            (Some(socket), _, _) => Some(socket.clone()),
-            (None, Some(socket), _) => Some(socket),
-            (None, None, Some(_)) => Some(self.host.socket_of(&self.sources)?),
-            (None, None, None) => None,
-        };
-        Ok(candidates(named.as_deref(), variable("XDG_RUNTIME_DIR").as_deref()))
-    }
-
     /// The agent, or exit 4.
     pub(super) fn agent(&self, attempt: &str) -> Result<Client, Failure> {
-        Client::find(&self.sockets()?).map_err(|none| none.into_failure(attempt))
+        Client::find(&sockets(&self.sources)?).map_err(|none| none.into_failure(attempt))
     }
 
     /// The agent, or this process where there is none. An agent that is there
     /// but cannot be spoken to is exit 4: two must not work on one ledger.
     pub(super) fn worker(&self, attempt: &str) -> Result<Worker, Failure> {
-        match Client::find(&self.sockets()?) {
-            Ok(client) => Ok(Worker::Agent(client)),
+        self.worker_for(None, attempt).map(|(worker, _)| worker)
+    }
+
+    /// The same for a sweep of `root` (a name or a directory), which in this
+    /// process becomes a root of the settings; with an agent it stays open.
+    pub(super) fn worker_for(
+        &self,
+        root: Option<&str>,
+        attempt: &str,
+    ) -> Result<(Worker, Option<RootName>), Failure> {
+        match Client::find(&sockets(&self.sources)?) {
+            Ok(client) => Ok((Worker::Agent(client), None)),
             Err(none) if none.absent => {
                 if self.out.verbose {
                     self.out.note(&format!("guardian: {none}; working in this process"));
                 }
-                let own = self.host.standalone(&self.sources);
-                own.map(Worker::Own).map_err(|error| Failure::refused(attempt, &error))
+                let directory = root.filter(|text| is_directory(text)).map(directory);
+                let roots = directory.iter().cloned().collect();
+                let settings = read(&self.sources, Overrides { roots, ..Overrides::default() })?;
+                for warning in &settings.warnings {
+                    self.out.note(&format!("warning: {warning}"));
+                }
+                let name =
+                    root.map(|text| root_of(&settings, text, directory.as_deref(), attempt)).transpose()?;
+                let own =
+                    self.host.standalone(settings).map_err(|error| Failure::refused(attempt, &error))?;
+                Ok((Worker::Own(own), name))
             }
             Err(none) => Err(none.into_failure(attempt)),
         }
@@ -174,6 +184,23 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
+}
+
+/// The root that `--root` means.
+fn root_of(
+    settings: &Settings,
+    text: &str,
+    directory: Option<&Path>,
+    attempt: &str,
+) -> Result<RootName, Failure> {
+    let found = settings.roots.iter().find(|root| match directory {
+        Some(path) => root.path == path || root.path.canonicalize().is_ok_and(|real| real == path),
+        None => root.name.as_str() == text,
+    });
+    found.map(|root| root.name.clone()).ok_or_else(|| {
+        Failure::usage(attempt, format!("{text} is not the name of a configured root"))
+            .with_help("for a directory write a path with a slash, such as ./NAME")
+    })
 }
 
 /// Which part of a list is shown.

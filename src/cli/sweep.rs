@@ -98,7 +98,7 @@ pub(super) fn run(args: &SweepArgs, session: &mut Session<'_>) -> Result<Exit, F
         dry_run: args.dry_run,
         plan: None,
     };
-    let plan = args.plan.as_deref().map(|text| find_plan(text)).transpose()?;
+    let plan = args.plan.as_deref().map(find_plan).transpose()?;
     if let Some(text) = &args.plan {
         // Checked with its name in place, whatever it turns out to be.
         let named = SweepRequest { plan: Some(PlanId::new(text.as_str())), ..request.clone() };
@@ -110,7 +110,8 @@ pub(super) fn run(args: &SweepArgs, session: &mut Session<'_>) -> Result<Exit, F
         check_sweep(&request).map_err(|why| Failure::usage(attempt, in_flags(&why)))?;
     }
     let cancelled = interruption(attempt)?;
-    match session.worker(attempt)? {
+    let (worker, root) = session.worker_for(args.root.as_deref(), attempt)?;
+    match worker {
         Worker::Agent(client) => {
             if args.adopt {
                 return Err(Failure::usage(attempt, "--adopt works without an agent only"));
@@ -143,8 +144,8 @@ pub(super) fn run(args: &SweepArgs, session: &mut Session<'_>) -> Result<Exit, F
                 Some(PlanSource::File(plans)) => Some(plans),
                 None => None,
             };
-            let (root, adopt) = (args.root.clone(), args.adopt);
-            let sweep = StandaloneSweep { request, root, plan, adopt, list: args.list || args.dry_run };
+            request.root = root;
+            let sweep = StandaloneSweep { request, plan, adopt: args.adopt, list: args.list || args.dry_run };
             alone(&sweep, args, own.as_ref(), &cancelled, session, attempt)
         }
     }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use crate::model::{Action, Keep, Phase, Report, Skip, VolumeUsage, WirePath};
+use crate::model::{Action, Keep, Phase, PlanAction, Report, Skip, VolumeUsage, WirePath};
 use crate::policy::{Returns, Settle, Step, is_urgent};
 use crate::usage::Probe;
 
@@ -19,7 +19,6 @@ use super::record::{RunEnd, RunRecord};
 use super::run::{IntendedBatch, Orders, RunRoot, Shared, Surroundings, circumstances, places};
 use super::shortfall::shortfall;
 use super::walked::Walked;
-use super::wire::WireAction;
 
 /// Between two looks at a volume that does not show yet what was freed.
 const SETTLE_PAUSE: Duration = Duration::from_millis(5);
@@ -72,42 +71,109 @@ pub fn carry_out(
     shared: Shared<'_>,
     around: &dyn Surroundings,
 ) -> Vec<Report> {
-    let Some(first) = roots.first() else { return Vec::new() };
-    let begun = around.elapsed();
-    let probe = first.root.probe.clone();
-    let before = probe.look().ok();
-    let mut running = Running {
-        orders,
-        roots,
-        shared,
-        around,
-        records: roots
-            .iter()
-            .map(|one| {
-                RunRecord::begin(
-                    &orders.head,
-                    around.new_run_id(),
-                    one.root.name.clone(),
-                    orders.target.resource,
-                    before.as_ref(),
-                )
-            })
-            .collect(),
-        emptied: roots.iter().map(|_| Emptied::default()).collect(),
-        taken: roots.iter().map(|_| HashSet::new()).collect(),
-        settle: Settle::new(before.as_ref().map_or(0, |usage| usage.used), patience(&probe)),
-        probe,
-        order: 0,
-        freed: 0,
-        missing: 0,
-        ended: None,
+    let Some((mut running, before, begun)) = Running::begin(orders, roots, shared, around) else {
+        return Vec::new();
     };
     running.all_phases();
     running.walk_before_giving_up();
     running.finish(before.as_ref(), begun)
 }
 
-impl Running<'_, '_> {
+/// Carries out removals that were planned before, as far as nothing changed
+/// since: the same checks as for a fresh plan, by the limits it was made with.
+/// `actions` are in the plan's order, each with the place of its root.
+pub fn carry_out_plan(
+    orders: &Orders,
+    roots: &[RunRoot<'_>],
+    shared: Shared<'_>,
+    around: &dyn Surroundings,
+    actions: Vec<(usize, Action)>,
+) -> Vec<Report> {
+    let Some((mut running, before, begun)) = Running::begin(orders, roots, shared, around) else {
+        return Vec::new();
+    };
+    let mut rest = actions.into_iter().peekable();
+    while let Some(first) = rest.peek() {
+        if let Some(why) = around.stop() {
+            running.note_all(&why);
+            break;
+        }
+        let (phase, limit) = (first.1.phase, first.1.reason.limit());
+        let most = usize::try_from(running.batch_files(roots)).unwrap_or(usize::MAX);
+        if most == 0 {
+            running.note_all("stopped at max_files");
+            break;
+        }
+        let mut batch = Mixed::new();
+        // The links of one inode stand together in a plan, and stay together here.
+        while let Some((_, next)) = rest.peek()
+            && next.phase == phase
+            && next.reason.limit() == limit
+            && (batch.len() < most
+                || batch.last().is_some_and(|(_, last)| last.facts.id.ino == next.facts.id.ino))
+            && let Some(action) = rest.next()
+        {
+            batch.push(action);
+        }
+        // The plan's own limit stands in for the policy's: it may have been asked for.
+        let as_planned: Vec<RunRoot<'_>> = roots
+            .iter()
+            .map(|one| RunRoot {
+                root: one.root,
+                nominator: Box::new(super::nominate::Nothing),
+                moment: crate::policy::Moment { older_than: Some(limit), ..one.moment.clone() },
+                past_its_mark: one.past_its_mark,
+            })
+            .collect();
+        for record in &mut running.records {
+            record.phase(phase, None);
+        }
+        running.carry_out_batch(phase, &as_planned, batch);
+        around.between_batches();
+    }
+    running.finish(before.as_ref(), begun)
+}
+
+impl<'a, 'r> Running<'a, 'r> {
+    /// Takes stock; `None` without roots.
+    fn begin(
+        orders: &'a Orders,
+        roots: &'a [RunRoot<'r>],
+        shared: Shared<'a>,
+        around: &'a dyn Surroundings,
+    ) -> Option<(Self, Option<VolumeUsage>, Duration)> {
+        let begun = around.elapsed();
+        let probe = roots.first()?.root.probe.clone();
+        let before = probe.look().ok();
+        let running = Self {
+            orders,
+            roots,
+            shared,
+            around,
+            records: roots
+                .iter()
+                .map(|one| {
+                    RunRecord::begin(
+                        &orders.head,
+                        around.new_run_id(),
+                        one.root.name.clone(),
+                        orders.target.resource,
+                        before.as_ref(),
+                    )
+                })
+                .collect(),
+            emptied: roots.iter().map(|_| Emptied::default()).collect(),
+            taken: roots.iter().map(|_| HashSet::new()).collect(),
+            settle: Settle::new(before.as_ref().map_or(0, |usage| usage.used), patience(&probe)),
+            probe,
+            order: 0,
+            freed: 0,
+            missing: 0,
+            ended: None,
+        };
+        Some((running, before, begun))
+    }
+
     fn all_phases(&mut self) -> bool {
         for &phase in &self.orders.phases {
             match self.phase(phase, self.roots) {
@@ -402,7 +468,8 @@ impl Running<'_, '_> {
                 record.list(
                     gone.iter()
                         .filter_map(|a| {
-                            serde_json::to_value(WireAction::new(a, policy, one.root.path())).ok()
+                            serde_json::to_value(PlanAction::of(a, policy, &one.root.name, one.root.path()))
+                                .ok()
                         })
                         .collect(),
                 );

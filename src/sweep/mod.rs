@@ -16,13 +16,13 @@ pub mod execute;
 pub mod last_phase;
 pub mod merge;
 pub mod nominate;
+pub mod orders;
 pub mod planner;
 pub mod record;
 pub mod root;
 pub mod run;
 pub mod shortfall;
 pub mod walked;
-pub mod wire;
 
 use std::path::PathBuf;
 
@@ -37,14 +37,6 @@ pub enum SweepError {
         /// Why.
         #[source]
         source: crate::sys::SysError,
-    },
-    /// A plan names something that is not beneath the root it is applied to.
-    #[error("failed to read plan: {path:?} does not lie beneath {root}")]
-    ForeignPlan {
-        /// As the plan has it.
-        path: String,
-        /// The root.
-        root: PathBuf,
     },
 }
 

@@ -65,3 +65,36 @@ pub trait Nominator: Send + Sync {
     /// Whether this is a walk just done: nothing better can be asked.
     fn is_walk(&self) -> bool;
 }
+
+/// Nominates nothing: for what was planned before.
+pub struct Nothing;
+
+impl Nominator for Nothing {
+    fn by_age(&self) -> Result<Candidates<'_>, SweepError> {
+        Ok(Box::new(std::iter::empty()))
+    }
+
+    fn of_job(&self, _: &JobId) -> Result<Candidates<'_>, SweepError> {
+        Ok(Box::new(std::iter::empty()))
+    }
+
+    fn links_of(&self, _: u64) -> Result<Vec<Candidate>, SweepError> {
+        Ok(Vec::new())
+    }
+
+    fn totals(&self) -> Result<Totals, SweepError> {
+        Ok(Totals::default())
+    }
+
+    fn is_complete(&self) -> bool {
+        true
+    }
+
+    fn newest(&self) -> Result<Option<Timestamp>, SweepError> {
+        Ok(None)
+    }
+
+    fn is_walk(&self) -> bool {
+        true
+    }
+}

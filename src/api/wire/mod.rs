@@ -11,6 +11,7 @@ mod records;
 mod stats;
 mod sweeps;
 
+pub use crate::model::{PlanAction, PlanResource};
 pub use explain::{Explanation, JobReading, PolicyVerdict, Verdict};
 pub use health::{
     Health, OpenCheck, PauseRequest, PauseState, RootHealth, RootResource, RootState, TrustState,
@@ -21,4 +22,4 @@ pub use records::{AuditEntry, AuditFilter, FileEntry};
 pub use stats::{
     AgentStats, Holder, HolderName, IndexConfidence, IndexStats, RootStats, Stats, TopHolders, TopList,
 };
-pub use sweeps::{PlanAction, PlanResource, Progress, SweepResource, SweepState, check_sweep, waited_body};
+pub use sweeps::{Progress, SweepResource, SweepState, check_sweep, waited_body};

@@ -1,15 +1,9 @@
 //! Sweeps and plans on the wire.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::{
-    Action, Identity, JobId, Phase, Plan, PlanId, Policy, Report, RootName, RunId, SweepRequest, Timestamp,
-    WirePath,
-};
+use crate::model::{PlanId, Policy, Report, RunId, SweepRequest};
 
 /// A sweep as the socket shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,97 +76,6 @@ pub struct Progress {
     pub files: u64,
     /// Allocated bytes freed.
     pub bytes: u64,
-}
-
-/// A plan as the socket and `--dry-run --json` show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlanResource {
-    /// Its name; absent without an agent to keep it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<PlanId>,
-    /// When the decisions were made.
-    pub as_of: Timestamp,
-    /// What was asked for.
-    pub policy: Policy,
-    /// The root; `null` when it goes over several (each action names its own).
-    pub root: Option<RootName>,
-    /// Removals in order.
-    pub actions: Vec<PlanAction>,
-    /// Files that stay, by reason.
-    pub kept: BTreeMap<String, u64>,
-    /// When the agent forgets it.
-    #[serde(default)]
-    pub expires_at: Option<Timestamp>,
-}
-
-impl PlanResource {
-    /// A plan of one root at `root_path`.
-    pub fn of(plan: &Plan, root_path: &Path) -> Self {
-        Self {
-            id: plan.id.clone(),
-            as_of: plan.as_of,
-            policy: plan.policy,
-            root: Some(plan.root.clone()),
-            actions: plan
-                .actions
-                .iter()
-                .map(|action| PlanAction::of(action, plan.policy, &plan.root, root_path))
-                .collect(),
-            kept: plan.kept.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
-            expires_at: plan.expires_at,
-        }
-    }
-}
-
-/// One removal of a plan, as in `actions` of plans and dry runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlanAction {
-    /// Place in the plan, from 0.
-    pub order: u64,
-    /// The part of the run.
-    pub phase: Phase,
-    /// Absolute path.
-    #[serde(flatten)]
-    pub path: WirePath,
-    /// What was asked for.
-    pub policy: Policy,
-    /// Why, with the numbers that decided it.
-    pub reason: String,
-    /// The rule that decided.
-    #[serde(default)]
-    pub rule: String,
-    /// Its age when the decision was made.
-    pub age_seconds: u64,
-    /// The job on whose account it goes.
-    pub job: Option<JobId>,
-    /// Length in bytes.
-    pub size_bytes: u64,
-    /// What its removal should free.
-    pub expected_bytes: u64,
-    /// The root.
-    pub root: RootName,
-    /// What must be unchanged when a plan is applied from a file.
-    pub identity: Identity,
-}
-
-impl PlanAction {
-    /// An action of a root at `root_path`.
-    pub fn of(action: &Action, policy: Policy, root: &RootName, root_path: &Path) -> Self {
-        Self {
-            order: action.order,
-            phase: action.phase,
-            path: WirePath::from_path(&action.path.under(root_path)),
-            policy,
-            reason: action.reason.to_string(),
-            rule: action.reason.rule().to_owned(),
-            age_seconds: action.age.as_secs(),
-            job: action.reason.job().cloned(),
-            size_bytes: action.facts.id.size,
-            expected_bytes: action.expected_bytes,
-            root: root.clone(),
-            identity: action.facts.id,
-        }
-    }
 }
 
 /// Refuses sweeps that contradict themselves, in words for the user. The same

@@ -1,0 +1,208 @@
+//! The ledger: the durable truth about jobs, roots, runs and pauses.
+//!
+//! Promises: a write that returned is on disk; a lost ledger is told as lost,
+//! never taken for an empty one. Must not know: what follows from its records.
+
+mod backup;
+mod read;
+mod records;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+
+pub use read::LedgerReader;
+pub use records::{ClockMark, Pause, RequestRecord, RootRecord};
+
+use super::database::{Commit, Holder, guarded};
+use super::error::Fault;
+use super::{RootKey, StoreError};
+use crate::model::{JobId, JobRecord, LedgerId, Report, RootName, Timestamp};
+use tables::{HISTORY, JOBS, LAST_RUNS, META, REQUESTS, ROOTS};
+
+/// Name of the file in the state directory.
+const FILE: &str = "ledger.redb";
+/// Name of the copy in the state directory.
+const BACKUP: &str = "ledger.bak";
+/// The ledger is small; redb needs no more for it, in bytes.
+const CACHE_BYTES: usize = 4 << 20;
+/// Most requests kept.
+const KEPT_REQUESTS: u64 = 10_000;
+
+/// Where the ledger came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LedgerOrigin {
+    /// It was there.
+    Existing,
+    /// There was none, and no trace of one.
+    Created,
+    /// It was there and could not be read, or only its backup was left. A new one
+    /// was begun with the jobs and roots of the backup; it is not trusted.
+    Lost {
+        /// What was found.
+        reason: String,
+    },
+}
+
+/// The ledger, open for writing. One per state directory; the caller holds its lock.
+#[derive(Debug)]
+pub struct Ledger {
+    holder: Holder,
+    id: LedgerId,
+    began_at: Timestamp,
+}
+
+fn identity(transaction: &ReadTransaction) -> Result<Option<(LedgerId, Timestamp)>, Fault> {
+    let id = tables::get(transaction, META, b"id")?;
+    Ok(id.zip(tables::get(transaction, META, b"began_at")?))
+}
+
+impl Ledger {
+    /// Opens the ledger in the state directory `dir`, or begins one at `now`. A
+    /// damaged file is set aside as `ledger.redb.damaged-N`.
+    pub fn open(dir: &Path, now: Timestamp) -> Result<(Self, LedgerOrigin), StoreError> {
+        let path = dir.join(FILE);
+        let existed = std::fs::metadata(&path).is_ok_and(|m| m.len() > 0);
+        let holder = Holder::new(&path, CACHE_BYTES, tables::create);
+        let found = holder.begin_read().and_then(|t| guarded(|| identity(&t)));
+        let reason = match found {
+            Ok(Some((id, began_at))) => {
+                return Ok((Self { holder, id, began_at }, LedgerOrigin::Existing));
+            }
+            Ok(None) if existed => Some("it has no id".to_owned()),
+            Ok(None) => {
+                dir.join(BACKUP).exists().then(|| "the file is gone, only its backup is left".to_owned())
+            }
+            Err(fault) if super::index::is_damage(&fault) => Some(holder.error("open", fault).to_string()),
+            Err(fault) => return Err(holder.error("open", fault)),
+        };
+        if existed && reason.is_some() {
+            holder.set_aside().map_err(|error| StoreError::io("set aside", &path, error))?;
+        }
+        let kept = if reason.is_some() { backup::read(&dir.join(BACKUP)) } else { None };
+        let id = LedgerId::new(uuid::Uuid::new_v4().to_string());
+        let begun = holder.write(Commit::Durable, |t| {
+            tables::put(t, META, b"began_at", &now)?;
+            tables::put(t, META, b"trusted", &reason.is_none())?;
+            if let Some(kept) = &kept {
+                kept.restore(t)?;
+            }
+            tables::put(t, META, b"id", &id)
+        });
+        begun.map_err(|fault| holder.error("create", fault))?;
+        let origin = reason.map_or(LedgerOrigin::Created, |reason| LedgerOrigin::Lost { reason });
+        Ok((Self { holder, id, began_at: now }, origin))
+    }
+
+    fn read<T>(&self, call: impl FnOnce(&ReadTransaction) -> Result<T, Fault>) -> Result<T, StoreError> {
+        let read = self.holder.begin_read().and_then(|t| guarded(|| call(&t)));
+        read.map_err(|fault| {
+            self.holder.give_up_after(&fault);
+            self.holder.error("read", fault)
+        })
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, Fault>) -> Result<T, StoreError> {
+        self.holder.write(Commit::Durable, change).map_err(|fault| self.holder.error("write", fault))
+    }
+
+    /// Records whether unknown jobs may be taken for finished ones.
+    pub fn set_trusted(&self, trusted: bool) -> Result<(), StoreError> {
+        self.write(|t| tables::put(t, META, b"trusted", &trusted))
+    }
+
+    /// Records a job as it is now.
+    pub fn put_job(&self, job: &JobRecord) -> Result<(), StoreError> {
+        self.write(|t| tables::put(t, JOBS, job.id.as_str().as_bytes(), job))
+    }
+
+    /// Forgets a job; whether it was known.
+    pub fn remove_job(&self, id: &JobId) -> Result<bool, StoreError> {
+        self.write(|t| tables::remove(t, JOBS, id.as_str().as_bytes()))
+    }
+
+    /// A key that no root of this ledger ever had.
+    pub fn new_root_key(&self) -> Result<RootKey, StoreError> {
+        let next = self.write(|t| {
+            let mut meta = t.open_table(META)?;
+            let last =
+                meta.get(b"last_root_key".as_slice())?.and_then(|v| serde_json::from_slice(v.value()).ok());
+            let next = last.unwrap_or(0_u32) + 1;
+            if next <= u32::from(u16::MAX) {
+                meta.insert(b"last_root_key".as_slice(), tables::encode(&next)?.as_slice())?;
+            }
+            Ok(next)
+        })?;
+        u16::try_from(next).map(RootKey).map_err(|_| StoreError::NoRootKey(next - 1))
+    }
+
+    /// Records a root as it is now.
+    pub fn put_root(&self, root: &RootRecord) -> Result<(), StoreError> {
+        self.write(|t| tables::put(t, ROOTS, root.name.as_str().as_bytes(), root))
+    }
+
+    /// Forgets a root; whether it was known. Its key stays used.
+    pub fn remove_root(&self, name: &RootName) -> Result<bool, StoreError> {
+        self.write(|t| tables::remove(t, ROOTS, name.as_str().as_bytes()))
+    }
+
+    /// Records a run's report.
+    pub fn append_report(&self, report: &Report) -> Result<(), StoreError> {
+        self.write(|t| tables::put(t, HISTORY, report.id.as_str().as_bytes(), report))
+    }
+
+    /// Forgets reports of runs that ended before `before`; how many.
+    pub fn prune_history(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.write(|t| {
+            let mut pruned = 0;
+            t.open_table(HISTORY)?.retain(|_, value| {
+                let old = serde_json::from_slice::<Report>(value).is_ok_and(|r| r.end_time < before);
+                pruned += u64::from(old);
+                !old
+            })?;
+            Ok(pruned)
+        })
+    }
+
+    /// Records the clocks.
+    pub fn set_clock_mark(&self, mark: &ClockMark) -> Result<(), StoreError> {
+        self.write(|t| tables::put(t, META, b"clock", mark))
+    }
+
+    /// Records a pause, or its end.
+    pub fn set_pause(&self, pause: Option<&Pause>) -> Result<(), StoreError> {
+        self.write(|t| match pause {
+            Some(pause) => tables::put(t, META, b"pause", pause),
+            None => tables::remove(t, META, b"pause").map(drop),
+        })
+    }
+
+    /// Records when a schedule ran.
+    pub fn set_last_run(&self, schedule: &str, at: Timestamp) -> Result<(), StoreError> {
+        self.write(|t| tables::put(t, LAST_RUNS, schedule.as_bytes(), &at))
+    }
+
+    /// Records who asked for what; the oldest of more than 10,000 is forgotten.
+    pub fn log_request(&self, request: &RequestRecord) -> Result<(), StoreError> {
+        self.write(|t| {
+            let mut table = t.open_table(REQUESTS)?;
+            let last = table.last()?.and_then(|(key, _)| key.value().first_chunk().copied());
+            let next = last.map_or(0, u64::from_be_bytes) + 1;
+            table.insert(next.to_be_bytes().as_slice(), tables::encode(request)?.as_slice())?;
+            if let Some(old) = next.checked_sub(KEPT_REQUESTS) {
+                table.remove(old.to_be_bytes().as_slice())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Copies jobs and roots to `path` (JSON, replaced as a whole).
+    pub fn backup(&self, path: &Path) -> Result<(), StoreError> {
+        let last = self.read(|t| tables::get(t, META, b"last_root_key"))?;
+        backup::Backup { jobs: self.all_jobs()?, roots: self.roots()?, last_root_key: last.unwrap_or(0) }
+            .write(path)
+    }
+}

@@ -1,0 +1,81 @@
+//! Tables of the ledger: a key of bytes, a value of JSON.
+
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::store::error::Fault;
+
+pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(super) const META: Definition = TableDefinition::new("meta");
+pub(super) const JOBS: Definition = TableDefinition::new("jobs");
+pub(super) const ROOTS: Definition = TableDefinition::new("roots");
+pub(super) const HISTORY: Definition = TableDefinition::new("history");
+pub(super) const LAST_RUNS: Definition = TableDefinition::new("last_runs");
+pub(super) const REQUESTS: Definition = TableDefinition::new("requests");
+pub(super) const ALL: [Definition; 6] = [META, JOBS, ROOTS, HISTORY, LAST_RUNS, REQUESTS];
+
+pub(super) fn create(transaction: &WriteTransaction) -> Result<(), Fault> {
+    for table in ALL {
+        transaction.open_table(table)?;
+    }
+    Ok(())
+}
+
+fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(value).map_err(|e| Fault::Damaged(format!("a record cannot be read: {e}")))
+}
+
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(value).map_err(|e| Fault::Damaged(format!("a record cannot be written: {e}")))
+}
+
+pub(super) fn put<T: Serialize>(
+    transaction: &WriteTransaction,
+    table: Definition,
+    key: &[u8],
+    value: &T,
+) -> Result<(), Fault> {
+    transaction.open_table(table)?.insert(key, encode(value)?.as_slice())?;
+    Ok(())
+}
+
+pub(super) fn remove(transaction: &WriteTransaction, table: Definition, key: &[u8]) -> Result<bool, Fault> {
+    let mut table = transaction.open_table(table)?;
+    let removed = table.remove(key)?.is_some();
+    Ok(removed)
+}
+
+pub(super) fn get<T: DeserializeOwned>(
+    transaction: &ReadTransaction,
+    table: Definition,
+    key: &[u8],
+) -> Result<Option<T>, Fault> {
+    transaction.open_table(table)?.get(key)?.map(|value| decode(value.value())).transpose()
+}
+
+/// Rows behind `after`, in order of key or against it, that `keep` accepts.
+pub(super) fn page<T: DeserializeOwned>(
+    transaction: &ReadTransaction,
+    table: Definition,
+    after: Option<&[u8]>,
+    backwards: bool,
+    limit: usize,
+    keep: impl Fn(&T) -> bool,
+) -> Result<Vec<T>, Fault> {
+    let table = transaction.open_table(table)?;
+    let mut page = Vec::new();
+    let mut rows = match after {
+        Some(after) if backwards => table.range::<&[u8]>(..after)?,
+        Some(after) => table.range::<&[u8]>([after, &[0]].concat().as_slice()..)?,
+        None => table.iter()?,
+    };
+    while page.len() < limit {
+        let Some(row) = (if backwards { rows.next_back() } else { rows.next() }) else { break };
+        let value = decode(row?.1.value())?;
+        if keep(&value) {
+            page.push(value);
+        }
+    }
+    Ok(page)
+}
