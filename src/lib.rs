@@ -19,7 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod model;
 pub mod policy;
+pub mod store;
 pub mod sweep;
 pub mod sys;
 pub mod usage;
-pub mod store;
