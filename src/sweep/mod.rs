@@ -13,6 +13,7 @@
 pub mod carry_out;
 pub mod dirs;
 pub mod execute;
+pub mod indexed;
 pub mod last_phase;
 pub mod merge;
 pub mod nominate;
@@ -37,6 +38,15 @@ pub enum SweepError {
         /// Why.
         #[source]
         source: crate::sys::SysError,
+    },
+    /// The index could not be read.
+    #[error("failed to read the index for {root}")]
+    Index {
+        /// The root.
+        root: PathBuf,
+        /// Why.
+        #[source]
+        source: crate::store::StoreError,
     },
 }
 

@@ -16,7 +16,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use query::{AuditCursor, Page};
-pub use records::{AuditEntry, AuditFilter, AuditRecord, AuditedChange, BatchHeader, NotRemoved, Outcome};
+pub use records::{
+    AcceptsPath, AuditEntry, AuditFilter, AuditRecord, AuditedChange, BatchHeader, NotRemoved, Outcome,
+};
 
 use super::StoreError;
 use crate::model::Timestamp;

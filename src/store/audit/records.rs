@@ -77,6 +77,7 @@ pub enum Outcome {
 
 /// One answer to a query.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all records are removals")]
 pub enum AuditRecord {
     /// A file that was to be removed.
     Removal {
@@ -93,12 +94,15 @@ pub enum AuditRecord {
     Change(AuditedChange),
 }
 
+/// Accepts or refuses an absolute path.
+pub type AcceptsPath<'a> = &'a dyn Fn(&[u8]) -> bool;
+
 /// Which records are wanted; all conditions must hold. Changes are given only
 /// when neither path, job nor run is asked for.
 #[derive(Default)]
 pub struct AuditFilter<'a> {
     /// Accepts absolute paths.
-    pub path: Option<&'a dyn Fn(&[u8]) -> bool>,
+    pub path: Option<AcceptsPath<'a>>,
     /// Removed for this job.
     pub job: Option<JobId>,
     /// Removed by this run (of a root or of a volume).

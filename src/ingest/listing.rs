@@ -1,0 +1,208 @@
+//! Listing a directory anew: when it is new, when something of it was missed,
+//! and to compare index and disk.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::model::FileKind;
+use crate::store::index::{Change, FileEntry};
+use crate::sys::walk::{Found, Listing, ProblemKind, Walk};
+use crate::sys::{DirHandle, SysError};
+use crate::watch::Added;
+
+use super::hints::Heard;
+use super::root::{Root, World, is_file};
+
+/// Changes that wait before they are written in the midst of listing.
+const BURST: usize = 8_192;
+
+impl Root {
+    /// Lists directories that wait for it, the urgent ones first, until `until`.
+    pub(super) fn list_waiting(&mut self, world: &World, until: Instant) {
+        while let Some(dir) = self.urgent.pop_front() {
+            self.list_queued(dir, world, false);
+            if self.changes.len() >= BURST && !self.commit(world, false) {
+                return;
+            }
+            if Instant::now() >= until {
+                return;
+            }
+        }
+        if self.background.is_empty() || !self.commit(world, false) {
+            return;
+        }
+        while let Some(dir) = self.background.pop_front() {
+            self.list_queued(dir, world, true);
+            if self.changes.len() >= BURST && !self.commit(world, true) {
+                return;
+            }
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        self.commit(world, true);
+    }
+
+    fn list_queued(&mut self, dir: u64, world: &World, background: bool) {
+        let Some(mark) = self.tree.mark_mut(dir).filter(|mark| mark.queued) else { return };
+        mark.queued = false;
+        let deep = std::mem::take(&mut mark.deep);
+        // What is nowhere now is listed when it turns up.
+        let Some(path) = self.tree.path(dir) else {
+            mark_for_later(self, dir, deep);
+            return;
+        };
+        let watch = self.task.watch && self.tree.mark(dir).is_some_and(|mark| mark.suspect || !mark.watched);
+        let (id, kinds) = (self.id(dir), self.task.kinds);
+        let added = Mutex::new(None);
+        let hook = |handle: &DirHandle, _: &_| {
+            use std::os::fd::AsFd;
+            if watch && handle.ino() == dir {
+                *added.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(world.watcher.add(id, handle.as_fd(), kinds));
+            }
+        };
+        let found = Mutex::new(None);
+        let root = std::sync::Arc::clone(&self.task.dir);
+        let exclusions = std::sync::Arc::clone(&self.task.exclusions);
+        let walked = Walk::new(&root)
+            .start(path)
+            .only_start()
+            .times(self.task.age_by)
+            .exclude(&exclusions)
+            .before(&hook)
+            .run(|seen| *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen));
+        let added = added.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.note_watch(dir, added);
+        self.listed(dir, walked.map(|_| found), deep, background);
+    }
+
+    fn note_watch(&mut self, dir: u64, added: Option<Added>) {
+        match added {
+            Some(Added::Watched) => self.set_watched(dir, true),
+            Some(Added::LimitReached(limit)) => {
+                self.note_limit(Some(limit));
+                self.set_watched(dir, false);
+            }
+            Some(Added::Refused(error)) => {
+                let error = super::worker::chain(&error);
+                tracing::debug!(dir = %self.shown(dir), error, "a directory cannot be watched");
+                self.set_watched(dir, false);
+            }
+            Some(Added::Vanished) => self.set_watched(dir, false),
+            None => {}
+        }
+    }
+
+    fn listed(&mut self, dir: u64, found: Result<Option<Found>, SysError>, deep: bool, background: bool) {
+        match found {
+            Ok(Some(Found::Directory(listing))) if listing.dir.id.ino == dir => {
+                if let Some(mark) = self.tree.mark_mut(dir) {
+                    mark.suspect = false;
+                }
+                self.compare(dir, listing, deep, background);
+            }
+            Ok(Some(Found::Unread { problem: ProblemKind::Denied | ProblemKind::Failed(_), .. })) => {
+                // Nothing is known of it: its rows stay, and it is tried again with the unwatched.
+                self.set_watched(dir, false);
+            }
+            Err(error) if !is_elsewhere(&error) => {
+                let error = super::worker::chain(&error);
+                tracing::debug!(dir = %self.shown(dir), error, "a directory cannot be listed");
+                self.set_watched(dir, false);
+            }
+            // Gone, moved, or another one is there: look at the way to it.
+            Ok(_) | Err(_) => {
+                mark_for_later(self, dir, deep);
+                self.seek(dir);
+            }
+        }
+    }
+
+    /// Makes tree and index equal to a listing.
+    fn compare(&mut self, dir: u64, listing: Listing, deep: bool, background: bool) {
+        let mut files = Vec::with_capacity(listing.entries.len());
+        let mut subdirs = Vec::new();
+        for entry in listing.entries {
+            if is_file(entry.facts.id.kind) {
+                if entry.facts.nlink > 1 && !background {
+                    self.linked.insert(entry.facts.id.ino, Some((entry.facts.nlink, entry.facts.id.ctime)));
+                }
+                files.push(FileEntry::from_facts(entry.name, &entry.facts, self.task.age_by));
+            } else {
+                debug_assert_eq!(entry.facts.id.kind, FileKind::Directory);
+                subdirs.push((entry.name, entry.facts.id.ino, entry.facts.id.mtime));
+            }
+        }
+        let there: HashMap<&[u8], u64> = subdirs.iter().map(|(name, ino, _)| (&**name, *ino)).collect();
+        let is_missing = |(name, ino): &(&[u8], u64)| there.get(name) != Some(ino);
+        let missing: Vec<u64> = self.tree.children(dir).filter(is_missing).map(|(_, ino)| ino).collect();
+        for ino in missing {
+            self.to_limbo(ino, true);
+        }
+        let root = self.tree.root();
+        if dir == root {
+            let (name, mtime) = (Box::default(), listing.dir.id.mtime);
+            self.changes.push(Change::PutDir { parent: 0, name, ino: root, mtime });
+        }
+        for (name, ino, mtime) in &subdirs {
+            let here = self.tree.child(dir, name) == Some(*ino);
+            let known = self.tree.contains(*ino);
+            if !here {
+                let Some(rows_lost) = self.arrive(*ino, dir, name) else { continue };
+                if known {
+                    let (name, mtime) = (name.clone(), *mtime);
+                    self.changes.push(Change::PutDir { parent: dir, name, ino: *ino, mtime });
+                }
+                if !known || rows_lost {
+                    self.queue_as(*ino, deep || rows_lost, background);
+                    continue;
+                }
+            }
+            if deep {
+                self.queue_as(*ino, true, background);
+            }
+        }
+        let subdirs = subdirs.into_iter().map(|(name, ino, _)| (name, ino)).collect();
+        self.changes.push(Change::ReplaceListing { dir, mtime: listing.dir.id.mtime, files, subdirs });
+    }
+
+    fn queue_as(&mut self, dir: u64, deep: bool, background: bool) {
+        if background {
+            if let Some(mark) = self.tree.mark_mut(dir) {
+                mark.deep |= deep;
+                mark.queued = true;
+                self.background.push_back(dir);
+            }
+        } else {
+            self.queue(dir, deep);
+        }
+    }
+}
+
+fn is_elsewhere(error: &SysError) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::CrossesDevices)
+        || error.errno() == Some(libc::ELOOP)
+}
+
+/// A directory that could not be listed where it should be is listed wherever it turns up.
+fn mark_for_later(root: &mut Root, dir: u64, deep: bool) {
+    if let Some(mark) = root.tree.mark_mut(dir) {
+        mark.suspect = true;
+        mark.deep |= deep;
+    }
+    root.hints_for(dir);
+}
+
+impl Root {
+    /// Has the place of a directory looked at, if it has one.
+    fn hints_for(&mut self, dir: u64) {
+        if let Some((parent, name)) = self.tree.place(dir) {
+            let name = name.into();
+            self.hints.add(parent, name, Heard::LEFT);
+        }
+    }
+}

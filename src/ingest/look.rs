@@ -1,0 +1,224 @@
+//! From a hint to a change: the name is looked at, and what is there counts.
+
+use std::io;
+
+use crate::model::{FileFacts, FileKind};
+use crate::store::StoreError;
+use crate::store::index::{Change, FileEntry, Snapshot};
+use crate::sys::Seen;
+use crate::watch::Watcher;
+
+use super::hints::{Heard, Hint};
+use super::root::{Root, World};
+
+/// A read transaction, opened when first needed.
+pub(super) struct Reading<'a> {
+    world: &'a World,
+    snapshot: Option<Result<Snapshot, StoreError>>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) const fn new(world: &'a World) -> Self {
+        Self { world, snapshot: None }
+    }
+
+    /// `None` while the index cannot be read: then what it would have told is
+    /// set right by the next comparison.
+    fn get(&mut self) -> Option<&Snapshot> {
+        self.snapshot.get_or_insert_with(|| self.world.index.snapshot()).as_ref().ok()
+    }
+}
+
+impl Root {
+    /// Looks at everything that was heard of.
+    pub(super) fn look_at_hints(&mut self, world: &World) {
+        self.round += 1;
+        let mut reading = Reading::new(world);
+        for hint in self.hints.take() {
+            self.look(hint, &world.watcher, &mut reading);
+        }
+        drop(reading);
+        let later = self.later.take();
+        for hint in later {
+            self.hints.add(hint.dir, hint.name, hint.heard);
+        }
+    }
+
+    fn look(&mut self, hint: Hint, watcher: &Watcher, reading: &mut Reading<'_>) {
+        if !self.tree.contains(hint.dir) {
+            // Beneath a directory that is gone from here: none of ours any more.
+            watcher.remove(self.id(hint.dir));
+            return;
+        }
+        if self.is_own(hint.dir, &hint.name) {
+            return;
+        }
+        let times = self.task.age_by;
+        let looked = match self.open(hint.dir) {
+            Ok(dir) => dir.look(&hint.name, times),
+            Err(error) => {
+                tracing::debug!(dir = %self.shown(hint.dir), %error, "a directory is not where it was");
+                self.put_off(hint.dir, hint.name, hint.heard);
+                return;
+            }
+        };
+        match looked {
+            Ok(seen) if self.is_foreign(&seen) => self.gone(hint, watcher, reading),
+            Ok(seen) if seen.facts.id.kind == FileKind::Directory => self.found_directory(&hint, &seen.facts),
+            Ok(seen) => self.found_file(hint, &seen.facts),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.gone(hint, watcher, reading),
+            Err(error) => {
+                tracing::debug!(dir = %self.shown(hint.dir), %error, "failed to look at a file");
+                self.put_off(hint.dir, hint.name, hint.heard);
+            }
+        }
+    }
+
+    /// The handle of a directory, verified to be the one that is meant.
+    fn open(&mut self, ino: u64) -> io::Result<&crate::sys::DirHandle> {
+        if self.handles.get(ino).is_none() {
+            let path = self.tree.path(ino).ok_or(io::ErrorKind::NotFound)?;
+            let dir = self.task.dir.handle().open_below(&path)?;
+            if dir.ino() != ino {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            self.handles.put(dir);
+        }
+        self.handles.get(ino).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn is_foreign(&self, seen: &Seen) -> bool {
+        let id = seen.facts.id;
+        let root = &self.task.dir;
+        seen.mount_point
+            || id.dev != root.dev()
+            || seen.mount_id.is_some_and(|mount| mount != root.mount_id())
+            || self.task.exclusions.contains(&(id.dev, id.ino))
+    }
+
+    fn found_file(&mut self, hint: Hint, facts: &FileFacts) {
+        self.displace(hint.dir, &hint.name, None);
+        let entry = FileEntry::from_facts(hint.name.clone(), facts, self.task.age_by);
+        self.changes.push(Change::PutFile { dir: hint.dir, entry });
+        if facts.nlink > 1 {
+            self.linked.insert(facts.id.ino, Some((facts.nlink, facts.id.ctime)));
+        }
+        if self.task.kinds.writes
+            && let Some(open) = hint.heard.open
+        {
+            let file = (hint.dir, hint.name);
+            if open {
+                self.open.insert(file);
+            } else {
+                self.open.remove(&file);
+            }
+        }
+    }
+
+    fn found_directory(&mut self, hint: &Hint, facts: &FileFacts) {
+        let ino = facts.id.ino;
+        if ino == self.tree.root() {
+            return;
+        }
+        let known = self.tree.contains(ino);
+        let here = self.tree.child(hint.dir, &hint.name) == Some(ino);
+        let rows_lost = self.arrive(ino, hint.dir, &hint.name);
+        let Some(rows_lost) = rows_lost else { return };
+        let (parent, name) = (hint.dir, hint.name.clone());
+        self.changes.push(Change::PutDir { parent, name, ino, mtime: facts.id.mtime });
+        if known
+            && !here
+            && hint.heard.made
+            && let Some(mark) = self.tree.mark_mut(ino)
+        {
+            // Made, not renamed: another directory with the number of an earlier one.
+            mark.suspect = true;
+        }
+        let suspect = self.tree.mark(ino).is_some_and(|mark| mark.suspect);
+        if !known || suspect || rows_lost {
+            self.queue(ino, rows_lost);
+        }
+    }
+
+    /// Notes that a directory is at this place now, whatever was there before.
+    /// `None` if it cannot be there by what is known; otherwise whether its
+    /// rows were lost on the way.
+    pub(super) fn arrive(&mut self, ino: u64, parent: u64, name: &[u8]) -> Option<bool> {
+        self.displace(parent, name, Some(ino));
+        let rows_lost = self.limbo.remove(&ino).is_some_and(|limbo| limbo.rows_lost);
+        if self.tree.attach(ino, parent, name) {
+            return Some(rows_lost);
+        }
+        // It would lie beneath itself: what is known of the way there is out of date.
+        self.seek(parent);
+        self.reconcile_soon();
+        None
+    }
+
+    /// Something else than the directory known there has this name now.
+    pub(super) fn displace(&mut self, dir: u64, name: &[u8], by: Option<u64>) {
+        for limbo in self.limbo.values_mut() {
+            limbo.rows_lost |= limbo.from.0 == dir && *limbo.from.1 == *name;
+        }
+        if let Some(known) = self.tree.child(dir, name)
+            && by != Some(known)
+        {
+            self.to_limbo(known, true);
+        }
+    }
+
+    fn gone(&mut self, hint: Hint, watcher: &Watcher, reading: &mut Reading<'_>) {
+        let Hint { dir, name, heard } = hint;
+        if let Some(known) = self.tree.child(dir, &name) {
+            if heard.left {
+                self.to_limbo(known, false);
+            } else {
+                self.forget_tree(known, watcher);
+            }
+            return;
+        }
+        let key = self.key();
+        let before = reading.get().and_then(|snapshot| snapshot.file(key, dir, &name).ok().flatten());
+        if let Some(before) = before.filter(|before| before.nlink > 1) {
+            self.linked.entry(before.ino).or_insert(None);
+        }
+        self.open.remove(&(dir, name.clone()));
+        self.changes.push(Change::RemoveName { dir, name });
+    }
+
+    /// After a link appeared or went, the other names of the inode are looked
+    /// at as well: their links and ctime changed without any event.
+    pub(super) fn follow_links(&mut self, world: &World) {
+        if self.linked.is_empty() {
+            return;
+        }
+        let linked = std::mem::take(&mut self.linked);
+        let Ok(snapshot) = world.index.snapshot() else {
+            self.reconcile_soon();
+            return;
+        };
+        for (ino, now) in linked {
+            let Ok(names) = snapshot.links_of(self.key(), ino) else { continue };
+            match now {
+                Some(now) => {
+                    for name in names.into_iter().filter(|name| (name.entry.nlink, name.entry.ctime) != now) {
+                        self.hints.add(name.dir, name.entry.name, Heard::default());
+                    }
+                }
+                // One look at any other name tells how it is now.
+                None => {
+                    if let Some(name) = names.into_iter().next() {
+                        self.hints.add(name.dir, name.entry.name, Heard::default());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Has the files measured again that somebody has open for writing.
+    pub(super) fn look_at_open(&mut self) {
+        for (dir, name) in &self.open {
+            self.hints.add(*dir, name.clone(), Heard::default());
+        }
+    }
+}
