@@ -40,6 +40,7 @@ fn calls(text: &str) -> Vec<Vec<String>> {
         .iter()
         .flat_map(|line| line.split("&&").map(|part| part.trim().to_owned()).collect::<Vec<_>>())
         .filter_map(|part| {
+            let part = part.split(" >").next().unwrap_or(&part);
             let rest =
                 part.strip_prefix("guardian ").or_else(|| part.strip_prefix("cargo run --release -- "));
             rest.map(words)
