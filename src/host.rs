@@ -11,8 +11,9 @@ pub(crate) struct Here;
 const ABSENT: &str = "this build has no agent";
 
 impl Host for Here {
-    fn run(&self, _: Settings, _: ReadAgain) -> Result<(), Failure> {
-        Err(Failure::new(Exit::Failures, "run", ABSENT))
+    fn run(&self, settings: Settings, again: ReadAgain) -> Result<(), Failure> {
+        guardian::agent::service::run(settings, again)
+            .map_err(|e| Failure::new(Exit::Failures, "run", format!("{e}")))
     }
 
     fn standalone(&self, _: Settings) -> Result<Box<dyn Standalone>, ApiError> {
