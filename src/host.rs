@@ -2,7 +2,7 @@
 
 use guardian::agent::standalone::Alone;
 use guardian::api::ApiError;
-use guardian::cli::{Exit, Failure, Host, Standalone};
+use guardian::cli::{Exit, Failure, Host, ReadAgain, Standalone};
 use guardian::config::Settings;
 use guardian::model::Report;
 
@@ -10,8 +10,9 @@ use guardian::model::Report;
 pub(crate) struct Here;
 
 impl Host for Here {
-    fn run(&self, _: Settings) -> Result<(), Failure> {
-        Err(Failure::new(Exit::Failures, "run", "this build has no agent"))
+    fn run(&self, settings: Settings, again: ReadAgain) -> Result<(), Failure> {
+        guardian::agent::service::run(settings, again)
+            .map_err(|error| Failure::new(Exit::Failures, "run", guardian::api::with_causes(&error)))
     }
 
     fn standalone(&self, settings: Settings) -> Result<Box<dyn Standalone>, ApiError> {

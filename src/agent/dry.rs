@@ -66,7 +66,7 @@ fn report(
     let target = orders.target;
     let mut record =
         RunRecord::begin(&orders.head, RunId::new(new_id()), plan.root.clone(), target.resource, before);
-    record.scanned(plan.actions.len() as u64 + plan.kept.values().sum::<u64>());
+    record.scanned(plan.scanned);
     for &phase in &orders.phases {
         record.phase(phase, None);
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use crate::model::{
     Action, Plan, PlanAction, Policy, Report, Requester, RootName, RunId, SweepRequest, Trigger, VolumeUsage,
 };
-use crate::policy::{ClockGuard, JobsView, NoReferences, References};
+use crate::policy::{Amount, ClockGuard, JobsView, NoReferences, References};
 use crate::store::RootKey;
 use crate::store::audit::AuditLog;
 use crate::store::index::Index;
@@ -215,6 +215,24 @@ impl Engine {
             all.extend(plans.into_iter().map(|plan| (plan, usage, orders.clone())));
         }
         Ok(all)
+    }
+
+    /// What a request would take from one root without any bound, and what the
+    /// root holds: what the fuse compares.
+    pub fn share(&self, commission: &Commission<'_>, target: &Target) -> Result<(Amount, Amount), EngineError> {
+        let group = [target.clone()];
+        let usage = self.usage(&group);
+        let roots = self.run_roots(&group, commission.request, usage.as_ref())?;
+        let mut orders = self.orders_for(commission, &group, usage.as_ref());
+        orders.max_files = None;
+        let shared = Shared { jobs: &self.jobs, references: self.references() };
+        let totals = match roots.first() {
+            Some(one) => one.nominator.totals()?,
+            None => return Err(EngineError::NoRoots),
+        };
+        let plans = plan(&orders, &roots, shared, usage.as_ref())?;
+        let taken = plans.first().map(super::schedule::amount).unwrap_or_default();
+        Ok((taken, Amount { files: totals.files, bytes: totals.bytes }))
     }
 
     fn usage(&self, group: &[Target]) -> Option<VolumeUsage> {

@@ -101,7 +101,7 @@ pub fn state_dir(error: &StateDirError) -> ApiError {
     match error {
         StateDirError::Held { .. } => ApiError::conflict(error.to_string())
             .with_help("ask that agent (--socket), or wait until the other command is done"),
-        StateDirError::Create { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+        StateDirError::Open { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             ApiError::not_permitted(with_causes(error))
                 .with_help("run it as root, or name another directory (GUARDIAN_STATE_DIR)")
         }

@@ -73,7 +73,7 @@ impl Alone {
     }
 
     fn workplace(&self) -> Result<Workplace, ApiError> {
-        let state = StateDir::lock(self.state_dir(), None).map_err(|error| problems::state_dir(&error))?;
+        let state = StateDir::open(self.state_dir()).map_err(|error| problems::state_dir(&error))?;
         let (ledger, origin) =
             Ledger::open(state.path(), clock::now()).map_err(|error| problems::store(&error))?;
         if let LedgerOrigin::Lost { reason } = &origin {
@@ -165,7 +165,7 @@ impl Alone {
         if let Some(pause) = pause_at(work.ledger.pause(), now) {
             return Err(problems::paused(&pause));
         }
-        let audit = AuditLog::open(&work.state.audit())
+        let audit = AuditLog::open(&work.state.path().join("audit"))
             .inspect_err(|error| {
                 tracing::warn!(reason = %super::chain(error), "removals go to the log: there is no audit log");
             })

@@ -2,14 +2,16 @@
 //! (guard, socket, supervision) work on this and nothing else.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::config::{RootSettings, Settings};
 use crate::ingest::IngestHandle;
-use crate::model::{RootName, Timestamp, VolumeUsage};
+use crate::model::{Policy, RootName, Timestamp, VolumeUsage};
+use crate::policy::Patterns;
 use crate::store::RootKey;
+use crate::store::index::Readings;
 use crate::store::ledger::{Ledger, LedgerOrigin, Pause};
 use crate::sweep::root::GuardedRoot;
 
@@ -156,13 +158,35 @@ pub struct Agent {
     pub plans: super::plans::Plans,
     /// Wakes the guard.
     pub bell: Bell,
+    /// Wakes the scheduler.
+    pub schedule_bell: Bell,
+    /// Something changed below a root since the guard last looked.
+    pub stirred: AtomicBool,
+    /// Counts the guard's rounds: the supervisor sees by it that it lives.
+    pub beat: AtomicU64,
+    /// What was last logged of plans that are not carried out, so that each is logged once.
+    pub logged_plans: Mutex<HashMap<(RootName, Policy), u64>>,
     /// Ends everything.
     pub stop: StopToken,
+    /// Configuration files in force: guardian's own, wherever they lie.
+    pub config_files: Vec<std::path::PathBuf>,
+    /// How names are read as jobs, by the key of a root: the index asks.
+    pub readings: SharedReadings,
     /// Health remarks by root, from the guard (blown fuse, futile runs, unwatched parts).
     pub remarks: Mutex<HashMap<RootName, Vec<String>>>,
 }
 
+/// How names are read as jobs, by the key of a root.
+pub type SharedReadings = Arc<RwLock<HashMap<RootKey, Readings>>>;
+
 impl Agent {
+    /// Tells the index how names of a root are read as jobs.
+    pub fn know_readings(&self, key: RootKey, patterns: &Patterns) {
+        let patterns = patterns.clone();
+        let readings: Readings = Arc::new(move |name, out| patterns.shortest(name, out));
+        self.readings.write().unwrap_or_else(PoisonError::into_inner).insert(key, readings);
+    }
+
     /// Settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))

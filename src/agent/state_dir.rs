@@ -1,111 +1,90 @@
-//! The state directory and its lock: one guardian at a time works on a ledger.
+//! The state directory, and the lock by which one guardian at a time works in it.
 
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::model::WirePath;
 use crate::sys::SysError;
 use crate::sys::dir::DirHandle;
 use crate::sys::lock::{LockFile, Locked};
 
-/// Name of the lock file.
+/// The lock's name in the state directory.
 const LOCK: &str = "lock";
 
-/// A state directory under our lock. Dropping it gives the lock back.
-#[derive(Debug)]
-pub struct StateDir {
-    path: PathBuf,
-    #[expect(dead_code, reason = "held, not read")]
-    lock: LockFile,
-}
-
-/// Why the state directory cannot be worked in.
+/// Why the state directory can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateDirError {
-    /// Another guardian works in it.
-    #[error("another guardian works on {}{}", path.display(), holder.as_ref().map(|h| format!(" ({h})")).unwrap_or_default())]
-    Held {
-        /// The directory.
-        path: PathBuf,
-        /// What it says of itself.
-        holder: Option<String>,
-    },
-    /// It is not there and can't be made.
-    #[error("failed to create state directory {}", path.display())]
-    Create {
-        /// The directory.
+    /// It could not be made or opened.
+    #[error("failed to open state directory {}", path.display())]
+    Open {
+        /// Which.
         path: PathBuf,
         /// Why.
         #[source]
-        source: io::Error,
+        source: std::io::Error,
     },
-    /// It can't be opened or locked.
+    /// It could not be locked.
     #[error("failed to lock state directory {}", path.display())]
     Lock {
-        /// The directory.
+        /// Which.
         path: PathBuf,
         /// Why.
         #[source]
         source: SysError,
     },
+    /// Another guardian works in it.
+    #[error("failed to lock state directory {}: {holder} holds it", path.display())]
+    Held {
+        /// Which.
+        path: PathBuf,
+        /// What the holder says of itself.
+        holder: String,
+    },
+}
+
+/// A state directory under our lock, given free when dropped.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    _lock: LockFile,
 }
 
 impl StateDir {
-    /// Locks the directory, making it (mode 0700) where there is none. `socket`
-    /// is the agent's; `None` in own-process mode.
-    ///
-    /// # Errors
-    /// [`StateDirError::Held`] when somebody else has it.
-    pub fn lock(path: &Path, socket: Option<&Path>) -> Result<Self, StateDirError> {
-        let owned = || path.to_owned();
-        let mut builder = std::fs::DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|source| StateDirError::Create { path: owned(), source })?;
-        let failed = |source| StateDirError::Lock { path: owned(), source };
-        let dir = DirHandle::open_absolute(path).map_err(failed)?;
-        let about = serde_json::json!({ "pid": std::process::id(), "socket": socket.map(WirePath::from_path) });
-        match LockFile::take(&dir, LOCK, about.to_string().as_bytes()).map_err(failed)? {
-            Locked::Taken(lock) => Ok(Self { path: owned(), lock }),
-            Locked::Held(text) => Err(StateDirError::Held { path: owned(), holder: holder(&text) }),
+    /// Makes it if needed (mode 0700) and locks it.
+    pub fn open(path: &Path) -> Result<Self, StateDirError> {
+        use std::os::unix::fs::DirBuilderExt;
+        let failed = |source| StateDirError::Open { path: path.to_owned(), source };
+        if !path.is_dir() {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        }
+        let sys = |source| StateDirError::Lock { path: path.to_owned(), source };
+        let dir = DirHandle::open_absolute(path).map_err(sys)?;
+        let holder = format!("process {}", std::process::id());
+        match LockFile::take(&dir, LOCK, holder.as_bytes()).map_err(sys)? {
+            Locked::Taken(lock) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Locked::Held(said) => {
+                let holder = String::from_utf8_lossy(&said).into_owned();
+                let holder = if holder.is_empty() { "another guardian".to_owned() } else { holder };
+                Err(StateDirError::Held { path: path.to_owned(), holder })
+            }
         }
     }
 
-    /// The directory.
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
-
-    /// Where removals are recorded.
-    pub fn audit(&self) -> PathBuf {
-        self.path.join("audit")
-    }
-}
-
-fn holder(text: &[u8]) -> Option<String> {
-    let about: serde_json::Value = serde_json::from_slice(text).ok()?;
-    let pid = about.get("pid")?.as_u64()?;
-    let socket = about.get("socket").and_then(|socket| socket.get("path")).and_then(|path| path.as_str());
-    Some(socket.map_or_else(|| format!("pid {pid}"), |socket| format!("pid {pid}, socket {socket}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn one_guardian_at_a_time_and_the_second_learns_who_was_first() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("a/state");
-        let first = StateDir::lock(&path, Some(Path::new("/run/g.sock"))).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
-        let second = StateDir::lock(&path, None).unwrap_err().to_string();
-        assert!(second.contains(&std::process::id().to_string()) && second.contains("/run/g.sock"), "{second}");
+    fn one_guardian_at_a_time_works_in_a_state_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let first = StateDir::open(&path).unwrap();
+        assert!(matches!(StateDir::open(&path), Err(StateDirError::Held { .. })));
         drop(first);
-        assert!(StateDir::lock(&path, None).is_ok());
+        assert!(StateDir::open(&path).is_ok());
     }
 }

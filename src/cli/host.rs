@@ -18,10 +18,14 @@ pub struct Sources {
     pub socket: Option<PathBuf>,
 }
 
+/// Reads the settings anew, as the command line was given.
+pub type ReadAgain = Box<dyn Fn() -> Result<Settings, String> + Send>;
+
 /// What the process that holds the command line offers.
 pub trait Host {
-    /// Runs the agent until it is told to stop.
-    fn run(&self, settings: Settings) -> Result<(), Failure>;
+    /// Runs the agent until it is told to stop; `again` reads the settings
+    /// anew for a reload, or says in words what is wrong with them.
+    fn run(&self, settings: Settings, again: ReadAgain) -> Result<(), Failure>;
 
     /// Opens own-process mode: the ledger under its lock. Called only when no
     /// agent answers. A held lock is [`ApiError::conflict`].

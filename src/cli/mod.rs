@@ -34,7 +34,7 @@ mod trust;
 pub use args::{Cli, Verb};
 pub use client::{Answer, Client, Refusal};
 pub use failure::{Exit, Failure, NoAgent};
-pub use host::{Host, Sources, Standalone, StandaloneSweep, SweepOutcome};
+pub use host::{Host, ReadAgain, Sources, Standalone, StandaloneSweep, SweepOutcome};
 pub use output::{Format, Output, Tone};
 
 #[cfg(test)]

@@ -24,13 +24,16 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: RunArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let overrides = Overrides {
-        roots: args.roots,
+    let overrides = move || Overrides {
+        roots: args.roots.clone(),
         capacity: args.capacity,
-        state_dir: args.state_dir,
+        state_dir: args.state_dir.clone(),
         dry_run: args.dry_run,
         socket: None,
     };
-    session.host.run(super::settings::read(&session.sources, overrides)?)?;
+    let sources = session.sources.clone();
+    let settings = super::settings::read(&sources, overrides())?;
+    let again = Box::new(move || super::settings::read(&sources, overrides()).map_err(|why| why.to_string()));
+    session.host.run(settings, again)?;
     Ok(Exit::Done)
 }

@@ -12,7 +12,6 @@ use crate::sys::walk::{Found, Listing, ProblemKind, Walk};
 use crate::sys::{DirHandle, SysError};
 use crate::watch::Added;
 
-use super::hints::Heard;
 use super::root::{Root, World, is_file};
 
 /// Changes that wait before they are written in the midst of listing.
@@ -21,6 +20,8 @@ const BURST: usize = 8_192;
 impl Root {
     /// Lists directories that wait for it, the urgent ones first, until `until`.
     pub(super) fn list_waiting(&mut self, world: &World, until: Instant) {
+        // Those that strand now wait for the next round.
+        self.urgent.extend(std::mem::take(&mut self.stranded));
         while let Some(dir) = self.urgent.pop_front() {
             self.list_queued(dir, world, false);
             if self.changes.len() >= BURST && !self.commit(world, false) {
@@ -51,7 +52,7 @@ impl Root {
         let deep = std::mem::take(&mut mark.deep);
         // What is nowhere now is listed when it turns up.
         let Some(path) = self.tree.path(dir) else {
-            mark_for_later(self, dir, deep);
+            self.strand(dir, deep);
             return;
         };
         let watch = self.task.watch && self.tree.mark(dir).is_some_and(|mark| mark.suspect || !mark.watched);
@@ -116,7 +117,7 @@ impl Root {
             }
             // Gone, moved, or another one is there: look at the way to it.
             Ok(_) | Err(_) => {
-                mark_for_later(self, dir, deep);
+                self.strand(dir, deep);
                 self.seek(dir);
             }
         }
@@ -141,7 +142,7 @@ impl Root {
         let is_missing = |(name, ino): &(&[u8], u64)| there.get(name) != Some(ino);
         let missing: Vec<u64> = self.tree.children(dir).filter(is_missing).map(|(_, ino)| ino).collect();
         for ino in missing {
-            self.to_limbo(ino, true);
+            self.to_limbo(ino);
         }
         let root = self.tree.root();
         if dir == root {
@@ -149,25 +150,26 @@ impl Root {
             self.changes.push(Change::PutDir { parent: 0, name, ino: root, mtime });
         }
         for (name, ino, mtime) in &subdirs {
-            let here = self.tree.child(dir, name) == Some(*ino);
             let known = self.tree.contains(*ino);
-            if !here {
-                let Some(rows_lost) = self.arrive(*ino, dir, name) else { continue };
-                if known {
-                    let (name, mtime) = (name.clone(), *mtime);
-                    self.changes.push(Change::PutDir { parent: dir, name, ino: *ino, mtime });
-                }
-                if !known || rows_lost {
-                    self.queue_as(*ino, deep || rows_lost, background);
-                    continue;
-                }
-            }
-            if deep {
-                self.queue_as(*ino, true, background);
+            let here = self.tree.child(dir, name) == Some(*ino);
+            let suspect = self.tree.mark(*ino).is_some_and(|mark| mark.suspect);
+            if (here || self.arrive(*ino, dir, name, *mtime)) && (deep || suspect || !known) {
+                self.queue_as(*ino, deep, background);
             }
         }
         let subdirs = subdirs.into_iter().map(|(name, ino, _)| (name, ino)).collect();
         self.changes.push(Change::ReplaceListing { dir, mtime: listing.dir.id.mtime, files, subdirs });
+    }
+
+    /// A directory that is not where it should be is listed as soon as it, or
+    /// the one above that was moved, has turned up; or it is forgotten.
+    fn strand(&mut self, dir: u64, deep: bool) {
+        if let Some(mark) = self.tree.mark_mut(dir) {
+            mark.suspect = true;
+            mark.queued = true;
+            mark.deep |= deep;
+            self.stranded.push(dir);
+        }
     }
 
     fn queue_as(&mut self, dir: u64, deep: bool, background: bool) {
@@ -186,23 +188,4 @@ impl Root {
 fn is_elsewhere(error: &SysError) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::CrossesDevices)
         || error.errno() == Some(libc::ELOOP)
-}
-
-/// A directory that could not be listed where it should be is listed wherever it turns up.
-fn mark_for_later(root: &mut Root, dir: u64, deep: bool) {
-    if let Some(mark) = root.tree.mark_mut(dir) {
-        mark.suspect = true;
-        mark.deep |= deep;
-    }
-    root.hints_for(dir);
-}
-
-impl Root {
-    /// Has the place of a directory looked at, if it has one.
-    fn hints_for(&mut self, dir: u64) {
-        if let Some((parent, name)) = self.tree.place(dir) {
-            let name = name.into();
-            self.hints.add(parent, name, Heard::LEFT);
-        }
-    }
 }

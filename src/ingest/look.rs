@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::model::{FileFacts, FileKind};
+use crate::model::{FileFacts, FileKind, Timestamp};
 use crate::store::StoreError;
 use crate::store::index::{Change, FileEntry, Snapshot};
 use crate::sys::Seen;
@@ -122,10 +122,9 @@ impl Root {
         }
         let known = self.tree.contains(ino);
         let here = self.tree.child(hint.dir, &hint.name) == Some(ino);
-        let rows_lost = self.arrive(ino, hint.dir, &hint.name);
-        let Some(rows_lost) = rows_lost else { return };
-        let (parent, name) = (hint.dir, hint.name.clone());
-        self.changes.push(Change::PutDir { parent, name, ino, mtime: facts.id.mtime });
+        if !self.arrive(ino, hint.dir, &hint.name, facts.id.mtime) {
+            return;
+        }
         if known
             && !here
             && hint.heard.made
@@ -134,36 +133,35 @@ impl Root {
             // Made, not renamed: another directory with the number of an earlier one.
             mark.suspect = true;
         }
-        let suspect = self.tree.mark(ino).is_some_and(|mark| mark.suspect);
-        if !known || suspect || rows_lost {
-            self.queue(ino, rows_lost);
+        if !known || self.tree.mark(ino).is_some_and(|mark| mark.suspect) {
+            self.queue(ino, false);
         }
     }
 
     /// Notes that a directory is at this place now, whatever was there before.
-    /// `None` if it cannot be there by what is known; otherwise whether its
-    /// rows were lost on the way.
-    pub(super) fn arrive(&mut self, ino: u64, parent: u64, name: &[u8]) -> Option<bool> {
+    /// `false` if it cannot be there by what is known.
+    pub(super) fn arrive(&mut self, ino: u64, parent: u64, name: &[u8], mtime: Timestamp) -> bool {
         self.displace(parent, name, Some(ino));
-        let rows_lost = self.limbo.remove(&ino).is_some_and(|limbo| limbo.rows_lost);
-        if self.tree.attach(ino, parent, name) {
-            return Some(rows_lost);
+        self.limbo.remove(&ino);
+        if self.tree.contains(ino) {
+            self.arrived.push(ino);
         }
-        // It would lie beneath itself: what is known of the way there is out of date.
-        self.seek(parent);
-        self.reconcile_soon();
-        None
+        if !self.tree.attach(ino, parent, name) {
+            // It would lie beneath itself: what is known of the way there is out of date.
+            self.seek(parent);
+            self.reconcile_soon();
+            return false;
+        }
+        self.changes.push(Change::PutDir { parent, name: name.into(), ino, mtime });
+        true
     }
 
     /// Something else than the directory known there has this name now.
-    pub(super) fn displace(&mut self, dir: u64, name: &[u8], by: Option<u64>) {
-        for limbo in self.limbo.values_mut() {
-            limbo.rows_lost |= limbo.from.0 == dir && *limbo.from.1 == *name;
-        }
+    fn displace(&mut self, dir: u64, name: &[u8], by: Option<u64>) {
         if let Some(known) = self.tree.child(dir, name)
             && by != Some(known)
         {
-            self.to_limbo(known, true);
+            self.to_limbo(known);
         }
     }
 
@@ -171,7 +169,7 @@ impl Root {
         let Hint { dir, name, heard } = hint;
         if let Some(known) = self.tree.child(dir, &name) {
             if heard.left {
-                self.to_limbo(known, false);
+                self.to_limbo(known);
             } else {
                 self.forget_tree(known, watcher);
             }
@@ -184,35 +182,6 @@ impl Root {
         }
         self.open.remove(&(dir, name.clone()));
         self.changes.push(Change::RemoveName { dir, name });
-    }
-
-    /// After a link appeared or went, the other names of the inode are looked
-    /// at as well: their links and ctime changed without any event.
-    pub(super) fn follow_links(&mut self, world: &World) {
-        if self.linked.is_empty() {
-            return;
-        }
-        let linked = std::mem::take(&mut self.linked);
-        let Ok(snapshot) = world.index.snapshot() else {
-            self.reconcile_soon();
-            return;
-        };
-        for (ino, now) in linked {
-            let Ok(names) = snapshot.links_of(self.key(), ino) else { continue };
-            match now {
-                Some(now) => {
-                    for name in names.into_iter().filter(|name| (name.entry.nlink, name.entry.ctime) != now) {
-                        self.hints.add(name.dir, name.entry.name, Heard::default());
-                    }
-                }
-                // One look at any other name tells how it is now.
-                None => {
-                    if let Some(name) = names.into_iter().next() {
-                        self.hints.add(name.dir, name.entry.name, Heard::default());
-                    }
-                }
-            }
-        }
     }
 
     /// Has the files measured again that somebody has open for writing.

@@ -17,6 +17,7 @@
 
 mod handles;
 mod hints;
+mod links;
 mod listing;
 mod look;
 mod root;

@@ -11,6 +11,7 @@ use crate::watch::{Batch, DirId, Limit, Seen, Watcher, What};
 
 use super::handles::Handles;
 use super::hints::{Heard, Hints};
+use super::links::Hunt;
 use super::status::{Confidence, RootState, RootStatus};
 use super::tree::Tree;
 use super::{RootTask, Settings};
@@ -30,17 +31,6 @@ pub(super) struct World {
     pub(super) settings: Settings,
 }
 
-/// A directory that is not where it was and may turn up elsewhere.
-#[derive(Debug)]
-pub(super) struct Limbo {
-    /// Where it was.
-    pub(super) from: (u64, Box<[u8]>),
-    /// The round in which it was missed.
-    pub(super) since: u64,
-    /// Its rows went when something else took its name.
-    pub(super) rows_lost: bool,
-}
-
 /// One root.
 pub(super) struct Root {
     pub(super) task: RootTask,
@@ -51,13 +41,21 @@ pub(super) struct Root {
     pub(super) later: Hints,
     pub(super) urgent: VecDeque<u64>,
     pub(super) background: VecDeque<u64>,
-    pub(super) limbo: HashMap<u64, Limbo>,
+    /// Directories to be listed that are nowhere at the moment.
+    pub(super) stranded: Vec<u64>,
+    /// Directories that are not where they were and may turn up elsewhere, and
+    /// the rounds in which they were missed. The index still has them where they were.
+    pub(super) limbo: HashMap<u64, u64>,
+    /// Directories that turned up: whether the index kept their rows shows when that is written.
+    pub(super) arrived: Vec<u64>,
     pub(super) changes: Vec<Change>,
     /// Files that somebody has open for writing (only where writes are heard of).
     pub(super) open: HashSet<(u64, Box<[u8]>)>,
     /// Inodes with several names, of which one was looked at: its links and
     /// ctime then, or `None` if that name is gone.
     pub(super) linked: HashMap<u64, Option<(u32, Timestamp)>>,
+    /// Links whose other names are still to be found.
+    pub(super) hunt: Hunt,
     pub(super) scanning: bool,
     pub(super) reconciling: bool,
     pub(super) reconcile_at: Instant,
@@ -85,10 +83,13 @@ impl Root {
             later: Hints::default(),
             urgent: VecDeque::new(),
             background: VecDeque::new(),
+            stranded: Vec::new(),
             limbo: HashMap::new(),
+            arrived: Vec::new(),
             changes: Vec::new(),
             open: HashSet::new(),
             linked: HashMap::new(),
+            hunt: Hunt::default(),
             scanning: false,
             reconciling: false,
             reconcile_at: now + settings.reconcile_interval,
@@ -207,11 +208,10 @@ impl Root {
     }
 
     /// Takes a directory from its place; it is forgotten unless it turns up.
-    pub(super) fn to_limbo(&mut self, dir: u64, rows_lost: bool) {
-        if let Some((parent, name)) = self.tree.place(dir) {
-            let from = (parent, name.into());
+    pub(super) fn to_limbo(&mut self, dir: u64) {
+        if self.tree.place(dir).is_some() {
             self.tree.detach(dir);
-            self.limbo.insert(dir, Limbo { from, since: self.round, rows_lost });
+            self.limbo.insert(dir, self.round);
         }
     }
 
@@ -220,7 +220,7 @@ impl Root {
     pub(super) fn end_limbo(&mut self, watcher: &Watcher) {
         let round = self.round;
         let over: Vec<u64> =
-            self.limbo.iter().filter(|(_, limbo)| limbo.since < round).map(|(ino, _)| *ino).collect();
+            self.limbo.iter().filter(|(_, since)| **since < round).map(|(ino, _)| *ino).collect();
         for ino in over {
             self.limbo.remove(&ino);
             self.forget_tree(ino, watcher);
@@ -275,6 +275,7 @@ impl Root {
             done += chunk.len();
             self.written += chunk.len() as u64;
         }
+        self.check_arrived(world);
         if self.trouble.take().is_some() {
             tracing::info!(root = %self.task.name, "the index takes changes again");
             self.retry_at = None;
@@ -283,6 +284,24 @@ impl Root {
             }
         }
         true
+    }
+
+    /// A directory's rows may have gone before it turned up, when something
+    /// else took its old name or that of a directory above. Then it counts as
+    /// new to the index, and is listed again with all beneath it.
+    fn check_arrived(&mut self, world: &World) {
+        if self.arrived.is_empty() {
+            return;
+        }
+        let arrived = std::mem::take(&mut self.arrived);
+        let snapshot = world.index.snapshot();
+        for ino in arrived {
+            let row =
+                snapshot.as_ref().ok().and_then(|snapshot| snapshot.dir(self.key(), ino).ok().flatten());
+            if row.is_none_or(|row| !row.listed) {
+                self.queue(ino, true);
+            }
+        }
     }
 
     fn bound_waiting(&mut self) {
@@ -343,7 +362,7 @@ impl Root {
             }
         }
         let pending = self.retry_at.filter(|_| self.trouble.is_some());
-        [Some(self.reconcile_at), self.unwatched_at, pending].into_iter().flatten().min()
+        [Some(self.reconcile_at), self.unwatched_at, pending, self.hunt.next()].into_iter().flatten().min()
     }
 
     /// The comparison of everything has come to its end.
@@ -410,14 +429,18 @@ impl Root {
         }
     }
 
+    /// Whether something waits that the next round can do.
+    pub(super) fn has_work(&self) -> bool {
+        let waiting = [&self.hints, &self.later].iter().any(|hints| !hints.is_empty());
+        waiting || !(self.urgent.is_empty() && self.stranded.is_empty() && self.limbo.is_empty())
+    }
+
     /// Whether everything known of has been applied.
     pub(super) fn is_settled(&self) -> bool {
         !self.scanning
-            && self.hints.is_empty()
-            && self.later.is_empty()
-            && self.urgent.is_empty()
-            && self.limbo.is_empty()
+            && !self.has_work()
             && self.changes.is_empty()
+            && self.arrived.is_empty()
             && self.linked.is_empty()
     }
 

@@ -265,6 +265,7 @@ impl Worker {
                 root.follow_links(&self.world);
             }
             root.list_waiting(&self.world, until);
+            root.hunt_links(&self.world);
             if root.commit(&self.world, false) && root.reconciling && root.background.is_empty() {
                 root.reconciled(clock::now());
             }

@@ -8,6 +8,7 @@ use super::open::{Facts, cautious_check};
 use super::rules::{Parts, guarded};
 use super::standing::Standing;
 use super::{Opener, RootError, Suspension, fingerprint};
+use crate::agent::chain;
 use crate::config::RootSettings;
 use crate::model::{Timestamp, WirePath};
 use crate::store::RootKey;
@@ -341,9 +342,4 @@ fn is_same(there: &DirHandle, root: &RootDir) -> bool {
 
 fn is_full(error: &SysError) -> bool {
     matches!(error.errno(), Some(libc::ENOSPC | libc::EDQUOT))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
-    format!("{error}{cause}")
 }

@@ -19,7 +19,7 @@ use crate::model::Report;
 struct Nothing;
 
 impl Host for Nothing {
-    fn run(&self, _: Settings) -> Result<(), Failure> {
+    fn run(&self, _: Settings, _: crate::cli::ReadAgain) -> Result<(), Failure> {
         Ok(())
     }
     fn standalone(&self, _: Settings) -> Result<Box<dyn Standalone>, ApiError> {

@@ -1,0 +1,117 @@
+//! Files with several names: a link or unlink at one of them changes links and
+//! ctime of all, and the kernel tells only of the one.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::hints::Heard;
+use super::root::{Root, World};
+
+/// Rows read at a time while looking for names.
+const PAGE: usize = 10_000;
+/// Names that were not found are remembered up to this number.
+const REMEMBERED: usize = 10_000;
+
+/// Inodes with more links than the index knows names as links of them: a file
+/// that was linked for the first time is in the index as one with a single
+/// name, and can only be found by reading all rows. That is done for all of
+/// them together, and so rarely that it takes a twentieth of the time at most.
+#[derive(Debug, Default)]
+pub(super) struct Hunt {
+    /// Inode to number of links.
+    wanted: HashMap<u64, u32>,
+    /// What was looked for already; the missing names lie outside the root.
+    done: HashMap<u64, u32>,
+    not_before: Option<Instant>,
+}
+
+impl Hunt {
+    fn want(&mut self, ino: u64, nlink: u32) {
+        if self.done.get(&ino) != Some(&nlink) {
+            self.wanted.insert(ino, nlink);
+        }
+    }
+
+    /// When the next one may begin; `None` if there is nothing to be found.
+    pub(super) fn next(&self) -> Option<Instant> {
+        (!self.wanted.is_empty()).then(|| self.not_before.unwrap_or_else(Instant::now))
+    }
+
+    fn begin(&mut self, now: Instant) -> Option<HashMap<u64, u32>> {
+        if self.wanted.is_empty() || self.not_before.is_some_and(|at| at > now) {
+            return None;
+        }
+        Some(std::mem::take(&mut self.wanted))
+    }
+
+    fn end(&mut self, wanted: HashMap<u64, u32>, began: Instant, now: Instant) {
+        if self.done.len() > REMEMBERED {
+            self.done.clear();
+        }
+        self.done.extend(wanted);
+        self.not_before = Some(now + (now - began) * 20 + Duration::from_millis(20));
+    }
+}
+
+impl Root {
+    /// After a link appeared or went, looks at the other names of the inode that
+    /// are known to be links.
+    pub(super) fn follow_links(&mut self, world: &World) {
+        if self.linked.is_empty() {
+            return;
+        }
+        let linked = std::mem::take(&mut self.linked);
+        let Ok(snapshot) = world.index.snapshot() else {
+            self.reconcile_soon();
+            return;
+        };
+        for (ino, now) in linked {
+            let Ok(names) = snapshot.links_of(self.key(), ino) else { continue };
+            match now {
+                Some(now) => {
+                    if (names.len() as u64) < u64::from(now.0) {
+                        self.hunt.want(ino, now.0);
+                    }
+                    for name in names.into_iter().filter(|name| (name.entry.nlink, name.entry.ctime) != now) {
+                        self.hints.add(name.dir, name.entry.name, Heard::default());
+                    }
+                }
+                // One look at any other name tells how it is now.
+                None => {
+                    if let Some(name) = names.into_iter().next() {
+                        self.hints.add(name.dir, name.entry.name, Heard::default());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks for names of linked files that the index has as files of their own.
+    pub(super) fn hunt_links(&mut self, world: &World) {
+        let began = Instant::now();
+        let Some(wanted) = self.hunt.begin(began) else { return };
+        let mut after = None;
+        loop {
+            let page = world
+                .index
+                .snapshot()
+                .and_then(|snapshot| snapshot.files_page(self.key(), after.as_ref(), PAGE));
+            let Ok(page) = page else {
+                self.reconcile_soon();
+                break;
+            };
+            for file in &page {
+                if wanted.get(&file.entry.ino).is_some_and(|nlink| file.entry.nlink != *nlink) {
+                    self.hints.add(file.dir, file.entry.name.clone(), Heard::default());
+                }
+            }
+            after = page
+                .last()
+                .map(|last| crate::store::index::Cursor { dir: last.dir, name: last.entry.name.clone() });
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        self.hunt.end(wanted, began, Instant::now());
+    }
+}
