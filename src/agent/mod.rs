@@ -19,8 +19,8 @@ pub mod signals;
 pub mod slots;
 pub mod state;
 pub mod state_dir;
-pub mod sweeper;
 pub mod surroundings;
+pub mod sweeper;
 pub mod turns;
 
 /// An error with its causes, on one line.

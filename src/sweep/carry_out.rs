@@ -427,6 +427,7 @@ impl<'a, 'r> Running<'a, 'r> {
             };
             let BatchEnd { ended, directories } = execute(one.root, &actions, with);
             let mut gone = Vec::new();
+            let mut different = Vec::new();
             let mut not_removed = Vec::new();
             for (number, (action, ended)) in actions.iter().zip(ended).enumerate() {
                 match ended {
@@ -445,6 +446,9 @@ impl<'a, 'r> Running<'a, 'r> {
                     }
                     Some(Ended::Skipped(why)) => {
                         record.skipped(phase, why);
+                        if matches!(why, Skip::Changed | Skip::Vanished) {
+                            different.push(action);
+                        }
                         not_removed.push((number, why.as_str().to_owned()));
                     }
                     Some(Ended::Failed(error)) => {
@@ -463,6 +467,7 @@ impl<'a, 'r> Running<'a, 'r> {
             }
             self.around.carried_out(ticket, &not_removed);
             self.around.removed(&one.root.name, &gone);
+            self.around.found_different(&one.root.name, &different);
             if self.orders.list {
                 let policy = self.orders.head.policy;
                 record.list(

@@ -228,7 +228,9 @@ impl State<'_> {
         facts: &FileFacts,
         jobs: &JobsView,
     ) -> Option<Skip> {
-        if self.root.own.contains(&facts.id) {
+        // Whatever lies directly in a directory of ours is ours, also if it was made since.
+        let id = &facts.id;
+        if self.root.own.contains(id) || self.root.own.contains_dir(place.dir.dev(), place.dir.ino()) {
             return Some(Skip::Protected);
         }
         let verdict = classify(

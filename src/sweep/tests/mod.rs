@@ -248,6 +248,8 @@ impl Surroundings for Observer {
         removed.extend(actions.iter().map(|action| PathBuf::from(action.path.to_string())));
     }
 
+    fn found_different(&self, _: &RootName, _: &[&Action]) {}
+
     fn progress(&self, _: u64, _: u64) {}
 
     fn stop(&self) -> Option<String> {
