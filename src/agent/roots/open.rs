@@ -182,7 +182,8 @@ pub fn look_root(
 ) -> Result<Looked, RootError> {
     let name = &settings.name;
     let ledger = reading.ledger;
-    let record = ledger.map(|ledger| ledger.root(name)).transpose().map_err(RootError::store(name))?.flatten();
+    let record =
+        ledger.map(|ledger| ledger.root(name)).transpose().map_err(RootError::store(name))?.flatten();
     // No ledger has the empty id: every marker is then another's.
     let id = ledger.map_or_else(|| LedgerId::new(""), LedgerReader::id);
     let us = Us { ledger: id, state_dir: reading.state_dir, lost: false };

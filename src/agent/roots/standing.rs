@@ -52,9 +52,8 @@ pub(super) enum Standing {
 /// A marker of our own ledger that the record doesn't have is of an adoption
 /// that was not finished, or came with a copy of another root: adopt anew.
 pub(super) fn judge(about: &Evidence<'_>) -> Standing {
-    let same_place = about
-        .record
-        .is_none_or(|record| record.fs_id == about.fs_id && record.dir_ino == about.dir_ino);
+    let same_place =
+        about.record.is_none_or(|record| record.fs_id == about.fs_id && record.dir_ino == about.dir_ino);
     let recorded = about.record.and_then(|record| record.marker.as_deref());
     if let Some(marker) = about.marker.filter(|marker| marker.ledger_id != *about.ledger) {
         let ours_once = recorded == Some(marker.marker.as_str()) || about.from_our_state_dir;

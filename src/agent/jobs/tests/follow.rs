@@ -42,7 +42,10 @@ fn a_presumed_failure_gives_way_to_what_the_owner_reports() {
 #[test]
 fn pending_jobs_and_jobs_without_ttl_have_no_deadline() {
     let world = world();
-    world.registry.put(&id("p"), &super::JobChange { state: Some(JobState::Pending), ..with_ttl(1) }, ROOT, world.at(0)).unwrap();
+    world
+        .registry
+        .put(&id("p"), &super::JobChange { state: Some(JobState::Pending), ..with_ttl(1) }, ROOT, world.at(0))
+        .unwrap();
     world.registry.put(&id("n"), &to(JobState::Active), ROOT, world.at(0)).unwrap();
     for seconds in (0..400).step_by(60) {
         assert!(world.tick(world.at(seconds)).is_empty());
@@ -83,7 +86,8 @@ fn time_in_which_the_host_slept_or_the_agent_stood_still_does_not_count() {
 fn a_job_whose_process_is_killed_is_presumed_failed_at_once() {
     let world = world();
     let (told, hear) = mpsc::channel();
-    let thread = JobsThread::start(Arc::clone(&world.registry), move |failed| told.send(failed).unwrap()).unwrap();
+    let thread =
+        JobsThread::start(Arc::clone(&world.registry), move |failed| told.send(failed).unwrap()).unwrap();
     let mut child = Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().unwrap();
     world.registry.put(&id("j"), &with_pid(child.id()), ROOT, Now::read()).unwrap();
     assert!(hear.recv_timeout(Duration::from_millis(200)).is_err());
@@ -102,7 +106,8 @@ fn a_job_whose_process_is_killed_is_presumed_failed_at_once() {
 fn the_thread_presumes_a_failure_when_the_deadline_passes() {
     let world = world();
     let (told, hear) = mpsc::channel();
-    let _thread = JobsThread::start(Arc::clone(&world.registry), move |failed| told.send(failed).unwrap()).unwrap();
+    let _thread =
+        JobsThread::start(Arc::clone(&world.registry), move |failed| told.send(failed).unwrap()).unwrap();
     let short = super::JobChange { ttl: Some(Duration::from_millis(150)), ..to(JobState::Active) };
     world.registry.put(&id("j"), &short, ROOT, Now::read()).unwrap();
     let failed = hear.recv_timeout(Duration::from_secs(10)).unwrap();

@@ -3,8 +3,8 @@
 mod follow;
 mod requests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Caller, JobBook, JobChange, JobRegistry, Now};
@@ -30,7 +30,11 @@ impl Book {
     fn room(&self) -> Result<(), StoreError> {
         if self.full.load(Ordering::SeqCst) {
             let source = std::io::Error::from_raw_os_error(libc::ENOSPC);
-            return Err(StoreError::NoSpace { action: "write", path: "/ledger".into(), source: source.into() });
+            return Err(StoreError::NoSpace {
+                action: "write",
+                path: "/ledger".into(),
+                source: source.into(),
+            });
         }
         Ok(())
     }

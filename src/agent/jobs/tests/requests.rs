@@ -25,7 +25,10 @@ fn a_start_is_answered_only_after_removals_in_flight_have_stopped() {
             assert!(std::time::Instant::now() < deadline, "the start was never recorded");
             std::thread::yield_now();
         }
-        assert!(answer.recv_timeout(Duration::from_millis(100)).is_err(), "answered over a removal in flight");
+        assert!(
+            answer.recv_timeout(Duration::from_millis(100)).is_err(),
+            "answered over a removal in flight"
+        );
         assert!(!removal.jobs.contains_key(&id("j")));
         drop(removal);
         answer.recv_timeout(Duration::from_secs(10)).unwrap();
@@ -62,8 +65,15 @@ fn a_job_is_its_owners_and_covers_only_the_owners_files() {
     jobs.put(&id("j"), &to(JobState::Cancelled), ROOT, world.at(3)).unwrap();
     assert!(matches!(jobs.heartbeat(&id("j"), BOB, world.at(4)), Err(JobError::Forbidden { .. })));
     let again = jobs.put(&id("j"), &to(JobState::Active), ROOT, world.at(5)).unwrap();
-    assert_eq!((again.uid, again.covers), (1000, Covers::Owner(1000)), "an administrator's help gives no rights");
-    assert_eq!(jobs.put(&id("k"), &to(JobState::Active), ROOT, world.at(5)).unwrap().covers, Covers::AnyOwner);
+    assert_eq!(
+        (again.uid, again.covers),
+        (1000, Covers::Owner(1000)),
+        "an administrator's help gives no rights"
+    );
+    assert_eq!(
+        jobs.put(&id("k"), &to(JobState::Active), ROOT, world.at(5)).unwrap().covers,
+        Covers::AnyOwner
+    );
 }
 
 #[test]
