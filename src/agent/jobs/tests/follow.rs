@@ -105,11 +105,11 @@ fn a_job_whose_process_is_killed_is_presumed_failed_at_once() {
 #[test]
 fn the_thread_presumes_a_failure_when_the_deadline_passes() {
     let world = world();
+    let registry = Arc::new(world.reopened(Now::read()));
     let (told, hear) = mpsc::channel();
-    let _thread =
-        JobsThread::start(Arc::clone(&world.registry), move |failed| told.send(failed).unwrap()).unwrap();
+    let _thread = JobsThread::start(Arc::clone(&registry), move |failed| told.send(failed).unwrap()).unwrap();
     let short = super::JobChange { ttl: Some(Duration::from_millis(150)), ..to(JobState::Active) };
-    world.registry.put(&id("j"), &short, ROOT, Now::read()).unwrap();
+    registry.put(&id("j"), &short, ROOT, Now::read()).unwrap();
     let failed = hear.recv_timeout(Duration::from_secs(10)).unwrap();
     assert!(matches!(failed[0].why, Presumption::HeartbeatsStopped(_)));
 }
