@@ -23,7 +23,11 @@ pub(super) struct Hunt {
     /// What was looked for already; the missing names lie outside the root.
     done: HashMap<u64, u32>,
     not_before: Option<Instant>,
+    took: Duration,
 }
+
+/// Up to this time a hunt is short enough to be waited for.
+const SHORT: Duration = Duration::from_millis(50);
 
 impl Hunt {
     fn want(&mut self, ino: u64, nlink: u32) {
@@ -35,6 +39,11 @@ impl Hunt {
     /// When the next one may begin; `None` if there is nothing to be found.
     pub(super) fn next(&self) -> Option<Instant> {
         (!self.wanted.is_empty()).then(|| self.not_before.unwrap_or_else(Instant::now))
+    }
+
+    /// Whether one is to come that is worth waiting for.
+    pub(super) fn is_near(&self) -> bool {
+        !self.wanted.is_empty() && self.took < SHORT
     }
 
     fn begin(&mut self, now: Instant) -> Option<HashMap<u64, u32>> {
@@ -49,7 +58,8 @@ impl Hunt {
             self.done.clear();
         }
         self.done.extend(wanted);
-        self.not_before = Some(now + (now - began) * 20 + Duration::from_millis(20));
+        self.took = now - began;
+        self.not_before = Some(now + self.took * 20 + Duration::from_millis(20));
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) struct Root {
     /// Directories that are not where they were and may turn up elsewhere, and
     /// the rounds in which they were missed. The index still has them where they were.
     pub(super) limbo: HashMap<u64, u64>,
-    /// Directories that turned up: whether the index kept their rows shows when that is written.
+    /// Directories of which it is to be seen, when all is written, whether the index kept their rows.
     pub(super) arrived: Vec<u64>,
     pub(super) changes: Vec<Change>,
     /// Files that somebody has open for writing (only where writes are heard of).
@@ -442,6 +442,7 @@ impl Root {
             && self.changes.is_empty()
             && self.arrived.is_empty()
             && self.linked.is_empty()
+            && !self.hunt.is_near()
     }
 
     pub(super) fn set_trouble(&mut self, text: Option<String>) {
