@@ -90,9 +90,19 @@ impl Guardian {
     }
 
     pub(super) fn open_with(&self, settings: &RootSettings, claim: Claim) -> Box<LockedRoot> {
-        match self.try_open(settings, claim).unwrap() {
-            Opened::Ready(root) => root,
-            Opened::Refused(why) => panic!("refused: {why:?}"),
+        // A child that another test has forked and not yet executed holds our
+        // locks for that moment, also those that were just given back.
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        loop {
+            match self.try_open(settings, claim).unwrap() {
+                Opened::Ready(root) => return root,
+                Opened::Refused(Refusal::Held(holder))
+                    if holder.pid == Some(std::process::id()) && std::time::Instant::now() < limit =>
+                {
+                    std::thread::yield_now();
+                }
+                Opened::Refused(why) => panic!("refused: {why:?}"),
+            }
         }
     }
 

@@ -79,10 +79,24 @@ fn a_fresh_file_system_at_the_path_is_not_the_known_root() {
         drop(guardian.open(&mounted));
         unmount(&path);
         assert_eq!(guardian.suspended(&mounted), Suspension::NotMounted);
-        mount(&TMPFS, &path);
+        mount(&["-t", "ramfs", "none"], &path);
         assert_eq!(guardian.suspended(&mounted), Suspension::Replaced);
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
         assert!(guardian.open_with(&mounted, Claim::Accept).new_until().is_some());
+    });
+}
+
+#[test]
+fn a_fresh_tmpfs_in_the_place_of_a_known_one_is_a_new_root() {
+    with_private_mounts("a_fresh_tmpfs_in_the_place_of_a_known_one_is_a_new_root", || {
+        let (dir, path) = place();
+        mount(&TMPFS, &path);
+        let guardian = Guardian::at(&dir.path().join("state"));
+        drop(guardian.open(&root_at(&path)));
+        unmount(&path);
+        assert_eq!(guardian.suspended(&root_at(&path)), Suspension::Replaced, "nothing is mounted there");
+        mount(&TMPFS, &path);
+        assert!(guardian.open(&root_at(&path)).new_until().is_some());
     });
 }
 
