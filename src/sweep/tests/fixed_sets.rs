@@ -266,7 +266,8 @@ fn a_tree_that_somebody_holds_by_flock_stays() {
         .spawn()
         .unwrap();
     let mut said = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.take().unwrap()), &mut said).unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.take().unwrap()), &mut said)
+        .unwrap();
     let (report, _) = world.run(&world.orders(Policy::Orphans));
     drop(holder.stdin.take());
     holder.wait().unwrap();

@@ -3,6 +3,7 @@
 
 mod emergencies;
 mod fixed_sets;
+mod plans;
 
 use std::collections::HashSet;
 use std::fs;
