@@ -219,7 +219,11 @@ impl Engine {
 
     /// What a request would take from one root without any bound, and what the
     /// root holds: what the fuse compares.
-    pub fn share(&self, commission: &Commission<'_>, target: &Target) -> Result<(Amount, Amount), EngineError> {
+    pub fn share(
+        &self,
+        commission: &Commission<'_>,
+        target: &Target,
+    ) -> Result<(Amount, Amount), EngineError> {
         let group = [target.clone()];
         let usage = self.usage(&group);
         let roots = self.run_roots(&group, commission.request, usage.as_ref())?;

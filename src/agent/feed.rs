@@ -23,16 +23,15 @@ impl IndexFeed {
 }
 
 impl Feed for IndexFeed {
-    fn removed(&self, root: RootKey, paths: &[RelPath]) {
+    fn look_at(&self, root: RootKey, paths: &[RelPath]) {
         // What can't be told now is seen by events or the next comparison.
         let Ok(snapshot) = self.index.snapshot() else { return };
         let mut dirs: HashMap<RelPath, Option<u64>> = HashMap::new();
         let mut names = Vec::with_capacity(paths.len());
         for path in paths {
             let parent = path.parent().unwrap_or_default();
-            let ino = *dirs
-                .entry(parent)
-                .or_insert_with_key(|dir| snapshot.dir_ino(root, dir).ok().flatten());
+            let ino =
+                *dirs.entry(parent).or_insert_with_key(|dir| snapshot.dir_ino(root, dir).ok().flatten());
             if let Some(ino) = ino {
                 names.push((ino, Box::from(path.name())));
             }

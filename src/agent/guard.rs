@@ -218,7 +218,11 @@ fn end_emergency(volume: &mut Volume, now: Duration) {
     let (freed, needed) = ended.join().unwrap_or((0, 1));
     let pause = volume.backoff.ended(freed, needed, now);
     if !pause.is_zero() {
-        tracing::warn!(bytes = freed, "the emergency freed next to nothing; the next waits {} s", pause.as_secs());
+        tracing::warn!(
+            bytes = freed,
+            "the emergency freed next to nothing; the next waits {} s",
+            pause.as_secs()
+        );
     }
     volume.monitor.cut();
 }
@@ -284,7 +288,9 @@ fn emergency(agent: &Agent, targets: &[Target]) -> u64 {
                     super::schedule::log_plan(agent, &plan);
                 }
             }
-            Err(error) => tracing::error!(reason = %super::chain(&error), "an emergency could not be planned"),
+            Err(error) => {
+                tracing::error!(reason = %super::chain(&error), "an emergency could not be planned")
+            }
         }
         return 0;
     }

@@ -22,9 +22,7 @@ pub fn start(format: LogFormat) {
         LogFormat::Auto => std::env::var_os("JOURNAL_STREAM").is_some(),
         LogFormat::Text | LogFormat::Json => false,
     };
-    if journal
-        && let Ok(layer) = tracing_journald::layer()
-    {
+    if journal && let Ok(layer) = tracing_journald::layer() {
         // Logging may have been started by whoever runs the agent in-process.
         let _ = registry.with(layer).try_init();
         return;

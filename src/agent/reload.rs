@@ -16,7 +16,9 @@ use super::state::Agent;
 pub fn reload(agent: &Arc<Agent>, again: &ReadAgain) {
     notify_service::reloading();
     match again() {
-        Err(why) => tracing::error!(reason = %why, "the new configuration is refused; the old one stays in force"),
+        Err(why) => {
+            tracing::error!(reason = %why, "the new configuration is refused; the old one stays in force")
+        }
         Ok(mut new) => {
             let old = agent.settings();
             if new.agent.state_dir != old.agent.state_dir || new.agent.socket != old.agent.socket {

@@ -94,9 +94,12 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
                 if plan.files == 0 {
                     allowed.push(target);
                 } else if only_plan || new {
-                    let why = if new { "the root is new (adoption_grace)" } else { "configured to remove nothing" };
+                    let why =
+                        if new { "the root is new (adoption_grace)" } else { "configured to remove nothing" };
                     plan_only(agent, &commission, &target, why);
-                } else if let Fuse::Blown { files_percent, bytes_percent, max_share } = fuse(plan, root, share) {
+                } else if let Fuse::Blown { files_percent, bytes_percent, max_share } =
+                    fuse(plan, root, share)
+                {
                     blown(agent, &commission, &target, files_percent.max(bytes_percent), max_share);
                 } else {
                     allowed.push(target);
@@ -123,7 +126,9 @@ fn plan_only(agent: &Agent, commission: &Commission<'_>, target: &Target, why: &
                 log_plan(agent, &plan);
             }
         }
-        Err(error) => tracing::error!(reason = %super::chain(&error), "a scheduled sweep could not be planned"),
+        Err(error) => {
+            tracing::error!(reason = %super::chain(&error), "a scheduled sweep could not be planned")
+        }
     }
 }
 

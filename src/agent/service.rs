@@ -162,7 +162,9 @@ fn open_index(state_dir: &Path, readings: &SharedReadings) -> Result<Index, Serv
         Opened::Clean | Opened::Created => {}
         Opened::Repaired => tracing::info!("the index was repaired after an unclean stop"),
         Opened::Quarantined(why) => tracing::warn!(reason = %why, "the index was damaged; it is built anew"),
-        Opened::Unavailable(why) => tracing::error!(reason = %why, "there is no index now: cleaning walks instead"),
+        Opened::Unavailable(why) => {
+            tracing::error!(reason = %why, "there is no index now: cleaning walks instead")
+        }
     }
     Ok(index)
 }
@@ -200,7 +202,8 @@ pub fn run(settings: Settings, again: ReadAgain) -> Result<(), ServiceError> {
         tracing::warn!("{warning}");
     }
     let (notices, noticed) = channel();
-    signals::forward(notices.clone()).map_err(|source| ServiceError::Start { what: "signal handling", source })?;
+    signals::forward(notices.clone())
+        .map_err(|source| ServiceError::Start { what: "signal handling", source })?;
     let running = Running::start(settings, notices)?;
     notify_service::ready();
     let ended = running.supervise(&noticed, &again);

@@ -85,7 +85,9 @@ pub fn own_files(agent: &Agent) -> OwnFiles {
     let settings = agent.settings();
     OwnPlaces {
         state_dir: Some(settings.agent.state_dir.clone()),
-        files: std::iter::once(settings.agent.socket.clone()).chain(agent.config_files.iter().cloned()).collect(),
+        files: std::iter::once(settings.agent.socket.clone())
+            .chain(agent.config_files.iter().cloned())
+            .collect(),
         roots: settings.roots.iter().map(|root| root.path.clone()).collect(),
     }
     .collect()

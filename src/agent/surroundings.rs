@@ -12,10 +12,10 @@ use crate::store::audit::{AuditEntry, AuditLog, BatchHeader, BatchTicket, NotRem
 use crate::sweep::run::{IntendedBatch, Surroundings};
 use crate::sys::clock;
 
-/// Keeps the index abreast of our own removals.
+/// Keeps the index abreast of what a run did and found.
 pub trait Feed: Send + Sync {
-    /// These names are gone.
-    fn removed(&self, root: RootKey, paths: &[RelPath]);
+    /// These names are gone, or not what the index says.
+    fn look_at(&self, root: RootKey, paths: &[RelPath]);
 }
 
 /// Steers a run from outside and shows how far it is.
@@ -71,6 +71,15 @@ pub fn new_id() -> String {
 }
 
 impl RunWorld<'_> {
+    fn tell_index(&self, root: &RootName, actions: &[&Action]) {
+        if let (Some(feed), Some(key)) = (self.feed, self.keys.get(root))
+            && !actions.is_empty()
+        {
+            let paths: Vec<RelPath> = actions.iter().map(|action| action.path.clone()).collect();
+            feed.look_at(*key, &paths);
+        }
+    }
+
     fn warn_unrecorded(batch: &IntendedBatch<'_>, cause: &str) {
         let paths: Vec<String> = batch
             .actions
@@ -159,10 +168,11 @@ impl Surroundings for RunWorld<'_> {
         for action in actions {
             tracing::debug!(root = %root, path = %action.path, bytes = action.facts.allocated, reason = %action.reason, "removed");
         }
-        if let (Some(feed), Some(key)) = (self.feed, self.keys.get(root)) {
-            let paths: Vec<RelPath> = actions.iter().map(|action| action.path.clone()).collect();
-            feed.removed(*key, &paths);
-        }
+        self.tell_index(root, actions);
+    }
+
+    fn found_different(&self, root: &RootName, actions: &[&Action]) {
+        self.tell_index(root, actions);
     }
 
     fn progress(&self, files: u64, bytes: u64) {

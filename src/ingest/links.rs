@@ -20,10 +20,21 @@ const REMEMBERED: usize = 10_000;
 pub(super) struct Hunt {
     /// Inode to number of links.
     wanted: HashMap<u64, u32>,
-    /// What was looked for already; the missing names lie outside the root.
+    /// Whose other names were not to be found: they lie outside the root.
     done: HashMap<u64, u32>,
     not_before: Option<Instant>,
+    took: Duration,
+    /// When a file with several names was last seen.
+    in_use: Option<Instant>,
+    /// A name came and went unseen: if it was a link, its file may have been written through it.
+    unseen: bool,
 }
+
+/// How long after a link was seen names that come and go unseen may be links.
+const IN_USE: Duration = Duration::from_secs(60);
+
+/// Up to this time a hunt is short enough to be waited for.
+const SHORT: Duration = Duration::from_millis(50);
 
 impl Hunt {
     fn want(&mut self, ino: u64, nlink: u32) {
@@ -37,6 +48,26 @@ impl Hunt {
         (!self.wanted.is_empty()).then(|| self.not_before.unwrap_or_else(Instant::now))
     }
 
+    /// A name was made and is gone before it could be looked at. As long as
+    /// links are in use here it may have been one.
+    pub(super) fn missed_a_name(&mut self, now: Instant) {
+        self.unseen |= self.in_use.is_some_and(|at| now.saturating_duration_since(at) < IN_USE);
+    }
+
+    /// Whether everything should be compared, because of names that were missed.
+    pub(super) const fn doubts(&self) -> bool {
+        self.unseen
+    }
+
+    pub(super) fn settle_doubts(&mut self) {
+        self.unseen = false;
+    }
+
+    /// Whether one is to come that is worth waiting for.
+    pub(super) fn is_near(&self) -> bool {
+        !self.wanted.is_empty() && self.took < SHORT
+    }
+
     fn begin(&mut self, now: Instant) -> Option<HashMap<u64, u32>> {
         if self.wanted.is_empty() || self.not_before.is_some_and(|at| at > now) {
             return None;
@@ -44,12 +75,13 @@ impl Hunt {
         Some(std::mem::take(&mut self.wanted))
     }
 
-    fn end(&mut self, wanted: HashMap<u64, u32>, began: Instant, now: Instant) {
+    fn end(&mut self, missing: HashMap<u64, u32>, began: Instant, now: Instant) {
         if self.done.len() > REMEMBERED {
             self.done.clear();
         }
-        self.done.extend(wanted);
-        self.not_before = Some(now + (now - began) * 20 + Duration::from_millis(20));
+        self.done.extend(missing);
+        self.took = now - began;
+        self.not_before = Some(now + self.took * 20 + Duration::from_millis(20));
     }
 }
 
@@ -61,6 +93,7 @@ impl Root {
             return;
         }
         let linked = std::mem::take(&mut self.linked);
+        self.hunt.in_use = Some(Instant::now());
         let Ok(snapshot) = world.index.snapshot() else {
             self.reconcile_soon();
             return;
@@ -90,6 +123,7 @@ impl Root {
     pub(super) fn hunt_links(&mut self, world: &World) {
         let began = Instant::now();
         let Some(wanted) = self.hunt.begin(began) else { return };
+        let mut missing = wanted.clone();
         let mut after = None;
         loop {
             let page = world
@@ -102,6 +136,7 @@ impl Root {
             };
             for file in &page {
                 if wanted.get(&file.entry.ino).is_some_and(|nlink| file.entry.nlink != *nlink) {
+                    missing.remove(&file.entry.ino);
                     self.hints.add(file.dir, file.entry.name.clone(), Heard::default());
                 }
             }
@@ -112,6 +147,6 @@ impl Root {
                 break;
             }
         }
-        self.hunt.end(wanted, began, Instant::now());
+        self.hunt.end(missing, began, Instant::now());
     }
 }

@@ -153,8 +153,14 @@ impl Root {
             let known = self.tree.contains(*ino);
             let here = self.tree.child(dir, name) == Some(*ino);
             let suspect = self.tree.mark(*ino).is_some_and(|mark| mark.suspect);
-            if (here || self.arrive(*ino, dir, name, *mtime)) && (deep || suspect || !known) {
+            if !here && !self.arrive(*ino, dir, name, *mtime) {
+                continue;
+            }
+            if deep || suspect || !known {
                 self.queue_as(*ino, deep, background);
+            } else {
+                // If the index had lost this directory, it has lost those beneath it as well.
+                self.arrived.push(*ino);
             }
         }
         let subdirs = subdirs.into_iter().map(|(name, ino, _)| (name, ino)).collect();

@@ -1,6 +1,7 @@
 //! From a hint to a change: the name is looked at, and what is there counts.
 
 use std::io;
+use std::time::Instant;
 
 use crate::model::{FileFacts, FileKind, Timestamp};
 use crate::store::StoreError;
@@ -177,8 +178,12 @@ impl Root {
         }
         let key = self.key();
         let before = reading.get().and_then(|snapshot| snapshot.file(key, dir, &name).ok().flatten());
-        if let Some(before) = before.filter(|before| before.nlink > 1) {
-            self.linked.entry(before.ino).or_insert(None);
+        match before {
+            Some(before) if before.nlink > 1 => {
+                self.linked.entry(before.ino).or_insert(None);
+            }
+            None if heard.made => self.hunt.missed_a_name(Instant::now()),
+            _ => {}
         }
         self.open.remove(&(dir, name.clone()));
         self.changes.push(Change::RemoveName { dir, name });

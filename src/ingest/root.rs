@@ -23,6 +23,11 @@ const MAX_WAITING: usize = 200_000;
 const CHUNK: usize = 8_192;
 /// How often a directory is sought where it should be before all is compared.
 const MAX_TRIES: u8 = 5;
+/// Comparing everything because a link may have been missed takes at most one
+/// part in so many of the time.
+const DOUBT_SHARE: u32 = 100;
+/// Up to this time such a comparison is worth waiting for.
+const SHORT: Duration = Duration::from_millis(10);
 
 /// What a root needs from outside.
 pub(super) struct World {
@@ -46,7 +51,7 @@ pub(super) struct Root {
     /// Directories that are not where they were and may turn up elsewhere, and
     /// the rounds in which they were missed. The index still has them where they were.
     pub(super) limbo: HashMap<u64, u64>,
-    /// Directories that turned up: whether the index kept their rows shows when that is written.
+    /// Directories of which it is to be seen, when all is written, whether the index kept their rows.
     pub(super) arrived: Vec<u64>,
     pub(super) changes: Vec<Change>,
     /// Files that somebody has open for writing (only where writes are heard of).
@@ -59,6 +64,9 @@ pub(super) struct Root {
     pub(super) scanning: bool,
     pub(super) reconciling: bool,
     pub(super) reconcile_at: Instant,
+    reconcile_began: Instant,
+    reconcile_takes: Duration,
+    doubts_not_before: Instant,
     pub(super) round: u64,
     /// Changes that the index has taken.
     pub(super) written: u64,
@@ -93,6 +101,9 @@ impl Root {
             scanning: false,
             reconciling: false,
             reconcile_at: now + settings.reconcile_interval,
+            reconcile_began: now,
+            reconcile_takes: Duration::ZERO,
+            doubts_not_before: now,
             round: 0,
             written: 0,
             unwatched_at: None,
@@ -169,6 +180,8 @@ impl Root {
     /// Has everything compared with the disk, in the background.
     pub(super) fn reconcile(&mut self) {
         self.reconciling = true;
+        self.reconcile_began = Instant::now();
+        self.hunt.settle_doubts();
         let root = self.tree.root();
         if let Some(mark) = self.tree.mark_mut(root) {
             mark.deep = true;
@@ -352,6 +365,10 @@ impl Root {
                 self.reconcile();
             }
         }
+        let doubts = (self.hunt.doubts() && !self.reconciling).then_some(self.doubts_not_before);
+        if doubts.is_some_and(|at| at <= now) {
+            self.reconcile();
+        }
         let unwatched_at = *self.unwatched_at.get_or_insert(now + settings.unwatched_interval);
         if now >= unwatched_at {
             self.unwatched_at = Some(now + settings.unwatched_interval);
@@ -362,13 +379,19 @@ impl Root {
             }
         }
         let pending = self.retry_at.filter(|_| self.trouble.is_some());
-        [Some(self.reconcile_at), self.unwatched_at, pending, self.hunt.next()].into_iter().flatten().min()
+        [Some(self.reconcile_at), self.unwatched_at, pending, self.hunt.next(), doubts]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The comparison of everything has come to its end.
     pub(super) fn reconciled(&mut self, at: Timestamp) {
         self.reconciling = false;
         self.last_reconcile = Some(at);
+        let took = self.reconcile_began.elapsed();
+        self.reconcile_takes = took;
+        self.doubts_not_before = Instant::now() + took * DOUBT_SHARE;
     }
 
     /// Takes over what the first scan found: directories as (inode, parent, name, watched).
@@ -442,6 +465,14 @@ impl Root {
             && self.changes.is_empty()
             && self.arrived.is_empty()
             && self.linked.is_empty()
+            && !self.hunt.is_near()
+            && !self.doubts_are_near()
+    }
+
+    fn doubts_are_near(&self) -> bool {
+        (self.hunt.doubts() || self.reconciling)
+            && self.last_reconcile.is_some()
+            && self.reconcile_takes < SHORT
     }
 
     pub(super) fn set_trouble(&mut self, text: Option<String>) {

@@ -13,6 +13,7 @@ use crate::policy::{DirContext, JobsView, RootRules};
 use crate::sys::remove::remove_empty_dir;
 
 use super::execute::{Conditions, DirBefore};
+use super::flocks::{DirectoryLocks, keep};
 use super::root::GuardedRoot;
 
 /// Directories that lost entries in this run, as they were before the first
@@ -34,9 +35,14 @@ impl Emptied {
     pub fn remove(&mut self, root: &GuardedRoot, with: Conditions<'_>) -> Vec<RelPath> {
         let mut removed = Vec::new();
         // Paths sort below their parents' children, so taking from the end goes bottom up.
+        let locks = DirectoryLocks::read(root);
         while let Some((path, before)) = self.before.pop_last() {
             let Some(parent) = path.parent() else { continue };
             if !may_go(root, &path, &before, with) {
+                continue;
+            }
+            let holders = locks.holders_of(root, &path);
+            if keep(&holders, before.facts.uid, with.moment.emergency) {
                 continue;
             }
             let Ok(above) = root.dir.open_dir(&parent) else { continue };

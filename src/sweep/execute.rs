@@ -21,6 +21,7 @@ use crate::sys::remove::{Refusal, Removed, Unit, verify};
 use crate::sys::xattr::Mark;
 use crate::sys::{DirHandle, SysError};
 
+use super::flocks::{DirectoryLocks, keep};
 use super::root::GuardedRoot;
 
 /// What is read again before each removal.
@@ -77,6 +78,7 @@ pub fn execute(root: &GuardedRoot, actions: &[Action], with: Conditions<'_>) -> 
         actions,
         with,
         how: root.open_check.prepare(),
+        locks: DirectoryLocks::read(root),
         end: Mutex::new(BatchEnd {
             ended: actions.iter().map(|_| None).collect(),
             directories: HashMap::new(),
@@ -127,6 +129,7 @@ struct State<'a> {
     actions: &'a [Action],
     with: Conditions<'a>,
     how: OpenCheck,
+    locks: DirectoryLocks,
     end: Mutex<BatchEnd>,
 }
 
@@ -135,6 +138,8 @@ struct Place {
     path: RelPath,
     dir: DirHandle,
     context: DirContext,
+    /// Who holds it, or a directory above it, by `flock`.
+    holders: Vec<u32>,
 }
 
 impl State<'_> {
@@ -166,7 +171,8 @@ impl State<'_> {
             self.note_directory(&path, facts);
         }
         let context = DirContext::new(&self.root.rules, path.clone());
-        Ok(Place { path, dir, context })
+        let holders = self.locks.holders_of(self.root, &path);
+        Ok(Place { path, dir, context, holders })
     }
 
     fn remove_one(&self, action: &Action, place: &Place, unit: &mut Option<Unit>) -> Ended {
@@ -228,8 +234,13 @@ impl State<'_> {
         facts: &FileFacts,
         jobs: &JobsView,
     ) -> Option<Skip> {
-        if self.root.own.contains(&facts.id) {
+        // Whatever lies directly in a directory of ours is ours, also if it was made since.
+        let id = &facts.id;
+        if self.root.own.contains(id) || self.root.own.contains_dir(place.dir.dev(), place.dir.ino()) {
             return Some(Skip::Protected);
+        }
+        if keep(&place.holders, facts.uid, self.with.moment.emergency) {
+            return Some(Skip::Held);
         }
         let verdict = classify(
             action.phase,

@@ -13,6 +13,7 @@
 pub mod carry_out;
 pub mod dirs;
 pub mod execute;
+pub mod flocks;
 pub mod indexed;
 pub mod last_phase;
 pub mod merge;

@@ -63,6 +63,11 @@ impl OwnFiles {
     pub fn contains(&self, id: &Identity) -> bool {
         self.0.contains(&(id.dev, id.ino))
     }
+
+    /// Whether this directory is one of them.
+    pub fn contains_dir(&self, dev: u64, ino: u64) -> bool {
+        self.0.contains(&(dev, ino))
+    }
 }
 
 /// One root that is guarded, as a run sees it.

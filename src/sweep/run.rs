@@ -113,6 +113,9 @@ pub trait Surroundings: Sync {
     /// Names that are gone, so that the index follows at once.
     fn removed(&self, root: &RootName, actions: &[&Action]);
 
+    /// Names that are not what was known of them, so that the index looks again.
+    fn found_different(&self, root: &RootName, actions: &[&Action]);
+
     /// How far the run is.
     fn progress(&self, files: u64, bytes: u64);
 

@@ -38,7 +38,8 @@ impl Following {
         }
         // A process that ended and was not collected yet still has its number:
         // only its descriptor tells.
-        let mut places = wait_for_end(&self.followed, &self.at_once, Some(Duration::ZERO)).unwrap_or_default();
+        let mut places =
+            wait_for_end(&self.followed, &self.at_once, Some(Duration::ZERO)).unwrap_or_default();
         places.sort_unstable();
         for place in places.into_iter().rev() {
             ended.insert(self.followed.swap_remove(place).process().clone());

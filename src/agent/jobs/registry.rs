@@ -9,12 +9,10 @@ use super::follow::Following;
 use super::reading::fail;
 use super::{Caller, JobBook, JobChange, JobError, Now, PresumedFailure, RegistryError};
 use crate::model::{JobId, JobRecord, JobState, ProcessId, Timestamp};
-use crate::policy::{
-    JobFacts, JobsView, Presumption, deadline_after_beat, deadline_after_downtime, presume,
-};
+use crate::policy::{JobFacts, JobsView, Presumption, deadline_after_beat, deadline_after_downtime, presume};
 use crate::store::StoreError;
-use crate::sys::process::{self, Waker};
 use crate::sys::clock;
+use crate::sys::process::{self, Waker};
 
 /// The longest pause between two ticks, when nothing calls for one earlier.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -103,13 +101,7 @@ impl JobRegistry {
     ///
     /// # Errors
     /// Any of [`JobError`] but `NotFound`; nothing has changed then.
-    pub fn put(
-        &self,
-        id: &JobId,
-        change: &JobChange,
-        by: Caller,
-        now: Now,
-    ) -> Result<JobRecord, JobError> {
+    pub fn put(&self, id: &JobId, change: &JobChange, by: Caller, now: Now) -> Result<JobRecord, JobError> {
         let mut live = self.live();
         let known = self.lookup(&live, id)?;
         if let Some(record) = &known {

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Opener;
 use crate::model::{LedgerId, WirePath};
+use crate::sys::SysError;
 use crate::sys::dir::DirHandle;
 use crate::sys::lock::{DirLock, LockFile, directory_locks, lock_dir};
-use crate::sys::SysError;
 
 /// Its name in the private directory.
 pub(super) const LOCK: &str = "lock";

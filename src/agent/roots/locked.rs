@@ -102,7 +102,8 @@ impl LockedRoot {
         let recorded_until = unfinished.and_then(|record| record.new_until);
         let path = WirePath::from_path(&settings.path);
         let lost = facts.marker.as_ref().filter(|_| facts.standing == Standing::Lost);
-        let (kept, earlier) = (lost.map(|marker| marker.marker.clone()), lost.map(|marker| marker.adopted_at));
+        let (kept, earlier) =
+            (lost.map(|marker| marker.marker.clone()), lost.map(|marker| marker.adopted_at));
         Ok(Self {
             open_check: cautious_check(&facts.dir),
             tested: false,

@@ -15,7 +15,7 @@ use crate::sweep::root::{GuardedRoot, OwnFiles};
 use crate::sys::dir::RootDir;
 use crate::sys::open_check::OpenCheckKind;
 use crate::sys::private_dir::PrivateDir;
-use crate::sys::{SysError, volume};
+use crate::sys::{SysError, mounts, volume};
 
 /// How often a root is looked at again whose marker changes meanwhile.
 const TRIES: usize = 3;
@@ -135,6 +135,7 @@ fn look(
         marker: marker.as_ref(),
         fs_id: &fs_id,
         dir_ino: dir.ino(),
+        tmpfs_mounted: mounts::is_mount_point(&settings.path).map_err(RootError::sys(name))?,
         ledger: &us.ledger,
         from_our_state_dir: marker.as_ref().is_some_and(|marker| marker.is_from(us.state_dir, us.lost)),
         claim,
@@ -182,7 +183,8 @@ pub fn look_root(
 ) -> Result<Looked, RootError> {
     let name = &settings.name;
     let ledger = reading.ledger;
-    let record = ledger.map(|ledger| ledger.root(name)).transpose().map_err(RootError::store(name))?.flatten();
+    let record =
+        ledger.map(|ledger| ledger.root(name)).transpose().map_err(RootError::store(name))?.flatten();
     // No ledger has the empty id: every marker is then another's.
     let id = ledger.map_or_else(|| LedgerId::new(""), LedgerReader::id);
     let us = Us { ledger: id, state_dir: reading.state_dir, lost: false };

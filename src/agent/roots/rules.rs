@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::RootError;
 use crate::config::{self, RootSettings};
+use crate::model::Timestamp;
 use crate::policy::{Globs, Marks, Patterns, Retain, RootRules};
 use crate::sweep::root::{Futile, GuardedRoot, Limits, OwnFiles, UserMarks};
 use crate::sys::dir::RootDir;
 use crate::sys::open_check::OpenCheckKind;
 use crate::sys::volume;
-use crate::model::Timestamp;
 use crate::usage::{CapacityCounter, Probe};
 
 /// Changes when rows of the index mean something else than before.

@@ -15,6 +15,8 @@ pub(super) struct Evidence<'a> {
     pub(super) fs_id: &'a str,
     /// The inode of the directory at its path.
     pub(super) dir_ino: u64,
+    /// A tmpfs is mounted exactly there.
+    pub(super) tmpfs_mounted: bool,
     /// Our ledger.
     pub(super) ledger: &'a LedgerId,
     /// The marker names our state directory on this host.
@@ -52,9 +54,8 @@ pub(super) enum Standing {
 /// A marker of our own ledger that the record doesn't have is of an adoption
 /// that was not finished, or came with a copy of another root: adopt anew.
 pub(super) fn judge(about: &Evidence<'_>) -> Standing {
-    let same_place = about
-        .record
-        .is_none_or(|record| record.fs_id == about.fs_id && record.dir_ino == about.dir_ino);
+    let same_place =
+        about.record.is_none_or(|record| record.fs_id == about.fs_id && record.dir_ino == about.dir_ino);
     let recorded = about.record.and_then(|record| record.marker.as_deref());
     if let Some(marker) = about.marker.filter(|marker| marker.ledger_id != *about.ledger) {
         let ours_once = recorded == Some(marker.marker.as_str()) || about.from_our_state_dir;
@@ -67,6 +68,12 @@ pub(super) fn judge(about: &Evidence<'_>) -> Standing {
             (false, ..) => Standing::Claimed(marker.ledger_id.clone()),
         };
     }
+    // A tmpfs lives as long as its mount: after a reboot an empty one in the
+    // place of the known one is a new root, not a missing one.
+    let was_tmpfs = about.record.is_some_and(|record| is_tmpfs(&record.fs_id));
+    if was_tmpfs && !same_place && about.marker.is_none() && about.tmpfs_mounted && is_tmpfs(about.fs_id) {
+        return Standing::New;
+    }
     let suspension = match (about.record, recorded, about.marker) {
         (None, ..) => return Standing::New,
         (Some(_), None, _) if same_place => return Standing::New,
@@ -78,4 +85,9 @@ pub(super) fn judge(about: &Evidence<'_>) -> Standing {
         _ => Suspension::Replaced,
     };
     if about.claim == Claim::Accept { Standing::New } else { Standing::Suspended(suspension) }
+}
+
+/// Whether a file system's identity is that of a tmpfs (its magic number comes first).
+fn is_tmpfs(fs_id: &str) -> bool {
+    fs_id.starts_with("1021994-")
 }

@@ -250,3 +250,27 @@ fn a_cancelled_run_ends_after_its_batch() {
     assert_eq!(report.files_deleted, 20);
     assert_eq!(world.files().len(), 10);
 }
+
+#[test]
+fn a_tree_that_somebody_holds_by_flock_stays() {
+    let world = World::new();
+    let held = world.file("held/deep/f", 10, 99 * HOUR);
+    let free = world.file("free/f", 10, 99 * HOUR);
+    let dir = world.path("held");
+    // Another process: our own locks on directories are guardian's.
+    let mut holder = std::process::Command::new("flock")
+        .arg(&dir)
+        .args(["sh", "-c", "echo held; read line"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.take().unwrap()), &mut said)
+        .unwrap();
+    let (report, _) = world.run(&world.orders(Policy::Orphans));
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    assert!(held.exists() && !free.exists());
+    assert_eq!(report.skipped["held"], 1);
+}

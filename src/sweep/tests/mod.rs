@@ -3,6 +3,7 @@
 
 mod emergencies;
 mod fixed_sets;
+mod plans;
 
 use std::collections::HashSet;
 use std::fs;
@@ -247,6 +248,8 @@ impl Surroundings for Observer {
         let mut removed = self.removed.lock().unwrap();
         removed.extend(actions.iter().map(|action| PathBuf::from(action.path.to_string())));
     }
+
+    fn found_different(&self, _: &RootName, _: &[&Action]) {}
 
     fn progress(&self, _: u64, _: u64) {}
 
