@@ -15,6 +15,9 @@ use super::Served;
 /// Records that are read from the log at once.
 const READ: usize = 1000;
 
+/// Accepts or refuses an absolute path.
+type Matcher = Box<dyn Fn(&[u8]) -> bool>;
+
 impl Served {
     pub(super) fn list_history(&self, page: &Page) -> Result<Listing<Report>, ApiError> {
         let after = page.after.as_deref().map(RunId::new);
@@ -35,12 +38,18 @@ impl Served {
     /// The log is written, and read, oldest first: each page reads all that
     /// match, of which only one page is held. Places are counted from the
     /// oldest, so that what is appended meanwhile moves nothing.
-    pub(super) fn list_audit(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<AuditEntry>, ApiError> {
+    pub(super) fn list_audit(
+        &self,
+        filter: &AuditFilter,
+        page: &Page,
+    ) -> Result<Listing<AuditEntry>, ApiError> {
         let Some(log) = &self.agent.engine.audit else { return Ok(Listing::all(Vec::new())) };
         let before: u64 = match &page.after {
             None => u64::MAX,
             Some(after) => after.parse().map_err(|_| {
-                ApiError::invalid(format!("{after:?} is not a place in this list: pass `next` of the page before"))
+                ApiError::invalid(format!(
+                    "{after:?} is not a place in this list: pass `next` of the page before"
+                ))
             })?,
         };
         let accepts = filter.path.as_deref().map(|glob| self.matcher(glob)).transpose()?;
@@ -77,7 +86,7 @@ impl Served {
     }
 
     /// Matches absolute paths: by an absolute glob, or by one relative to the roots.
-    fn matcher(&self, glob: &[u8]) -> Result<Box<dyn Fn(&[u8]) -> bool>, ApiError> {
+    fn matcher(&self, glob: &[u8]) -> Result<Matcher, ApiError> {
         let text = std::str::from_utf8(glob)
             .map_err(|_| ApiError::invalid("the path is not UTF-8: use a glob, such as *"))?;
         let globs = Globs::compile(&[text.to_owned()]).map_err(|why| ApiError::invalid(why.to_string()))?;

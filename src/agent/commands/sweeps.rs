@@ -15,7 +15,12 @@ use super::Served;
 
 impl Served {
     /// Refuses what the present state forbids; `what` names the work in a refusal.
-    pub(super) fn admit(&self, request: &SweepRequest, by: &PeerIdentity, what: &str) -> Result<(), ApiError> {
+    pub(super) fn admit(
+        &self,
+        request: &SweepRequest,
+        by: &PeerIdentity,
+        what: &str,
+    ) -> Result<(), ApiError> {
         let agent = &self.agent;
         if request.plan.is_none() {
             problems::check_available(request)?;
@@ -30,7 +35,12 @@ impl Served {
         let limit = agent.settings().agent.rate_limit;
         self.rates.take(by.uid, limit, clock::since_boot()).map_err(|seconds| {
             ApiError::rate_limited(
-                format!("uid {} asked too often to {what}: {} in {} s are allowed", by.uid, limit.count, limit.per.as_secs()),
+                format!(
+                    "uid {} asked too often to {what}: {} in {} s are allowed",
+                    by.uid,
+                    limit.count,
+                    limit.per.as_secs()
+                ),
                 seconds,
             )
         })
@@ -63,18 +73,16 @@ impl Served {
         }
         self.admit(&request, by, "sweep")?;
         let what = json!({ "action": "sweep", "request": &request });
+        // A dry run writes nothing.
+        if !dry {
+            self.record(by, what);
+        }
         match agent.runs.ask(request, Trigger::Manual, Some(by.requester())) {
-            Asked::New(run) => {
-                // A dry run writes nothing.
-                if !dry {
-                    self.record(by, what);
-                }
-                Ok(run.resource())
-            }
-            Asked::Joined(run) => Ok(run.resource()),
-            Asked::Refused => {
-                Err(ApiError::new(Problem::Unavailable, "too many sweeps are waiting, or the agent is stopping"))
-            }
+            Asked::New(run) | Asked::Joined(run) => Ok(run.resource()),
+            Asked::Refused => Err(ApiError::new(
+                Problem::Unavailable,
+                "too many sweeps are waiting, or the agent is stopping",
+            )),
         }
     }
 
