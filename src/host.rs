@@ -1,7 +1,8 @@
 //! What this program offers its command line.
 
+use guardian::agent::demo::{DemoError, demo};
 use guardian::agent::standalone::Alone;
-use guardian::api::ApiError;
+use guardian::api::{ApiError, with_causes};
 use guardian::cli::{Exit, Failure, Host, ReadAgain, Standalone};
 use guardian::config::Settings;
 use guardian::model::Report;
@@ -12,14 +13,20 @@ pub(crate) struct Here;
 impl Host for Here {
     fn run(&self, settings: Settings, again: ReadAgain) -> Result<(), Failure> {
         guardian::agent::service::run(settings, again)
-            .map_err(|error| Failure::new(Exit::Failures, "run", guardian::api::with_causes(&error)))
+            .map_err(|error| Failure::new(Exit::Failures, "run", with_causes(&error)))
     }
 
     fn standalone(&self, settings: Settings) -> Result<Box<dyn Standalone>, ApiError> {
         Ok(Box::new(Alone::new(settings)))
     }
 
-    fn demo(&self, _: bool, _: &mut dyn FnMut(&str)) -> Result<Vec<Report>, Failure> {
-        Err(Failure::new(Exit::Failures, "run the demonstration", "this build has none"))
+    fn demo(&self, keep: bool, say: &mut dyn FnMut(&str)) -> Result<Vec<Report>, Failure> {
+        demo(keep, say).map_err(|error| {
+            let exit = match &error {
+                DemoError::Interrupted => Exit::Interrupted,
+                _ => Exit::Failures,
+            };
+            Failure::new(exit, "run the demonstration", with_causes(&error))
+        })
     }
 }

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod census;
 pub mod commands;
+pub mod demo;
 pub mod dry;
 pub mod engine;
 pub mod explain;

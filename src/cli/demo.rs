@@ -6,6 +6,13 @@ use super::report;
 use super::session::Session;
 use crate::api::waited_body;
 
+/// Where to go from here.
+const NEXT: &str = "
+Next, with a directory of your own:
+  guardian run --root DIR --dry-run         watch and plan, remove nothing
+  guardian run --root DIR --capacity 10GiB  guard it as a volume of that size
+Every key and its default stands in config/guardian.toml, the rest in README.md.";
+
 #[derive(Debug, clap::Args)]
 pub(super) struct DemoArgs {
     /// Leave the directory for a look
@@ -27,8 +34,13 @@ pub(super) fn run(args: &DemoArgs, session: &mut Session<'_>) -> Result<Exit, Fa
         session.out.json(&waited_body(values, None))?;
         return Ok(report::exit_of(&reports));
     }
+    if !quiet {
+        super::output::tell("\nIts report:");
+    }
     for one in &reports {
         report::render(one, false, &mut session.out)?;
     }
+    session.out.flush()?;
+    session.out.note(NEXT);
     Ok(report::exit_of(&reports))
 }
