@@ -2,14 +2,18 @@
 //! registry of jobs, for the resident agent and for a command that works alone.
 
 pub mod access;
+pub mod census;
 pub mod commands;
+pub mod dry;
 pub mod engine;
+pub mod explain;
 pub mod feed;
 pub mod guard;
 pub mod jobs;
 pub mod log;
 pub mod logging;
 pub mod plans;
+pub mod problems;
 pub mod reload;
 pub mod roots;
 pub mod runs;
@@ -17,6 +21,7 @@ pub mod schedule;
 pub mod service;
 pub mod signals;
 pub mod slots;
+pub mod standalone;
 pub mod state;
 pub mod state_dir;
 pub mod surroundings;

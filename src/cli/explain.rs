@@ -60,6 +60,9 @@ fn render(explanation: &Explanation, out: &mut Output) -> Result<(), Failure> {
         let state = job.state.map_or("unknown to the registry", |state| state.as_str());
         out.line(format!("  job   {} ({state})", job.id))?;
     }
+    for note in &explanation.notes {
+        out.line(format!("  note  {}", escape_control(note)))?;
+    }
     if explanation.policies.is_empty() {
         return Ok(());
     }

@@ -196,6 +196,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// How many files were looked at and stay, by reason.
     pub kept: BTreeMap<&'static str, u64>,
+    /// How many files were looked at.
+    pub scanned: u64,
     /// When the agent forgets it.
     pub expires_at: Option<Timestamp>,
 }

@@ -190,6 +190,7 @@ pub fn plan(
             root: one.root.name.clone(),
             actions: Vec::new(),
             kept: std::collections::BTreeMap::new(),
+            scanned: 0,
             expires_at: None,
         })
         .collect();
@@ -224,6 +225,7 @@ pub fn plan(
         }
         for (place, tally, _) in merged.tallies() {
             if let Some(plan) = plans.get_mut(place) {
+                plan.scanned += tally.scanned;
                 for (why, count) in &tally.kept {
                     *plan.kept.entry(why).or_default() += count;
                 }

@@ -35,6 +35,9 @@ pub struct Explanation {
     pub summary: String,
     /// What each policy says.
     pub policies: Vec<PolicyVerdict>,
+    /// What else speaks for or against it, and where index and disk differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A job that a path may name.
