@@ -129,6 +129,9 @@ impl Root {
         let mut subdirs = Vec::new();
         for entry in listing.entries {
             if is_file(entry.facts.id.kind) {
+                if entry.facts.nlink > 1 {
+                    self.saw_link();
+                }
                 if entry.facts.nlink > 1 && !background {
                     self.linked.insert(entry.facts.id.ino, Some((entry.facts.nlink, entry.facts.id.ctime)));
                 }

@@ -57,6 +57,11 @@ pub(super) struct Root {
     /// Inodes with several names, of which one was looked at: its links and
     /// ctime then, or `None` if that name is gone.
     pub(super) linked: HashMap<u64, Option<(u32, Timestamp)>>,
+    /// Whether files with several names may be here: only then what a name was
+    /// matters once it is gone.
+    pub(super) has_links: bool,
+    /// Whether any was seen since the last comparison of everything began.
+    links_seen: bool,
     /// Links whose other names are still to be found.
     pub(super) hunt: Hunt,
     pub(super) scanning: bool,
@@ -95,6 +100,8 @@ impl Root {
             changes: Vec::new(),
             open: HashSet::new(),
             linked: HashMap::new(),
+            has_links: false,
+            links_seen: false,
             hunt: Hunt::default(),
             scanning: false,
             reconciling: false,
@@ -180,6 +187,7 @@ impl Root {
         self.reconciling = true;
         self.reconcile_began = Instant::now();
         self.hunt.settle_doubts();
+        self.links_seen = false;
         let root = self.tree.root();
         if let Some(mark) = self.tree.mark_mut(root) {
             mark.deep = true;
@@ -287,6 +295,7 @@ impl Root {
     pub(super) fn reconciled(&mut self, at: Timestamp) {
         self.reconciling = false;
         self.last_reconcile = Some(at);
+        self.has_links = self.links_seen;
         let took = self.reconcile_began.elapsed();
         self.reconcile_takes = took;
         self.doubts_not_before = Instant::now() + took * DOUBT_SHARE;
@@ -333,6 +342,11 @@ impl Root {
         for dir in std::mem::take(&mut self.lost_while_scanning) {
             self.lose(dir);
         }
+    }
+
+    pub(super) const fn saw_link(&mut self) {
+        self.has_links = true;
+        self.links_seen = true;
     }
 
     pub(super) fn set_watched(&mut self, dir: u64, watched: bool) {

@@ -251,6 +251,8 @@ impl Worker {
             known.fingerprint == root.task.fingerprint && known.state == index::RootState::Complete
         });
         if usable {
+            // What the rows hold was not looked at yet.
+            root.has_links = true;
             root.reconcile();
         } else {
             self.scan(key);
@@ -290,6 +292,7 @@ impl Worker {
                 let (directories, entries) = (scanned.end.directories, scanned.end.entries);
                 tracing::info!(root = %root.task.name, directories, entries, "scanned");
                 root.set_trouble(None);
+                root.has_links |= scanned.has_links;
                 root.scanned(scanned.dirs, scanned.limit, clock::now());
             }
             Ok(_) => {}
