@@ -132,6 +132,17 @@ impl Ingest {
     /// Starts it, with no roots. Raising `stop` ends it soon after
     /// ([`Self::join`] wakes it to notice).
     pub fn start(index: Index, settings: Settings, stop: Arc<AtomicBool>) -> Result<Self, IngestError> {
+        Self::start_telling(index, settings, stop, || {})
+    }
+
+    /// The same; `stirred` is called whenever something changes beneath a root.
+    /// It must not wait: it is called where the kernel's events are taken in.
+    pub fn start_telling(
+        index: Index,
+        settings: Settings,
+        stop: Arc<AtomicBool>,
+        stirred: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, IngestError> {
         let (commands, receiver) = channel();
         let statuses = Statuses::default();
         let (own_commands, own_statuses, own_stop) =
@@ -141,7 +152,11 @@ impl Ingest {
             .name(name.to_owned())
             .spawn(move || {
                 let me = std::thread::current();
-                let watcher = Arc::new(Watcher::start(settings.watch, move || me.unpark()));
+                let tell = move || {
+                    stirred();
+                    me.unpark();
+                };
+                let watcher = Arc::new(Watcher::start(settings.watch, tell));
                 let world = World { watcher, index, settings };
                 Worker::new(world, receiver, own_commands, own_statuses, own_stop).run();
             })
