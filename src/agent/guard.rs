@@ -26,6 +26,9 @@ const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the clocks are noted in the ledger.
 const CLOCK_MARK_INTERVAL: Duration = Duration::from_secs(600);
 
+/// Between two looks at a volume that does not answer.
+const UNREADABLE_PAUSE: Duration = Duration::from_secs(1);
+
 /// A ready root on a volume.
 struct Member {
     slot: Arc<Slot>,
@@ -36,7 +39,8 @@ struct Member {
 struct Volume {
     members: Vec<Member>,
     monitor: VolumeMonitor,
-    due: Duration,
+    /// When it was last asked, whether it answered or not.
+    looked_at: Option<Duration>,
     backoff: Backoff,
     emergency: Option<JoinHandle<(u64, u64)>>,
     unreadable: bool,
@@ -74,7 +78,7 @@ impl Guard {
             self.gather();
             let pause = self.look_at_volumes();
             self.agent.beat.fetch_add(1, Ordering::Relaxed);
-            self.agent.bell.wait(pause);
+            self.agent.stir.bell.wait(pause);
         }
         for (_, volume) in self.volumes.drain() {
             if let Some(emergency) = volume.emergency {
@@ -141,7 +145,7 @@ impl Guard {
                     Volume {
                         monitor: VolumeMonitor::new(first.root.guarded.probe.clone(), longest),
                         members,
-                        due: Duration::ZERO,
+                        looked_at: None,
                         backoff: Backoff::default(),
                         emergency: other.and_then(|volume| volume.emergency),
                         unreadable: false,
@@ -154,22 +158,35 @@ impl Guard {
         // descriptors keep it on the file system it began on.
     }
 
-    /// Looks at every volume whose time has come; how long to wait for the next.
+    /// Looks at every volume whose time has come; how long to wait for the
+    /// next. While something changes beneath the roots they are looked at sooner.
     fn look_at_volumes(&mut self) -> Duration {
-        let longest = self.agent.settings().agent.sample_interval;
-        let stirred = self.agent.stirred.swap(false, Ordering::AcqRel);
-        let mut next = longest;
-        let now = clock::since_boot();
+        let mut next = self.agent.settings().agent.sample_interval;
+        let stirred = self.agent.stir.is_stirred();
+        let mut looked = false;
         for volume in self.volumes.values_mut() {
-            if stirred || now >= volume.due {
-                let at = clock::since_boot();
-                look(&self.agent, volume, &mut self.levels, at);
-                let marks: Vec<Marks> = volume.members.iter().map(|one| one.root.guarded.marks).collect();
-                volume.due = at + volume.monitor.pause(&marks, stirred);
+            if clock::since_boot() >= volume.due(stirred) {
+                if !looked {
+                    self.agent.stir.settle();
+                    looked = true;
+                }
+                look(&self.agent, volume, &mut self.levels, clock::since_boot());
             }
-            next = next.min(volume.due.saturating_sub(clock::since_boot()));
+            next = next.min(volume.due(stirred && !looked).saturating_sub(clock::since_boot()));
         }
         next
+    }
+}
+
+impl Volume {
+    /// When to look next.
+    fn due(&self, stirred: bool) -> Duration {
+        let Some(looked_at) = self.looked_at else { return Duration::ZERO };
+        if self.unreadable {
+            return looked_at.saturating_add(UNREADABLE_PAUSE);
+        }
+        let marks: Vec<Marks> = self.members.iter().map(|one| one.root.guarded.marks).collect();
+        looked_at.saturating_add(self.monitor.pause(&marks, stirred))
     }
 }
 
@@ -179,6 +196,7 @@ fn look(
     levels: &mut HashMap<(crate::model::RootName, Resource), LevelState>,
     now: Duration,
 ) {
+    volume.looked_at = Some(now);
     let look = match volume.monitor.look(now) {
         Ok(look) => look,
         Err(error) => {
@@ -253,7 +271,7 @@ fn begin_emergency(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     let thread = std::thread::Builder::new().name("guardian-emergency".to_owned());
     let started = thread.spawn(move || {
         let freed = emergency(&agent, &targets);
-        agent.bell.ring();
+        agent.stir.bell.ring();
         (freed, needed)
     });
     match started {

@@ -59,6 +59,6 @@ fn take(agent: &Arc<Agent>, new: crate::config::Settings) {
             tracing::error!(root = %slot.name(), reason = %chain(&error), "the root is not guarded yet");
         }
     }
-    agent.bell.ring();
+    agent.stir.bell.ring();
     agent.schedule_bell.ring();
 }

@@ -8,7 +8,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -26,7 +26,7 @@ use crate::sys::{clock, notify_service};
 use super::engine::Engine;
 use super::jobs::{JobRegistry, JobsThread, Now};
 use super::roots::{Claim, check_nesting};
-use super::state::{Agent, Bell, SharedReadings, StopToken};
+use super::state::{Agent, Bell, SharedReadings, Stir, StopToken};
 use super::state_dir::StateDir;
 use super::{chain, guard, schedule, signals, slots, sweeper};
 
@@ -252,7 +252,10 @@ impl Running {
             reconcile_interval: settings.agent.reconcile_interval,
             ..crate::ingest::Settings::default()
         };
-        let ingest = Ingest::start(index.clone(), ingest_settings, Arc::default())?;
+        let stir = Arc::new(Stir::default());
+        let told = Arc::clone(&stir);
+        let ingest =
+            Ingest::start_telling(index.clone(), ingest_settings, Arc::default(), move || told.tell())?;
         let mut engine =
             Engine::new(Some(Arc::clone(&ledger)), audit, Arc::clone(registry.view()), clock_guard(&ledger));
         let (feed, status) = (ingest.handle(), ingest.handle());
@@ -274,9 +277,8 @@ impl Running {
             pause: RwLock::new(pause),
             runs: super::runs::Runs::default(),
             plans: super::plans::Plans::default(),
-            bell: Bell::default(),
+            stir,
             schedule_bell: Bell::default(),
-            stirred: AtomicBool::new(false),
             beat: AtomicU64::new(0),
             logged_plans: Mutex::default(),
             stop,
@@ -408,7 +410,7 @@ impl Running {
         let _ = self.shutdown.send(true);
         agent.stop.raise();
         agent.runs.close("the agent stops");
-        agent.bell.ring();
+        agent.stir.bell.ring();
         agent.schedule_bell.ring();
         let mut still = Vec::new();
         for (name, handle) in self.workers {

@@ -42,7 +42,36 @@ impl StopToken {
     }
 }
 
-/// Wakes the guard before its pause is over.
+/// Told when something changes beneath a root; wakes the guard once for each
+/// of its looks, however many changes there are.
+#[derive(Debug, Default)]
+pub struct Stir {
+    /// Something changed since the guard last looked.
+    stirred: AtomicBool,
+    /// Wakes the guard.
+    pub bell: Bell,
+}
+
+impl Stir {
+    /// Something changed.
+    pub fn tell(&self) {
+        if !self.stirred.swap(true, Ordering::AcqRel) {
+            self.bell.ring();
+        }
+    }
+
+    /// Whether something changed since the last [`Self::settle`].
+    pub fn is_stirred(&self) -> bool {
+        self.stirred.load(Ordering::Acquire)
+    }
+
+    /// The guard looks now.
+    pub fn settle(&self) {
+        self.stirred.store(false, Ordering::Release);
+    }
+}
+
+/// Wakes a thread before its pause is over.
 #[derive(Debug, Default)]
 pub struct Bell {
     rung: Mutex<bool>,
@@ -156,12 +185,10 @@ pub struct Agent {
     pub runs: super::runs::Runs,
     /// Plans that are kept.
     pub plans: super::plans::Plans,
-    /// Wakes the guard.
-    pub bell: Bell,
+    /// Wakes the guard, and tells it of changes.
+    pub stir: Arc<Stir>,
     /// Wakes the scheduler.
     pub schedule_bell: Bell,
-    /// Something changed below a root since the guard last looked.
-    pub stirred: AtomicBool,
     /// Counts the guard's rounds: the supervisor sees by it that it lives.
     pub beat: AtomicU64,
     /// What was last logged of plans that are not carried out, so that each is logged once.

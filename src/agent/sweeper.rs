@@ -25,7 +25,7 @@ pub fn work(agent: &Arc<Agent>) {
                     tracing::error!(run = %run.id, policy = %run.request.policy, reason = %error, "a sweep failed");
                 }
                 agent.runs.end(&run, result);
-                agent.bell.ring();
+                agent.stir.bell.ring();
             }
             Err(panic) => {
                 agent.runs.end(&run, Err("it ended unexpectedly; the agent's log says more".to_owned()));

@@ -129,6 +129,9 @@ impl Root {
         let mut subdirs = Vec::new();
         for entry in listing.entries {
             if is_file(entry.facts.id.kind) {
+                if entry.facts.nlink > 1 {
+                    self.saw_link();
+                }
                 if entry.facts.nlink > 1 && !background {
                     self.linked.insert(entry.facts.id.ino, Some((entry.facts.nlink, entry.facts.id.ctime)));
                 }
@@ -142,7 +145,7 @@ impl Root {
         let is_missing = |(name, ino): &(&[u8], u64)| there.get(name) != Some(ino);
         let missing: Vec<u64> = self.tree.children(dir).filter(is_missing).map(|(_, ino)| ino).collect();
         for ino in missing {
-            self.to_limbo(ino);
+            self.miss(ino);
         }
         let root = self.tree.root();
         if dir == root {

@@ -102,6 +102,7 @@ impl Root {
         let entry = FileEntry::from_facts(hint.name.clone(), facts, self.task.age_by);
         self.changes.push(Change::PutFile { dir: hint.dir, entry });
         if facts.nlink > 1 {
+            self.saw_link();
             self.linked.insert(facts.id.ino, Some((facts.nlink, facts.id.ctime)));
         }
         if self.task.kinds.writes
@@ -162,7 +163,7 @@ impl Root {
         if let Some(known) = self.tree.child(dir, name)
             && by != Some(known)
         {
-            self.to_limbo(known);
+            self.miss(known);
         }
     }
 
@@ -170,23 +171,29 @@ impl Root {
         let Hint { dir, name, heard } = hint;
         if let Some(known) = self.tree.child(dir, &name) {
             if heard.left {
-                self.to_limbo(known);
+                self.miss(known);
             } else {
                 self.forget_tree(known, watcher);
             }
             return;
         }
+        if self.has_links {
+            self.link_gone(dir, &name, heard, reading);
+        }
+        self.open.remove(&(dir, name.clone()));
+        self.changes.push(Change::RemoveName { dir, name });
+    }
+
+    /// The other names of a link that is gone are to be looked at.
+    fn link_gone(&mut self, dir: u64, name: &[u8], heard: Heard, reading: &mut Reading<'_>) {
         let key = self.key();
-        let before = reading.get().and_then(|snapshot| snapshot.file(key, dir, &name).ok().flatten());
-        match before {
+        match reading.get().and_then(|snapshot| snapshot.file(key, dir, name).ok().flatten()) {
             Some(before) if before.nlink > 1 => {
                 self.linked.entry(before.ino).or_insert(None);
             }
             None if heard.made => self.hunt.missed_a_name(Instant::now()),
             _ => {}
         }
-        self.open.remove(&(dir, name.clone()));
-        self.changes.push(Change::RemoveName { dir, name });
     }
 
     /// Has the files measured again that somebody has open for writing.

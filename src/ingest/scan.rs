@@ -31,6 +31,8 @@ pub(super) struct ScannedDir {
 #[derive(Debug)]
 pub(super) struct Scanned {
     pub(super) dirs: Vec<ScannedDir>,
+    /// Whether there are files with several names.
+    pub(super) has_links: bool,
     pub(super) limit: Option<Limit>,
     pub(super) end: WalkEnd,
 }
@@ -109,8 +111,9 @@ fn scan(
     if task.watch {
         walk = walk.before(&hook);
     }
+    let has_links = AtomicBool::new(false);
     let end = walk.run(|found| {
-        let Some((dir, pushed)) = take(found, task, &load) else { return };
+        let Some((dir, pushed)) = take(found, task, &load, &has_links) else { return };
         let mut gathered = lock();
         gathered.dirs.push(dir);
         if let Err(error) = pushed {
@@ -129,10 +132,15 @@ fn scan(
     for dir in &mut dirs {
         dir.watched = watched.contains(&dir.ino);
     }
-    Ok(Scanned { dirs, limit, end })
+    Ok(Scanned { dirs, has_links: has_links.into_inner(), limit, end })
 }
 
-fn take(found: Found, task: &RootTask, load: &BulkLoad) -> Option<(ScannedDir, Result<(), StoreError>)> {
+fn take(
+    found: Found,
+    task: &RootTask,
+    load: &BulkLoad,
+    has_links: &AtomicBool,
+) -> Option<(ScannedDir, Result<(), StoreError>)> {
     let listing = match found {
         Found::Directory(listing) => listing,
         Found::Unread { path, problem } => {
@@ -143,6 +151,9 @@ fn take(found: Found, task: &RootTask, load: &BulkLoad) -> Option<(ScannedDir, R
     let ino = listing.dir.id.ino;
     let parent = if listing.path.is_root() { 0 } else { listing.parent_ino };
     let name: Box<[u8]> = listing.path.name().into();
+    if listing.entries.iter().any(|entry| is_file(entry.facts.id.kind) && entry.facts.nlink > 1) {
+        has_links.store(true, Ordering::Relaxed);
+    }
     let files = listing
         .entries
         .into_iter()

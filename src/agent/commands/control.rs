@@ -30,7 +30,7 @@ impl Served {
         agent.ledger.set_pause(pause.as_ref()).map_err(|error| problems::store(&error))?;
         held.clone_from(&pause);
         drop(held);
-        agent.bell.ring();
+        agent.stir.bell.ring();
         agent.schedule_bell.ring();
         Ok(shown(pause.as_ref()))
     }
@@ -65,7 +65,7 @@ impl Served {
                 SlotError::Ingest { .. } => ApiError::internal(&error),
             })?;
             self.record(by, json!({ "action": "root_accept", "root": name }));
-            agent.bell.ring();
+            agent.stir.bell.ring();
         }
         Ok(health::root(agent, &slot))
     }
@@ -89,7 +89,7 @@ impl Served {
         };
         service::note_clock(agent, wall, boot);
         self.record(by, json!({ "action": "clock_trust" }));
-        agent.bell.ring();
+        agent.stir.bell.ring();
         Ok(TrustState { trusted: true, changed: doubted })
     }
 }
