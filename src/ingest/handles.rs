@@ -34,9 +34,4 @@ impl Handles {
     pub(super) fn forget(&mut self, ino: u64) {
         self.open.remove(&ino);
     }
-
-    /// Closes all: an open directory keeps a file system from being unmounted.
-    pub(super) fn clear(&mut self) {
-        self.open.clear();
-    }
 }

@@ -85,16 +85,6 @@ impl Hints {
         self.1 == 0
     }
 
-    /// The directories that hints wait for.
-    pub(super) fn dirs(&self) -> impl Iterator<Item = u64> {
-        self.0.keys().copied()
-    }
-
-    /// Whether hints wait for names in `dir`.
-    pub(super) fn concern(&self, dir: u64) -> bool {
-        self.0.contains_key(&dir)
-    }
-
     /// All of them. Arrivals come first: a renamed directory that is found at
     /// its new place before its old name is looked at costs nothing. The rest
     /// is in the order of the index, so that neighbours are written together.

@@ -142,7 +142,7 @@ impl Root {
         let is_missing = |(name, ino): &(&[u8], u64)| there.get(name) != Some(ino);
         let missing: Vec<u64> = self.tree.children(dir).filter(is_missing).map(|(_, ino)| ino).collect();
         for ino in missing {
-            self.to_limbo(ino);
+            self.miss(ino);
         }
         let root = self.tree.root();
         if dir == root {

@@ -162,7 +162,7 @@ impl Root {
         if let Some(known) = self.tree.child(dir, name)
             && by != Some(known)
         {
-            self.to_limbo(known);
+            self.miss(known);
         }
     }
 
@@ -170,7 +170,7 @@ impl Root {
         let Hint { dir, name, heard } = hint;
         if let Some(known) = self.tree.child(dir, &name) {
             if heard.left {
-                self.to_limbo(known);
+                self.miss(known);
             } else {
                 self.forget_tree(known, watcher);
             }

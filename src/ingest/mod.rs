@@ -15,6 +15,7 @@
 //! One thread owns all roots and writes in bursts; the first scan of a root
 //! walks and loads on threads of its own meanwhile.
 
+mod handle;
 mod handles;
 mod hints;
 mod links;
@@ -25,9 +26,10 @@ mod scan;
 mod status;
 mod tree;
 mod worker;
+mod writing;
 
+pub use handle::{Ingest, IngestHandle};
 pub use status::{Confidence, RootState, RootStatus};
-pub use worker::{Ingest, IngestHandle};
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;

@@ -1,23 +1,21 @@
-//! The thread that owns all roots, and the handle to it.
+//! The thread that owns all roots.
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{JoinHandle, Thread};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use crate::store::RootKey;
-use crate::store::index::{self, Index};
+use crate::store::index;
 use crate::sys::clock;
-use crate::watch::Watcher;
 
+use super::IngestError;
+use super::handle::{Asked, Command, Statuses, lock};
 use super::hints::Heard;
 use super::root::{Root, World};
 use super::scan::{self, Scan, ScanError, Scanned};
-use super::status::RootStatus;
-use super::{IngestError, RootTask, Settings};
 
 /// Pause between two rounds while changes keep coming: what is heard together
 /// is looked at and written together.
@@ -39,175 +37,8 @@ pub(super) fn chain(error: &dyn Error) -> String {
     text
 }
 
-enum Command {
-    AddRoot(Box<RootTask>),
-    RemoveRoot(RootKey),
-    Exclude(RootKey, Arc<std::collections::HashSet<(u64, u64)>>),
-    Look(RootKey, Vec<(u64, Box<[u8]>)>),
-    Rescan(RootKey),
-    Settle(Asked),
-    Scanned(RootKey, u64, Result<Scanned, ScanError>),
-}
-
-type Statuses = Arc<Mutex<HashMap<RootKey, RootStatus>>>;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How others speak to ingest. Cheap to clone; every call may come from any thread.
-#[derive(Clone)]
-pub struct IngestHandle {
-    commands: Sender<Command>,
-    thread: Thread,
-    statuses: Statuses,
-}
-
-impl IngestHandle {
-    fn send(&self, command: Command) -> Result<(), IngestError> {
-        self.commands.send(command).map_err(|_| IngestError::Stopped)?;
-        self.thread.unpark();
-        Ok(())
-    }
-
-    /// Begins to index a root: with usable rows from an earlier run it is ready
-    /// at once and compared in the background, otherwise it is scanned first.
-    pub fn add_root(&self, task: RootTask) -> Result<(), IngestError> {
-        lock(&self.statuses).insert(task.key, RootStatus::default());
-        self.send(Command::AddRoot(Box::new(task)))
-    }
-
-    /// Stops indexing a root. Its rows stay in the index.
-    pub fn remove_root(&self, root: RootKey) -> Result<(), IngestError> {
-        self.send(Command::RemoveRoot(root))
-    }
-
-    /// Replaces the set of guardian's own files; what is in the index of them
-    /// goes with the next comparison.
-    pub fn exclude(
-        &self,
-        root: RootKey,
-        own: Arc<std::collections::HashSet<(u64, u64)>>,
-    ) -> Result<(), IngestError> {
-        self.send(Command::Exclude(root, own))
-    }
-
-    /// Has names looked at, each as (inode of its directory, name): what the
-    /// sweep removed, or found changed. The index follows without waiting for events.
-    pub fn look_at(&self, root: RootKey, names: Vec<(u64, Box<[u8]>)>) -> Result<(), IngestError> {
-        self.send(Command::Look(root, names))
-    }
-
-    /// Has the whole root compared with the disk.
-    pub fn request_rescan(&self, root: RootKey) -> Result<(), IngestError> {
-        self.send(Command::Rescan(root))
-    }
-
-    /// Waits until every change made before the call is in the index.
-    ///
-    /// # Errors
-    /// [`IngestError::TimedOut`] at `deadline`, also when a scan goes on or the
-    /// index does not take changes.
-    pub fn settle(&self, root: RootKey, deadline: Instant) -> Result<(), IngestError> {
-        self.ask(root, false, deadline).map(drop)
-    }
-
-    /// Allocated bytes of all files of the root, each inode once, with the files
-    /// that are open for writing measured now. The truth for `capacity` roots.
-    ///
-    /// # Errors
-    /// As [`Self::settle`].
-    pub fn allocated_now(&self, root: RootKey, deadline: Instant) -> Result<u64, IngestError> {
-        self.ask(root, true, deadline)
-    }
-
-    fn ask(&self, root: RootKey, measure: bool, deadline: Instant) -> Result<u64, IngestError> {
-        let (reply, answer) = sync_channel(1);
-        self.send(Command::Settle(Asked { root, measure, deadline, reply }))?;
-        match answer.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(answer) => answer,
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Err(IngestError::TimedOut),
-            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => Err(IngestError::Stopped),
-        }
-    }
-
-    /// How indexing a root goes.
-    pub fn status(&self, root: RootKey) -> Option<RootStatus> {
-        lock(&self.statuses).get(&root).cloned()
-    }
-}
-
-/// The running ingest.
-pub struct Ingest {
-    handle: IngestHandle,
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
-}
-
-impl Ingest {
-    /// Starts it, with no roots. Raising `stop` ends it soon after
-    /// ([`Self::join`] wakes it to notice).
-    pub fn start(index: Index, settings: Settings, stop: Arc<AtomicBool>) -> Result<Self, IngestError> {
-        let (commands, receiver) = channel();
-        let statuses = Statuses::default();
-        let (own_commands, own_statuses, own_stop) =
-            (commands.clone(), Arc::clone(&statuses), Arc::clone(&stop));
-        let name = "guardian-ingest";
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                let me = std::thread::current();
-                let watcher = Arc::new(Watcher::start(settings.watch, move || me.unpark()));
-                let losses = index.losses();
-                let world = World { watcher, index, settings };
-                Worker {
-                    world,
-                    roots: Vec::new(),
-                    scans: HashMap::new(),
-                    asked: Vec::new(),
-                    retries: Vec::new(),
-                    receiver,
-                    commands: own_commands,
-                    statuses: own_statuses,
-                    stop: own_stop,
-                    losses,
-                    flush_at: None,
-                    scan_number: 0,
-                }
-                .run();
-            })
-            .map_err(|source| IngestError::Thread { name, source })?;
-        let handle = IngestHandle { commands, thread: thread.thread().clone(), statuses };
-        Ok(Self { handle, stop, thread })
-    }
-
-    /// A handle to it.
-    pub fn handle(&self) -> IngestHandle {
-        self.handle.clone()
-    }
-
-    /// Whether its thread has ended, by itself or because it was told to.
-    pub fn has_ended(&self) -> bool {
-        self.thread.is_finished()
-    }
-
-    /// Ends it: what waits is written, the index is made durable and quick to
-    /// open. `false` if its thread had panicked.
-    pub fn join(self) -> bool {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.thread().unpark();
-        self.thread.join().is_ok()
-    }
-}
-
-struct Asked {
-    root: RootKey,
-    measure: bool,
-    deadline: Instant,
-    reply: SyncSender<Result<u64, IngestError>>,
-}
-
-struct Worker {
+/// The owner of all roots.
+pub(super) struct Worker {
     world: World,
     roots: Vec<Root>,
     scans: HashMap<RootKey, (u64, Scan)>,
@@ -224,7 +55,31 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self) {
+    pub(super) fn new(
+        world: World,
+        receiver: Receiver<Command>,
+        commands: Sender<Command>,
+        statuses: Statuses,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        let losses = world.index.losses();
+        Self {
+            world,
+            roots: Vec::new(),
+            scans: HashMap::new(),
+            asked: Vec::new(),
+            retries: Vec::new(),
+            receiver,
+            commands,
+            statuses,
+            stop,
+            losses,
+            flush_at: None,
+            scan_number: 0,
+        }
+    }
+
+    pub(super) fn run(mut self) {
         while !self.stop.load(Ordering::Relaxed) {
             let commanded = self.obey();
             self.check_losses();

@@ -211,7 +211,8 @@ fn allocated_below(path: &Path) -> u64 {
 #[derive(Default)]
 pub(super) struct Observer {
     pub(super) intended: Mutex<Vec<(super::super::model::Phase, Vec<PathBuf>)>>,
-    pub(super) removed: Mutex<Vec<PathBuf>>,
+    /// Paths that were there when they were put on record.
+    on_record: Mutex<HashSet<PathBuf>>,
     pub(super) cancel_after: Mutex<Option<usize>>,
     pub(super) before_removal: Mutex<Option<Box<dyn FnMut() + Send>>>,
     ids: AtomicU64,
@@ -232,9 +233,8 @@ impl Surroundings for Observer {
 
     fn intend(&self, batch: &IntendedBatch<'_>) -> Option<u64> {
         let paths: Vec<PathBuf> = batch.actions.iter().map(|a| a.path.under(batch.root.path())).collect();
-        for path in &paths {
-            assert!(path.symlink_metadata().is_ok(), "on record before it goes: {}", path.display());
-        }
+        let there = paths.iter().filter(|path| path.symlink_metadata().is_ok()).cloned();
+        self.on_record.lock().unwrap().extend(there);
         self.intended.lock().unwrap().push((batch.phase, paths));
         if let Some(interfere) = self.before_removal.lock().unwrap().as_mut() {
             interfere();
@@ -245,8 +245,11 @@ impl Surroundings for Observer {
     fn carried_out(&self, _: Option<u64>, _: &[(usize, String)]) {}
 
     fn removed(&self, _: &RootName, actions: &[&Action]) {
-        let mut removed = self.removed.lock().unwrap();
-        removed.extend(actions.iter().map(|action| PathBuf::from(action.path.to_string())));
+        let on_record = self.on_record.lock().unwrap();
+        for action in actions {
+            let recorded = on_record.iter().any(|path| path.ends_with(action.path.under(Path::new(""))));
+            assert!(recorded, "on record before it went: {:?}", action.path);
+        }
     }
 
     fn found_different(&self, _: &RootName, _: &[&Action]) {}
