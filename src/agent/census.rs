@@ -1,13 +1,14 @@
 //! Counting what no counter knows: orphans, files of failed jobs, the largest
 //! holders. They depend on time and on the states of jobs.
 //!
-//! Promises: at most once a minute and only when somebody asked, on a thread of
-//! its own; whoever asks gets what was counted last, with its time, and never
-//! waits. Must not know: HTTP.
+//! Promises: only when somebody asked, on a thread of its own, and never more
+//! than a twentieth of one core; whoever asks gets what was counted last, with
+//! its time, and waits only a moment when nothing was counted yet.
+//! Must not know: HTTP.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::api::{Holder, HolderName, TopHolders, TopList};
@@ -21,8 +22,14 @@ use crate::sys::clock;
 use super::engine::Target;
 use super::state::Agent;
 
-/// The shortest pause between two counts.
-const PAUSE: Duration = Duration::from_secs(60);
+/// The pause between two counts is so many times what the last one took,
+const SHARE: u32 = 20;
+/// but not shorter than this
+const SHORTEST: Duration = Duration::from_secs(1);
+/// and not longer.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How long the first to ask waits: a small root is counted by then.
+const FIRST: Duration = Duration::from_millis(200);
 /// Holders in a list.
 const LISTED: usize = 10;
 
@@ -43,8 +50,10 @@ pub struct Counted {
 #[derive(Default)]
 pub struct Census {
     counted: Mutex<HashMap<RootName, Counted>>,
-    begun: Mutex<Option<Duration>>,
+    /// When the next count may begin, by the boot-time clock.
+    due: Mutex<Duration>,
     busy: AtomicBool,
+    ended: Condvar,
 }
 
 #[derive(Default)]
@@ -64,18 +73,23 @@ impl Census {
     /// What was counted last; and has it counted anew, if that is due.
     pub fn of(census: &Arc<Self>, agent: &Arc<Agent>, root: &RootName) -> Option<Counted> {
         Self::refresh(census, agent);
-        census.counted.lock().unwrap_or_else(PoisonError::into_inner).get(root).cloned()
+        let counted = census.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = |all: &mut HashMap<RootName, Counted>| {
+            !all.contains_key(root) && census.busy.load(Ordering::Acquire)
+        };
+        let (counted, _) =
+            census.ended.wait_timeout_while(counted, FIRST, waits).unwrap_or_else(PoisonError::into_inner);
+        counted.get(root).cloned()
     }
 
     fn refresh(census: &Arc<Self>, agent: &Arc<Agent>) {
         let now = clock::since_boot();
         {
-            let mut begun = census.begun.lock().unwrap_or_else(PoisonError::into_inner);
-            let recent = begun.is_some_and(|at| now.saturating_sub(at) < PAUSE);
-            if recent || census.busy.swap(true, Ordering::AcqRel) {
+            let mut due = census.due.lock().unwrap_or_else(PoisonError::into_inner);
+            if now < *due || census.busy.swap(true, Ordering::AcqRel) {
                 return;
             }
-            *begun = Some(now);
+            *due = now + SHORTEST;
         }
         let (its, agent) = (Arc::clone(census), Arc::clone(agent));
         let thread = std::thread::Builder::new().name("guardian-census".to_owned());
@@ -85,6 +99,7 @@ impl Census {
                     Ok(Some(counted)) => {
                         let mut all = its.counted.lock().unwrap_or_else(PoisonError::into_inner);
                         all.insert(target.root.name.clone(), counted);
+                        its.ended.notify_all();
                     }
                     Ok(None) => {}
                     Err(error) => {
@@ -92,7 +107,11 @@ impl Census {
                     }
                 }
             }
+            let end = clock::since_boot();
+            let pause = (end.saturating_sub(now) * SHARE).clamp(SHORTEST, LONGEST);
+            *its.due.lock().unwrap_or_else(PoisonError::into_inner) = end + pause;
             its.busy.store(false, Ordering::Release);
+            its.ended.notify_all();
         });
         if let Err(error) = started {
             census.busy.store(false, Ordering::Release);

@@ -18,7 +18,7 @@ use crate::store::{RootKey, StoreError};
 use crate::sweep::root::GuardedRoot;
 use crate::sys::Seen;
 use crate::sys::dir::DirHandle;
-use crate::sys::open_check::OpenFiles;
+use crate::sys::open_check::{OpenCheckKind, OpenFiles};
 use crate::sys::xattr::{self, Mark};
 
 /// The phases that scheduled cleanup and people's sweeps go through.
@@ -169,8 +169,8 @@ impl Place {
         if open.contains(facts.id.dev, facts.id.ino) {
             binds = true;
             found.push("open or mapped now: it stays while it is".to_owned());
-        } else if !open.is_complete() {
-            found.push("whether it is open could not be told for every process".to_owned());
+        } else if root.open_check == OpenCheckKind::Partial {
+            found.push("other hosts or layers may have it open unseen".to_owned());
         }
         match self.mark(path) {
             Mark::Present => {

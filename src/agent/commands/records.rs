@@ -15,6 +15,9 @@ use super::Served;
 /// Records that are read from the log at once.
 const READ: usize = 1000;
 
+/// Accepts or refuses an absolute path.
+type Matcher = Box<dyn Fn(&[u8]) -> bool>;
+
 impl Served {
     pub(super) fn list_history(&self, page: &Page) -> Result<Listing<Report>, ApiError> {
         let after = page.after.as_deref().map(RunId::new);
@@ -83,7 +86,7 @@ impl Served {
     }
 
     /// Matches absolute paths: by an absolute glob, or by one relative to the roots.
-    fn matcher(&self, glob: &[u8]) -> Result<Box<dyn Fn(&[u8]) -> bool>, ApiError> {
+    fn matcher(&self, glob: &[u8]) -> Result<Matcher, ApiError> {
         let text = std::str::from_utf8(glob)
             .map_err(|_| ApiError::invalid("the path is not UTF-8: use a glob, such as *"))?;
         let globs = Globs::compile(&[text.to_owned()]).map_err(|why| ApiError::invalid(why.to_string()))?;

@@ -73,15 +73,12 @@ impl Served {
         }
         self.admit(&request, by, "sweep")?;
         let what = json!({ "action": "sweep", "request": &request });
+        // A dry run writes nothing.
+        if !dry {
+            self.record(by, what);
+        }
         match agent.runs.ask(request, Trigger::Manual, Some(by.requester())) {
-            Asked::New(run) => {
-                // A dry run writes nothing.
-                if !dry {
-                    self.record(by, what);
-                }
-                Ok(run.resource())
-            }
-            Asked::Joined(run) => Ok(run.resource()),
+            Asked::New(run) | Asked::Joined(run) => Ok(run.resource()),
             Asked::Refused => Err(ApiError::new(
                 Problem::Unavailable,
                 "too many sweeps are waiting, or the agent is stopping",
