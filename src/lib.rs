@@ -14,8 +14,15 @@
 //! | 5 | [`api`] |
 //! | 6 | [`agent`], [`cli`] |
 
+pub mod agent;
+pub mod api;
+pub mod cli;
+pub mod config;
 pub mod ingest;
 pub mod model;
+pub mod policy;
 pub mod store;
+pub mod sweep;
 pub mod sys;
+pub mod usage;
 pub mod watch;

@@ -1,3 +1,11 @@
 //! The `guardian` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use guardian::cli;
+
+mod host;
+
+fn main() -> ExitCode {
+    ExitCode::from(cli::main(std::env::args_os(), &host::Here).code())
+}

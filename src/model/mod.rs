@@ -11,6 +11,7 @@ mod job;
 mod keep;
 mod path;
 mod plan;
+mod plan_wire;
 mod policy;
 mod report;
 mod request;
@@ -24,6 +25,7 @@ pub use job::{Covers, JobRecord, JobState, ProcessId};
 pub use keep::{Keep, Skip};
 pub use path::{PathError, RelPath, WirePath, escape_control};
 pub use plan::{Action, Plan, Reason};
+pub use plan_wire::{PlanAction, PlanResource};
 pub use policy::{Phase, Policy, Trigger};
 pub use report::{
     DeletedOpen, DirectoryHold, PathFailure, PhaseReport, Reclaim, Report, Requester, Shortfall, UserHold,

@@ -92,6 +92,19 @@ impl Reason {
         }
     }
 
+    /// The age or span at which the rule took effect.
+    pub const fn limit(&self) -> Duration {
+        match self {
+            Self::OrphanUnknownJob { limit, .. }
+            | Self::OrphanEndedJob { limit, .. }
+            | Self::OrphanUntracked { limit, .. }
+            | Self::FailedJob { limit, .. }
+            | Self::CompletedJob { limit, .. }
+            | Self::Oldest { limit, .. }
+            | Self::MaxAge { limit, .. } => *limit,
+        }
+    }
+
     /// The job on whose account the file may go.
     pub const fn job(&self) -> Option<&JobId> {
         match self {
@@ -183,6 +196,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// How many files were looked at and stay, by reason.
     pub kept: BTreeMap<&'static str, u64>,
+    /// How many files were looked at.
+    pub scanned: u64,
     /// When the agent forgets it.
     pub expires_at: Option<Timestamp>,
 }

@@ -137,7 +137,10 @@ impl Holder {
     }
 
     fn with<T>(&self, call: impl FnOnce(&Database) -> Result<T, Fault>) -> Result<T, Fault> {
-        self.open()?;
+        // Only opening and closing lock alone: readers never wait for a write in progress.
+        if self.slot.read().unwrap_or_else(PoisonError::into_inner).is_none() {
+            self.open()?;
+        }
         let result = {
             let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
             match slot.as_ref() {

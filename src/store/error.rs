@@ -52,7 +52,7 @@ pub enum StoreError {
     /// Another process has the file open.
     #[error("{} is in use by another process: is another guardian running on this state directory?", .0.display())]
     Busy(PathBuf),
-    /// The audit log's preallocated space was used up and no more is to be had.
+    /// Every root key was given out (they are never used twice).
     #[error("root keys are used up: {0} roots were registered in this ledger")]
     NoRootKey(u32),
 }

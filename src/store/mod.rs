@@ -13,8 +13,10 @@ mod database;
 mod error;
 pub mod index;
 pub mod ledger;
+#[cfg(test)]
+mod tests;
 
-pub use error::StoreError;
+pub use error::{Cause, StoreError};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,122 +1,202 @@
-//! The audit log: which file went, why, in which run.
-use super::StoreError;
-use crate::model::*;
-use serde::{Deserialize, Serialize};
-use std::path::Path;
+//! The audit log: which file went, why, in which run; and who changed what.
+//!
+//! Promises: a batch is on record before its files go, also with no byte free
+//! on the volume (one segment and a spare are preallocated); a batch whose end
+//! is not on record is told as such. Must not know: how files are removed.
+//! One process appends at a time: the caller holds the state directory's lock.
+
+mod query;
+mod records;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-/// What all entries of a batch have in common.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BatchHeader {
-    pub run: RunId,
-    pub volume_run: RunId,
-    pub root: RootName,
-    pub root_path: WirePath,
-    pub policy: Policy,
-    pub phase: Phase,
-    pub time: Timestamp,
-}
-/// One file about to go.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AuditEntry {
-    #[serde(flatten)]
-    pub path: WirePath,
-    pub reason: Reason,
-    pub ino: u64,
-    pub size: u64,
-    pub allocated: u64,
-    pub uid: u32,
-    pub mtime: Timestamp,
-}
-/// Index into the batch and why the file stayed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotRemoved(pub u32, pub String);
-/// An administrative change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AuditedChange {
-    pub time: Timestamp,
-    pub uid: u32,
-    pub gid: u32,
-    pub pid: u32,
-    pub what: serde_json::Value,
-}
-/// Must be given back to `finish_batch`.
+
+pub use query::{AuditCursor, Page};
+pub use records::{
+    AcceptsPath, AuditEntry, AuditFilter, AuditRecord, AuditedChange, BatchHeader, NotRemoved, Outcome,
+};
+
+use super::StoreError;
+use crate::model::Timestamp;
+use records::Frame;
+use segment::{SEGMENT, Segment};
+
+/// Failures of the audit log; [`StoreError::is_no_space`] tells a full volume
+/// (then the caller logs the batch's paths instead).
+pub type AuditError = StoreError;
+
+/// Longest payload; a longer batch is split.
+const MAX_PAYLOAD: usize = (SEGMENT / 4) as usize;
+
+/// A batch on record; give it back to [`AuditLog::finish_batch`].
 #[derive(Debug)]
+#[must_use = "without an outcome the batch is reported as unknown"]
 pub struct BatchTicket {
     batch: u64,
 }
-/// Outcome of a removal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    Removed,
-    NotRemoved(String),
-    Unknown,
-}
-/// What a query gives.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AuditRecord {
-    Removal { batch: u64, header: BatchHeader, entry: AuditEntry, outcome: Outcome },
-    Change(AuditedChange),
-}
-/// Which records are wanted; all conditions must hold. Any but `since` excludes changes.
-#[derive(Default)]
-pub struct AuditFilter<'a> {
-    pub path: Option<&'a dyn Fn(&[u8]) -> bool>,
-    pub job: Option<JobId>,
-    pub run: Option<RunId>,
-    pub since: Option<Timestamp>,
-}
-/// Place in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditCursor {
-    pub segment: u32,
-    pub offset: u64,
-    pub entry: u32,
-}
-/// One page.
+
 #[derive(Debug)]
-pub struct Page<T> {
-    pub items: Vec<T>,
-    pub next: Option<AuditCursor>,
+struct State {
+    current: Segment,
+    spare: Option<Segment>,
+    dirty: bool,
+    synced_at: Option<Duration>,
 }
-/// Failures; `StoreError::is_no_space` tells a full volume.
-pub type AuditError = StoreError;
-/// Shared by reference.
-pub struct AuditLog(());
-#[allow(unused)]
+
+/// The audit log; shared by reference.
+#[derive(Debug)]
+pub struct AuditLog {
+    dir: PathBuf,
+    state: Mutex<State>,
+}
+
 impl AuditLog {
+    /// Opens the log in `dir` (made if needed) and preallocates. Fails with no
+    /// space only if there is not even a current segment.
     pub fn open(dir: &Path) -> Result<Self, AuditError> {
-        todo!()
+        let failed = |error| StoreError::io("open audit log", dir, error);
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        let numbers = segment::numbers(dir).map_err(failed)?;
+        let mut current: Option<Segment> = None;
+        let mut spare = None;
+        for number in numbers.iter().rev() {
+            let one = Segment::open(dir, *number).map_err(failed)?;
+            let used = one.end > 0;
+            spare = current.replace(one);
+            if used {
+                break;
+            }
+        }
+        let current = match current {
+            Some(current) => current,
+            None => Segment::create(dir, 1).map_err(failed)?,
+        };
+        let state = State { current, spare, dirty: false, synced_at: None };
+        let log = Self { dir: dir.to_owned(), state: Mutex::new(state) };
+        log.reserve(&mut log.lock());
+        Ok(log)
     }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, error: std::io::Error) -> AuditError {
+        StoreError::io("append to audit log", &self.dir, error)
+    }
+
+    /// Keeps a spare at hand; without room the next append tries again.
+    fn reserve(&self, state: &mut State) {
+        if state.spare.is_none() {
+            state.spare = Segment::create(&self.dir, state.current.number + 1).ok();
+        }
+    }
+
+    fn append(&self, state: &mut State, payload: &[u8]) -> Result<(), AuditError> {
+        self.reserve(state);
+        if !state.current.has_room(payload.len()) {
+            let next = match state.spare.take() {
+                Some(spare) => spare,
+                None => Segment::create(&self.dir, state.current.number + 1).map_err(|e| self.failed(e))?,
+            };
+            state.current.file.sync_data().map_err(|e| self.failed(e))?;
+            state.current = next;
+            self.reserve(state);
+        }
+        state.current.append(payload).map_err(|e| self.failed(e))?;
+        state.dirty = true;
+        Ok(())
+    }
+
+    fn encode(&self, frame: &Frame) -> Result<Vec<u8>, AuditError> {
+        serde_json::to_vec(frame).map_err(|e| self.failed(e.into()))
+    }
+
+    /// Records what is about to be removed. Only after this may it be removed.
     pub fn append_batch(
         &self,
         header: &BatchHeader,
         entries: &[AuditEntry],
     ) -> Result<BatchTicket, AuditError> {
-        todo!()
+        let mut state = self.lock();
+        // Where the log stands is a number that no other batch has.
+        let batch = u64::from(state.current.number) << 32 | state.current.end;
+        let mut open = vec![(0, entries)];
+        while let Some((first, part)) = open.pop() {
+            let frame = Frame::Intent { batch, first, header: header.clone(), entries: part.to_vec() };
+            let payload = self.encode(&frame)?;
+            if payload.len() > MAX_PAYLOAD && part.len() > 1 {
+                let (low, high) = part.split_at(part.len() / 2);
+                open.push((first + low.len() as u32, high));
+                open.push((first, low));
+            } else {
+                self.append(&mut state, &payload)?;
+            }
+        }
+        Ok(BatchTicket { batch })
     }
+
+    /// Records how a batch ended: all went but these.
     pub fn finish_batch(&self, ticket: BatchTicket, not_removed: &[NotRemoved]) -> Result<(), AuditError> {
-        todo!()
+        let frame = Frame::Outcome { batch: ticket.batch, not_removed: not_removed.to_vec() };
+        let payload = self.encode(&frame)?;
+        self.append(&mut self.lock(), &payload)
     }
+
+    /// Records a change that somebody asked for.
     pub fn append_change(&self, change: &AuditedChange) -> Result<(), AuditError> {
-        todo!()
+        let payload = self.encode(&Frame::Change { change: change.clone() })?;
+        self.append(&mut self.lock(), &payload)
     }
+
+    /// Makes everything appended durable.
     pub fn sync(&self) -> Result<(), AuditError> {
-        todo!()
+        let mut state = self.lock();
+        if state.dirty {
+            state.current.file.sync_data().map_err(|e| self.failed(e))?;
+            state.dirty = false;
+        }
+        Ok(())
     }
-    /// At most once a second by `now` (a monotonic reading).
+
+    /// [`Self::sync`] if the last one by this call is at least a second ago;
+    /// `now` is a monotonic reading. Whether it was due.
     pub fn sync_if_due(&self, now: Duration) -> Result<bool, AuditError> {
-        todo!()
+        {
+            let mut state = self.lock();
+            if state.synced_at.is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(1)) {
+                return Ok(false);
+            }
+            state.synced_at = Some(now);
+        }
+        self.sync().map(|()| true)
     }
+
+    /// Removes full segments whose records are all older than `before`; how many.
     pub fn prune(&self, before: Timestamp) -> Result<u32, AuditError> {
-        todo!()
-    }
-    pub fn query(
-        &self,
-        filter: &AuditFilter<'_>,
-        after: Option<&AuditCursor>,
-        limit: usize,
-    ) -> Result<Page<AuditRecord>, AuditError> {
-        todo!()
+        let failed = |error| StoreError::io("prune audit log", &self.dir, error);
+        let current = self.lock().current.number;
+        let mut pruned = 0;
+        for number in segment::numbers(&self.dir).map_err(failed)?.into_iter().filter(|n| *n < current) {
+            let Some(bytes) = segment::load(&self.dir, number).map_err(failed)? else { continue };
+            let newest = segment::frames(&bytes)
+                .filter_map(|(_, payload)| match serde_json::from_slice(payload).ok()? {
+                    Frame::Intent { header, .. } => Some(header.time),
+                    Frame::Change { change } => Some(change.time),
+                    Frame::Outcome { .. } => None,
+                })
+                .max();
+            // Segments go in order: an outcome is never kept without its batch.
+            if newest.is_some_and(|newest| newest >= before) {
+                break;
+            }
+            std::fs::remove_file(segment::path(&self.dir, number)).map_err(failed)?;
+            pruned += 1;
+        }
+        Ok(pruned)
     }
 }

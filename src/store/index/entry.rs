@@ -139,7 +139,7 @@ pub enum Change {
         /// Its files, in any order.
         files: Vec<FileEntry>,
         /// Its subdirectories: name and inode number.
-        subdirs: Vec<(Box<[u8]>, u64)>,
+        subdirs: Vec<Subdir>,
     },
     /// A directory and all beneath it are gone.
     RemoveDirTree {
@@ -252,6 +252,9 @@ pub enum Found {
     /// A directory.
     Dir(DirEntry),
 }
+
+/// The name of a subdirectory and its inode number.
+pub type Subdir = (Box<[u8]>, u64);
 
 /// One directory's part of [`super::Snapshot::subtree`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use bulk::BulkLoad;
 pub use entry::{
     Applied, BadCursor, Change, Counters, Cursor, DirEntry, FileEntry, Found, IndexedFile, JobMatch, Listing,
-    RootInfo, RootState, SubtreeDir,
+    RootInfo, RootState, Subdir, SubtreeDir,
 };
 pub use oldest::Oldest;
 pub use read::{NameRange, Snapshot};

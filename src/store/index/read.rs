@@ -8,7 +8,7 @@ use redb::{ReadOnlyTable, ReadTransaction};
 
 use super::rows::{self, key, number};
 use super::{
-    Counters, Cursor, DirEntry, FileEntry, Found, Index, IndexedFile, JobMatch, RootInfo, SubtreeDir,
+    Counters, Cursor, DirEntry, FileEntry, Found, Index, IndexedFile, JobMatch, RootInfo, Subdir, SubtreeDir,
 };
 use crate::model::RelPath;
 use crate::store::database::guarded;
@@ -150,12 +150,7 @@ impl Snapshot {
     }
 
     /// The files and the subdirectories (name, inode number) of a directory, in order of name.
-    #[expect(clippy::type_complexity, reason = "two lists of one directory")]
-    pub fn list(
-        &self,
-        root: RootKey,
-        dir: u64,
-    ) -> Result<(Vec<FileEntry>, Vec<(Box<[u8]>, u64)>), StoreError> {
+    pub fn list(&self, root: RootKey, dir: u64) -> Result<(Vec<FileEntry>, Vec<Subdir>), StoreError> {
         self.run(|| {
             Ok((rows::files_of(&self.chunks, root, dir)?, rows::subdirs_of(&self.subdirs, root, dir)?))
         })

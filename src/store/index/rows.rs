@@ -16,7 +16,7 @@
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
-use super::{DirEntry, FileEntry, RootInfo, codec};
+use super::{DirEntry, FileEntry, RootInfo, Subdir, codec};
 use crate::model::Timestamp;
 use crate::store::RootKey;
 use crate::store::error::Fault;
@@ -30,6 +30,9 @@ pub(super) const PLACES: Definition = TableDefinition::new("places");
 pub(super) const LINKS: Definition = TableDefinition::new("links");
 pub(super) const META: Definition = TableDefinition::new("meta");
 pub(super) const ALL: [Definition; 7] = [DIRS, SUBDIRS, CHUNKS, AGES, PLACES, LINKS, META];
+
+/// The lower bound of a chunk and its files.
+pub(super) type Chunk = (Vec<u8>, Vec<FileEntry>);
 
 /// A table that can be read.
 pub(super) trait Rows: ReadableTable<&'static [u8], &'static [u8]> {}
@@ -120,11 +123,7 @@ pub(super) fn subdir(
 }
 
 /// Names and inode numbers, in order of name.
-pub(super) fn subdirs_of(
-    subdirs: &impl Rows,
-    root: RootKey,
-    parent: u64,
-) -> Result<Vec<(Box<[u8]>, u64)>, Fault> {
+pub(super) fn subdirs_of(subdirs: &impl Rows, root: RootKey, parent: u64) -> Result<Vec<Subdir>, Fault> {
     let mut found = Vec::new();
     scan(subdirs, &key(root, &[&parent.to_be_bytes()]), &[], |key, value| {
         found.push((key[10..].into(), number(value, 0).ok_or_else(|| damaged("subdirs"))?));
@@ -145,7 +144,7 @@ pub(super) fn chunk_of(
     root: RootKey,
     dir: u64,
     name: &[u8],
-) -> Result<Option<(Vec<u8>, Vec<FileEntry>)>, Fault> {
+) -> Result<Option<Chunk>, Fault> {
     let (low, high) = (key(root, &[&dir.to_be_bytes()]), key(root, &[&dir.to_be_bytes(), name]));
     match chunks.range::<&[u8]>(low.as_slice()..=high.as_slice())?.next_back() {
         Some(row) => {

@@ -73,9 +73,9 @@ fn compare(index: &Index, model: &Model, now: &str) {
     let mut bytes = 0;
     for entry in model.files.values() {
         if entry.nlink > 1 {
-            drop(linked.insert(entry.ino, entry.allocated))
+            linked.insert(entry.ino, entry.allocated);
         } else {
-            bytes += entry.allocated
+            bytes += entry.allocated;
         }
     }
     let expected = Counters {

@@ -3,17 +3,19 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use rustix::fs::{FileType, mknodat};
 
 use super::*;
-use crate::sys::open_check::OpenFiles;
+use crate::sys::open_check::OpenCheckKind;
 use crate::sys::trees::{Tree, deep, mount_tmpfs, rel, tree, tree_alone, with_private_mounts};
 
-/// Both ways to find out whether a file is open, taken now.
+/// The ways to find out whether a file is open. Prepared when the file is
+/// there: a new file can get the inode number of one that was open before.
+const WAYS: [OpenCheckKind; 2] = [OpenCheckKind::Lease, OpenCheckKind::Proc];
+
 fn both() -> [OpenCheck; 2] {
-    [OpenCheck::Lease, OpenCheck::Proc(Arc::new(OpenFiles::snapshot()))]
+    WAYS.map(OpenCheckKind::prepare)
 }
 
 fn remove(tree: &Tree, name: &[u8], expected: &Identity, how: &OpenCheck) -> Result<Removed, Refusal> {
@@ -27,13 +29,13 @@ fn assert_skipped<T: std::fmt::Debug>(outcome: Result<T, Refusal>, why: Skip) {
 
 #[test]
 fn an_unchanged_closed_file_goes_and_says_what_it_frees() {
-    for how in both() {
+    for way in WAYS {
         let tree = tree();
         let path = tree.at(b"f");
         fs::write(&path, [1_u8; 10_000]).unwrap();
         File::open(&path).unwrap().sync_all().unwrap();
         let facts = tree.dir().stat(b"f", FileTimes::default()).unwrap();
-        let removed = remove(&tree, b"f", &facts.id, &how).unwrap();
+        let removed = remove(&tree, b"f", &facts.id, &way.prepare()).unwrap();
         assert_eq!(removed, Removed { nlink_before: 1, freed_if_last: facts.allocated, facts });
         assert!(facts.allocated >= 10_000);
         assert!(!path.exists());
@@ -95,10 +97,10 @@ fn a_file_put_in_its_place_after_planning_stays() {
 
 #[test]
 fn a_file_put_in_its_place_after_verification_stays() {
-    for how in both() {
+    for way in WAYS {
         let tree = tree();
         tree.file(b"f");
-        let verified = verify(tree.dir(), b"f", &tree.identity(b"f"), &how).unwrap();
+        let verified = verify(tree.dir(), b"f", &tree.identity(b"f"), &way.prepare()).unwrap();
         fs::rename(tree.file(b"new"), tree.at(b"f")).unwrap();
         assert_skipped(verified.remove(), Skip::Changed);
         assert!(tree.at(b"f").exists());

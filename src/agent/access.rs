@@ -1,0 +1,29 @@
+//! Who is at the other end of the socket, and whether it is an administrator.
+
+use crate::api::PeerIdentity;
+use crate::sys::{peer, process};
+
+/// Root, the agent's own uid, and the members of a group.
+#[derive(Debug, Clone)]
+pub struct Administrators {
+    own_uid: u32,
+    group: Option<String>,
+}
+
+impl Administrators {
+    /// With the members of `group`, if one is given.
+    pub fn new(group: Option<String>) -> Self {
+        let (own_uid, _) = process::own_ids();
+        Self { own_uid, group }
+    }
+
+    /// The peer by the credentials that the kernel took when it connected (`SO_PEERCRED`).
+    pub fn identify(&self, stream: &tokio::net::UnixStream) -> std::io::Result<PeerIdentity> {
+        let peer = peer::peer(stream)?;
+        let admin = peer.uid == 0
+            || peer.uid == self.own_uid
+            // A group that does not exist or can't be read has no members.
+            || self.group.as_deref().is_some_and(|group| peer::is_member(peer.uid, group).unwrap_or(false));
+        Ok(PeerIdentity { uid: peer.uid, gid: peer.gid, pid: peer.pid, admin })
+    }
+}

@@ -1,0 +1,181 @@
+//! Counting what no counter knows: orphans, files of failed jobs, the largest
+//! holders. They depend on time and on the states of jobs.
+//!
+//! Promises: at most once a minute and only when somebody asked, on a thread of
+//! its own; whoever asks gets what was counted last, with its time, and never
+//! waits. Must not know: HTTP.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::api::{Holder, HolderName, TopHolders, TopList};
+use crate::model::{Phase, RelPath, RootName, Timestamp, WirePath};
+use crate::policy::{DirContext, Moment, NoReferences, Ownership, PathReadings, classify};
+use crate::sweep::SweepError;
+use crate::sweep::indexed::Indexed;
+use crate::sweep::nominate::Nominator;
+use crate::sys::clock;
+
+use super::engine::Target;
+use super::state::Agent;
+
+/// The shortest pause between two counts.
+const PAUSE: Duration = Duration::from_secs(60);
+/// Holders in a list.
+const LISTED: usize = 10;
+
+/// What was counted in one root.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    /// When.
+    pub as_of: Timestamp,
+    /// Files that the policy `orphans` would take.
+    pub orphans: u64,
+    /// Their allocated bytes, each inode once.
+    pub orphan_bytes: u64,
+    /// The largest holders.
+    pub top: TopHolders,
+}
+
+/// The last counts of all roots.
+#[derive(Default)]
+pub struct Census {
+    counted: Mutex<HashMap<RootName, Counted>>,
+    begun: Mutex<Option<Duration>>,
+    busy: AtomicBool,
+}
+
+#[derive(Default)]
+struct Sum {
+    files: u64,
+    bytes: u64,
+}
+
+impl Sum {
+    const fn add(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+impl Census {
+    /// What was counted last; and has it counted anew, if that is due.
+    pub fn of(census: &Arc<Self>, agent: &Arc<Agent>, root: &RootName) -> Option<Counted> {
+        Self::refresh(census, agent);
+        census.counted.lock().unwrap_or_else(PoisonError::into_inner).get(root).cloned()
+    }
+
+    fn refresh(census: &Arc<Self>, agent: &Arc<Agent>) {
+        let now = clock::since_boot();
+        {
+            let mut begun = census.begun.lock().unwrap_or_else(PoisonError::into_inner);
+            let recent = begun.is_some_and(|at| now.saturating_sub(at) < PAUSE);
+            if recent || census.busy.swap(true, Ordering::AcqRel) {
+                return;
+            }
+            *begun = Some(now);
+        }
+        let (its, agent) = (Arc::clone(census), Arc::clone(agent));
+        let thread = std::thread::Builder::new().name("guardian-census".to_owned());
+        let started = thread.spawn(move || {
+            for target in agent.targets(None) {
+                match count(&agent, &target) {
+                    Ok(Some(counted)) => {
+                        let mut all = its.counted.lock().unwrap_or_else(PoisonError::into_inner);
+                        all.insert(target.root.name.clone(), counted);
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::debug!(root = %target.root.name, reason = %super::chain(&error), "files could not be counted");
+                    }
+                }
+            }
+            its.busy.store(false, Ordering::Release);
+        });
+        if let Err(error) = started {
+            census.busy.store(false, Ordering::Release);
+            tracing::warn!(reason = %error, "failed to start the thread that counts files");
+        }
+    }
+}
+
+/// Counts one root; `None` when there is nothing to count by, or the agent stops.
+fn count(agent: &Agent, target: &Target) -> Result<Option<Counted>, SweepError> {
+    let (Some(index), Some(key)) = (&agent.engine.index, target.key) else { return Ok(None) };
+    if !(agent.engine.complete)(key) {
+        return Ok(None);
+    }
+    let root = &target.root;
+    let now = clock::now();
+    let trusted = agent.engine.clock.lock().unwrap_or_else(PoisonError::into_inner).doubt().is_none();
+    let moment = Moment { clock_trusted: trusted, ..Moment::ordinary(now) };
+    let (mut orphans, mut seen) = (Sum::default(), HashSet::new());
+    let (mut jobs, mut users) = (HashMap::<String, Sum>::new(), HashMap::<u32, Sum>::new());
+    let mut directories = HashMap::<RelPath, Sum>::new();
+    let mut context: Option<DirContext> = None;
+    let source = Indexed::new(index.clone(), key, root, true);
+    for candidate in source.by_age()? {
+        if agent.stop.is_raised() {
+            return Ok(None);
+        }
+        let candidate = candidate?;
+        let facts = &candidate.facts;
+        let bytes = if facts.nlink <= 1 || seen.insert(facts.id.ino) { facts.allocated } else { 0 };
+        users.entry(facts.uid).or_default().add(bytes);
+        directories.entry(candidate.dir.clone()).or_default().add(bytes);
+        let here = match context.take() {
+            Some(dir) if dir.path == candidate.dir => dir,
+            _ => DirContext::new(&root.rules, candidate.dir.clone()),
+        };
+        {
+            let view = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner);
+            let verdict = classify(
+                Phase::Orphans,
+                &root.rules,
+                &moment,
+                &view,
+                &NoReferences,
+                &here,
+                &candidate.name,
+                facts,
+            );
+            if verdict.is_remove() {
+                orphans.add(bytes);
+            }
+            let readings = PathReadings::of(&root.rules.patterns, &candidate.path());
+            match view.owner_of(readings.jobs(), &root.name, facts.uid) {
+                Ownership::ProtectedBy(job, _) | Ownership::Belongs(job, _) | Ownership::Unknown(job) => {
+                    jobs.entry(job.as_str().to_owned()).or_default().add(bytes);
+                }
+                Ownership::None => {}
+            }
+        }
+        context = Some(here);
+    }
+    let place = |dir: RelPath| HolderName::Directory(WirePath::from_path(&dir.under(root.path())));
+    Ok(Some(Counted {
+        as_of: now,
+        orphans: orphans.files,
+        orphan_bytes: orphans.bytes,
+        top: TopHolders {
+            jobs: top(jobs, |job| HolderName::Job { job }),
+            users: top(users, |uid| HolderName::User { uid }),
+            directories: top(directories, place),
+        },
+    }))
+}
+
+fn top<K>(sums: HashMap<K, Sum>, name: impl Fn(K) -> HolderName) -> TopList {
+    let mut sums: Vec<(K, Sum)> = sums.into_iter().collect();
+    sums.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.bytes));
+    sums.truncate(LISTED);
+    let holder = |(key, sum): (K, Sum)| Holder {
+        name: name(key),
+        bytes: sum.bytes,
+        files: sum.files,
+        growth_bytes_per_hour: None,
+    };
+    TopList { by_bytes: sums.into_iter().map(holder).collect(), by_growth: Vec::new() }
+}

@@ -1,0 +1,107 @@
+//! Jobs.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::agent::jobs::{Caller, JobChange, Now};
+use crate::agent::problems;
+use crate::api::{ApiError, JobPut, JobResource, Listing, Page, PeerIdentity};
+use crate::model::{JobId, JobRecord};
+use crate::policy::PathReadings;
+use crate::sweep::SweepError;
+use crate::sweep::indexed::Indexed;
+use crate::sweep::nominate::Nominator;
+
+use super::Served;
+
+/// How long a list of jobs may count their files; the rest stay uncounted.
+const COUNTING: Duration = Duration::from_millis(500);
+
+const fn caller(by: &PeerIdentity) -> Caller {
+    Caller { uid: by.uid, admin: by.admin }
+}
+
+impl Served {
+    /// A job with what the index holds of it; `None` where it can't tell.
+    fn shown(&self, record: &JobRecord) -> JobResource {
+        let counted = self.count(record).unwrap_or_else(|error| {
+            tracing::debug!(job = %record.id, reason = %crate::agent::chain(&error), "files are not counted");
+            None
+        });
+        JobResource::of(record, counted.map(|(files, _)| files), counted.map(|(_, bytes)| bytes))
+    }
+
+    fn count(&self, record: &JobRecord) -> Result<Option<(u64, u64)>, SweepError> {
+        let Some(index) = &self.agent.engine.index else { return Ok(None) };
+        let (mut files, mut bytes) = (0, 0_u64);
+        for target in self.agent.targets(record.root.as_ref()) {
+            let Some(key) = target.key.filter(|key| (self.agent.engine.complete)(*key)) else {
+                return Ok(None);
+            };
+            let mut inodes = HashSet::new();
+            for candidate in Indexed::new(index.clone(), key, &target.root, true).of_job(&record.id)? {
+                let candidate = candidate?;
+                let named = PathReadings::of(&target.root.rules.patterns, &candidate.path())
+                    .jobs()
+                    .any(|job| *job == record.id);
+                if named && record.covers.includes(candidate.facts.uid) {
+                    files += 1;
+                    if inodes.insert(candidate.facts.id.ino) {
+                        bytes = bytes.saturating_add(candidate.facts.allocated);
+                    }
+                }
+            }
+        }
+        Ok(Some((files, bytes)))
+    }
+
+    pub(super) fn put_job(&self, id: &JobId, job: JobPut, by: &PeerIdentity) -> Result<JobResource, ApiError> {
+        if let Some(root) = &job.root {
+            self.named(root)?;
+        }
+        let what = json!({ "action": "job_put", "job": id, "change": &job });
+        let change =
+            JobChange { state: job.state, ttl: job.ttl.map(|ttl| ttl.0), pid: job.pid, root: job.root };
+        let record =
+            self.agent.registry.put(id, &change, caller(by), Now::read()).map_err(|error| problems::job(&error))?;
+        self.record(by, what);
+        Ok(self.shown(&record))
+    }
+
+    pub(super) fn one_job(&self, id: &JobId) -> Result<JobResource, ApiError> {
+        let record = self.agent.registry.get(id).map_err(|error| problems::job(&error))?;
+        let keys: Vec<_> =
+            self.agent.targets(record.root.as_ref()).iter().filter_map(|target| target.key).collect();
+        self.settle(&keys);
+        Ok(self.shown(&record))
+    }
+
+    pub(super) fn list_jobs(&self, page: &Page) -> Result<Listing<JobResource>, ApiError> {
+        let after = page.after.as_deref().map(JobId::parse).transpose();
+        let after = after.map_err(|why| ApiError::invalid(why.to_string()))?;
+        let mut records = self
+            .agent
+            .registry
+            .page(after.as_ref(), page.limit.saturating_add(1), None)
+            .map_err(|error| problems::store(&error))?;
+        let more = records.len() > page.limit;
+        records.truncate(page.limit);
+        let next = records.last().filter(|_| more).map(|last| last.id.as_str().to_owned());
+        let deadline = Instant::now() + COUNTING;
+        let items = records
+            .iter()
+            .map(|record| {
+                if Instant::now() < deadline { self.shown(record) } else { JobResource::of(record, None, None) }
+            })
+            .collect();
+        Ok(Listing { items, next })
+    }
+
+    pub(super) fn beat(&self, id: &JobId, by: &PeerIdentity) -> Result<JobResource, ApiError> {
+        let beaten = self.agent.registry.heartbeat(id, caller(by), Now::read());
+        // Not counted: heartbeats come often.
+        beaten.map(|record| JobResource::of(&record, None, None)).map_err(|error| problems::job(&error))
+    }
+}

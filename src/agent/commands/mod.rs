@@ -1,0 +1,188 @@
+//! What the socket asks, answered from the agent's state; one file a subject.
+//!
+//! Promises: a change is refused, or it is done and on record with the peer
+//! that asked; what can't be known is absent. Must not know: HTTP, removal.
+
+mod control;
+mod explain;
+mod files;
+mod health;
+mod jobs;
+mod plans;
+mod rate;
+mod records;
+mod stats;
+mod sweeps;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::api::{
+    ApiError, AuditEntry, AuditFilter, Commands, Explanation, FileEntry, Health, JobPut, JobResource,
+    Listing, Page, PauseRequest, PauseState, PeerIdentity, PlanResource, RootResource, Stats, SweepResource,
+    TrustState,
+};
+use crate::ingest::RootState;
+use crate::model::{JobId, PlanId, Report, RootName, RunId, SweepRequest};
+use crate::store::RootKey;
+use crate::store::audit::AuditedChange;
+use crate::store::ledger::RequestRecord;
+use crate::sys::clock;
+
+use super::census::Census;
+use super::state::{Agent, Slot};
+use rate::Rates;
+
+/// How long a list of files waits for changes that were made before the request.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// The agent as the socket sees it.
+struct Served {
+    agent: Arc<Agent>,
+    rates: Rates,
+    census: Arc<Census>,
+}
+
+/// The commands of this agent.
+pub fn shared(agent: Arc<Agent>) -> Arc<dyn Commands> {
+    Arc::new(Served { agent, rates: Rates::default(), census: Arc::default() })
+}
+
+impl Served {
+    /// Puts a change on record. A full volume must not keep anybody from
+    /// protecting files: what can't be recorded is logged.
+    fn record(&self, by: &PeerIdentity, what: Value) {
+        let time = clock::now();
+        if let Some(audit) = &self.agent.engine.audit {
+            let change = AuditedChange { time, uid: by.uid, gid: by.gid, pid: by.pid, what: what.clone() };
+            if let Err(error) = audit.append_change(&change) {
+                tracing::warn!(uid = by.uid, pid = by.pid, change = %what, reason = %super::chain(&error), "a change is not on record");
+            }
+        }
+        let request = RequestRecord { at: time, uid: by.uid, gid: by.gid, pid: by.pid, what };
+        if let Err(error) = self.agent.ledger.log_request(&request) {
+            tracing::debug!(reason = %super::chain(&error), "a request is not in the ledger");
+        }
+    }
+
+    /// A root that a body or query names.
+    fn named(&self, name: &RootName) -> Result<Arc<Slot>, ApiError> {
+        self.agent.slot(name).ok_or_else(|| ApiError::invalid(format!("no root is called {name}")))
+    }
+
+    /// Waits a moment for what happened before the request to be in the index.
+    /// A root that is being scanned is not waited for.
+    fn settle(&self, keys: &[RootKey]) {
+        let deadline = Instant::now() + SETTLE;
+        for key in keys {
+            let scanning = self.agent.ingest.status(*key).is_none_or(|root| root.state == RootState::Scanning);
+            if !scanning && let Err(error) = self.agent.ingest.settle(*key, deadline) {
+                tracing::debug!(reason = %super::chain(&error), "the index is not up to date");
+            }
+        }
+    }
+}
+
+impl Commands for Served {
+    fn health(&self) -> Result<Health, ApiError> {
+        Ok(health::health(&self.agent))
+    }
+
+    fn stats(&self) -> Result<Stats, ApiError> {
+        Ok(stats::stats(self))
+    }
+
+    fn roots(&self) -> Result<Vec<RootResource>, ApiError> {
+        Ok(self.agent.slots().iter().map(|slot| health::root(&self.agent, slot)).collect())
+    }
+
+    fn accept_root(&self, root: &RootName, by: &PeerIdentity) -> Result<RootResource, ApiError> {
+        self.accept(root, by)
+    }
+
+    fn files(&self, root: Option<&RootName>, page: &Page) -> Result<Listing<FileEntry>, ApiError> {
+        self.list_files(root, page)
+    }
+
+    fn sweep(&self, request: SweepRequest, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
+        self.ask_sweep(request, by)
+    }
+
+    fn await_sweep(&self, id: &RunId) -> Result<SweepResource, ApiError> {
+        self.wait_for_sweep(id)
+    }
+
+    fn sweeps(&self, page: &Page) -> Result<Listing<SweepResource>, ApiError> {
+        Ok(self.list_sweeps(page))
+    }
+
+    fn sweep_get(&self, id: &RunId) -> Result<SweepResource, ApiError> {
+        Ok(self.run(id)?.resource())
+    }
+
+    fn sweep_cancel(&self, id: &RunId, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
+        self.cancel_sweep(id, by)
+    }
+
+    fn plan(&self, request: SweepRequest, by: &PeerIdentity) -> Result<PlanResource, ApiError> {
+        self.make_plan(&request, by)
+    }
+
+    fn plan_get(&self, id: &PlanId) -> Result<PlanResource, ApiError> {
+        self.kept_plan(id)
+    }
+
+    fn job_put(&self, id: &JobId, job: JobPut, by: &PeerIdentity) -> Result<JobResource, ApiError> {
+        self.put_job(id, job, by)
+    }
+
+    fn job_get(&self, id: &JobId) -> Result<JobResource, ApiError> {
+        self.one_job(id)
+    }
+
+    fn jobs(&self, page: &Page) -> Result<Listing<JobResource>, ApiError> {
+        self.list_jobs(page)
+    }
+
+    fn job_heartbeat(&self, id: &JobId, by: &PeerIdentity) -> Result<JobResource, ApiError> {
+        self.beat(id, by)
+    }
+
+    fn job_sweep(&self, id: &JobId, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
+        self.sweep_job(id, by)
+    }
+
+    fn failed_jobs_sweep(&self, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
+        self.ask_sweep(SweepRequest::of(crate::model::Policy::FailedJobs), by)
+    }
+
+    fn explain(&self, path: &[u8]) -> Result<Explanation, ApiError> {
+        explain::explain(&self.agent, path)
+    }
+
+    fn pause(&self, request: PauseRequest, by: &PeerIdentity) -> Result<PauseState, ApiError> {
+        self.begin_pause(request, by)
+    }
+
+    fn resume(&self, by: &PeerIdentity) -> Result<PauseState, ApiError> {
+        self.end_pause(by)
+    }
+
+    fn history(&self, page: &Page) -> Result<Listing<Report>, ApiError> {
+        self.list_history(page)
+    }
+
+    fn audit(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<AuditEntry>, ApiError> {
+        self.list_audit(filter, page)
+    }
+
+    fn registry_trust(&self, by: &PeerIdentity) -> Result<TrustState, ApiError> {
+        self.trust_registry(by)
+    }
+
+    fn clock_trust(&self, by: &PeerIdentity) -> Result<TrustState, ApiError> {
+        self.trust_clock(by)
+    }
+}

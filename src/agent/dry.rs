@@ -1,0 +1,106 @@
+//! Dry runs: plans become reports of what would go.
+//!
+//! Promises: the figures are the plan's own; nothing is written.
+
+use std::time::Duration;
+
+use crate::model::{Keep, Plan, PlanAction, PlanResource, Report, RunId, Skip, Timestamp, VolumeUsage};
+use crate::policy::Target as Goal;
+use crate::sweep::record::{RunEnd, RunRecord};
+use crate::sweep::run::Orders;
+
+use super::engine::Target;
+use super::surroundings::new_id;
+
+/// A plan with what it was made for.
+pub type Planned = (Plan, Option<VolumeUsage>, Orders);
+
+/// The reports and plans of a dry run, in the order of the roots. `now` and
+/// `took` are the end of planning and how long it took.
+pub fn reports(
+    planned: &[Planned],
+    targets: &[Target],
+    now: Timestamp,
+    took: Duration,
+) -> Vec<(Report, PlanResource)> {
+    planned
+        .iter()
+        .filter_map(|(plan, usage, orders)| {
+            let root = &targets.iter().find(|target| target.root.name == plan.root)?.root;
+            // Roots of one volume end at one target.
+            let volume = || {
+                planned.iter().filter(|(_, _, other)| other.head.volume_run == orders.head.volume_run)
+            };
+            let bytes = volume().flat_map(|(plan, ..)| &plan.actions).map(|one| one.expected_bytes).sum();
+            let inodes = volume().flat_map(|(plan, ..)| &plan.actions).filter(|one| one.expected_bytes > 0);
+            let after = usage.map(|usage| without(&usage, bytes, inodes.count() as u64));
+            let report = report(plan, orders, usage.as_ref(), after, now, took, root.path());
+            Some((report, PlanResource::of(plan, root.path())))
+        })
+        .collect()
+}
+
+fn without(usage: &VolumeUsage, bytes: u64, inodes: u64) -> VolumeUsage {
+    VolumeUsage {
+        used: usage.used.saturating_sub(bytes),
+        available: usage.available.saturating_add(bytes),
+        inodes_used: usage.inodes_used.saturating_sub(inodes),
+        inodes_available: usage.inodes_available.saturating_add(inodes),
+        ..*usage
+    }
+}
+
+fn reached(target: &Goal, after: Option<&VolumeUsage>) -> Option<bool> {
+    target.is_set().then(|| after.is_some_and(|usage| target.is_reached(usage)))
+}
+
+fn report(
+    plan: &Plan,
+    orders: &Orders,
+    before: Option<&VolumeUsage>,
+    after: Option<VolumeUsage>,
+    now: Timestamp,
+    took: Duration,
+    root_path: &std::path::Path,
+) -> Report {
+    let target = orders.target;
+    let mut record =
+        RunRecord::begin(&orders.head, RunId::new(new_id()), plan.root.clone(), target.resource, before);
+    record.scanned(plan.scanned);
+    for &phase in &orders.phases {
+        record.phase(phase, None);
+    }
+    let listed: Vec<serde_json::Value> = plan
+        .actions
+        .iter()
+        .filter_map(|action| {
+            serde_json::to_value(PlanAction::of(action, plan.policy, &plan.root, root_path)).ok()
+        })
+        .collect();
+    let mut end = RunEnd {
+        time: now,
+        took,
+        target_percent: target.percent,
+        target_reached: reached(&target, after.as_ref()),
+        usage: after,
+        ..RunEnd::default()
+    };
+    end.reclaim.unlinked_bytes = plan.actions.iter().map(|action| action.expected_bytes).sum();
+    let mut report = record.finish_dry(&plan.actions, listed, end);
+    // A plan counts what stays for the run as a whole, not for each phase.
+    for (keep, skip) in [
+        (Keep::ActiveJob, Skip::ActiveJob),
+        (Keep::Held, Skip::Held),
+        (Keep::Protected, Skip::Protected),
+        (Keep::Linked, Skip::Linked),
+    ] {
+        let count = plan.kept.get(keep.as_str()).copied().unwrap_or(0);
+        *report.skipped.entry(skip.as_str().to_owned()).or_default() += count;
+        if let [only] = report.phases.as_mut_slice()
+            && count > 0
+        {
+            only.skipped.insert(skip.as_str().to_owned(), count);
+        }
+    }
+    report
+}

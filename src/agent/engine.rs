@@ -1,0 +1,351 @@
+//! Runs over guarded roots: what the agent and own-process mode share.
+//!
+//! Promises: one run at a time on a volume, an emergency between two batches
+//! of any other; every run's report is in the history and the log. Works with
+//! no index (it walks), no audit (it logs) and a full ledger (the report is in
+//! the log). Must not know: HTTP, signals, when to run.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use crate::model::{
+    Action, Plan, PlanAction, Policy, Report, Requester, RootName, RunId, SweepRequest, Trigger, VolumeUsage,
+};
+use crate::policy::{Amount, ClockGuard, JobsView, NoReferences, References};
+use crate::store::RootKey;
+use crate::store::audit::AuditLog;
+use crate::store::index::Index;
+use crate::store::ledger::Ledger;
+use crate::sweep::carry_out::{carry_out, carry_out_plan};
+use crate::sweep::indexed::Indexed;
+use crate::sweep::nominate::Nominator;
+use crate::sweep::orders::{moment, orders, past_its_mark};
+use crate::sweep::record::RunHead;
+use crate::sweep::root::GuardedRoot;
+use crate::sweep::run::{Orders, RunRoot, Shared, plan};
+use crate::sweep::walked::Walked;
+use crate::sys::clock;
+
+use super::surroundings::{Control, Feed, RunWorld, new_id};
+use super::turns::{Turns, VolumeId};
+
+/// What a run over a root needs besides the root.
+#[derive(Clone)]
+pub struct Target {
+    /// The root.
+    pub root: Arc<GuardedRoot>,
+    /// The key of its rows; `None`: walk.
+    pub key: Option<RootKey>,
+}
+
+/// Why a request can't be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No root has that name.
+    #[error("failed to find root {0}: no such root is configured")]
+    UnknownRoot(RootName),
+    /// The root is there but must not be touched now.
+    #[error("failed to sweep root {name}: it is suspended: {reason}")]
+    Suspended {
+        /// Which.
+        name: RootName,
+        /// Why.
+        reason: String,
+    },
+    /// Candidates could not be had.
+    #[error("failed to plan")]
+    Plan(#[from] crate::sweep::SweepError),
+    /// A plan's entry does not fit its root.
+    #[error("failed to read plan: {0}")]
+    BadPlan(String),
+    /// No root can be swept.
+    #[error("failed to sweep: no root is ready")]
+    NoRoots,
+}
+
+/// Who asked for what, and how it is steered.
+pub struct Commission<'a> {
+    /// The request.
+    pub request: &'a SweepRequest,
+    /// What set it off.
+    pub trigger: Trigger,
+    /// Who asked; `None` for guardian itself.
+    pub requested_by: Option<Requester>,
+    /// Steering.
+    pub control: &'a Control,
+    /// Put every removal into the report.
+    pub list: bool,
+    /// Another reason to stop after a batch.
+    pub stop: &'a (dyn Fn() -> Option<String> + Sync),
+}
+
+/// The shared machinery.
+pub struct Engine {
+    /// Jobs, roots, history. `None` in a dry run on a host that never had one.
+    pub ledger: Option<Arc<Ledger>>,
+    /// Removals on record.
+    pub audit: Option<Arc<AuditLog>>,
+    /// The index.
+    pub index: Option<Index>,
+    /// What keeps the index abreast of us.
+    pub feed: Option<Arc<dyn Feed>>,
+    /// Whether all files of a root are in the index.
+    pub complete: Box<dyn Fn(RootKey) -> bool + Send + Sync>,
+    /// The registered jobs.
+    pub jobs: Arc<RwLock<JobsView>>,
+    /// Whether the clock can be trusted with ages.
+    pub clock: Mutex<ClockGuard>,
+    /// One run at a time on a volume.
+    turns: Turns,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Groups roots by volume, in the order of their first root.
+pub fn by_volume(targets: &[Target]) -> Vec<Vec<Target>> {
+    let mut groups: Vec<(VolumeId, Vec<Target>)> = Vec::new();
+    for target in targets {
+        let id = VolumeId::of(&target.root);
+        match groups.iter_mut().find(|(other, _)| *other == id) {
+            Some((_, group)) => group.push(target.clone()),
+            None => groups.push((id, vec![target.clone()])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+impl Engine {
+    /// Machinery without agent: no index, it walks.
+    pub fn new(
+        ledger: Option<Arc<Ledger>>,
+        audit: Option<Arc<AuditLog>>,
+        jobs: Arc<RwLock<JobsView>>,
+        clock: ClockGuard,
+    ) -> Self {
+        Self {
+            ledger,
+            audit,
+            index: None,
+            feed: None,
+            complete: Box::new(|_| false),
+            jobs,
+            clock: Mutex::new(clock),
+            turns: Turns::default(),
+        }
+    }
+
+    fn references(&self) -> &dyn References {
+        &NoReferences
+    }
+
+    fn nominator<'a>(&self, target: &'a Target) -> Result<Box<dyn Nominator + 'a>, EngineError> {
+        if let (Some(index), Some(key)) = (&self.index, target.key)
+            && index.snapshot().and_then(|shot| shot.root(key)).is_ok_and(|info| info.is_some())
+        {
+            return Ok(Box::new(Indexed::new(index.clone(), key, &target.root, (self.complete)(key))));
+        }
+        Ok(Box::new(Walked::walk(&target.root)?))
+    }
+
+    fn run_roots<'a>(
+        &self,
+        group: &'a [Target],
+        request: &SweepRequest,
+        usage: Option<&VolumeUsage>,
+    ) -> Result<Vec<RunRoot<'a>>, EngineError> {
+        let now = clock::now();
+        let trusted = lock(&self.clock).doubt().is_none();
+        group
+            .iter()
+            .map(|target| {
+                let nominator = self.nominator(target)?;
+                let mut at = moment(request, &target.root, usage, now, trusted);
+                if !trusted
+                    && at.emergency
+                    && let Some(newest) = nominator.newest()?
+                {
+                    at.now = newest;
+                }
+                let past = usage.is_some_and(|usage| past_its_mark(&target.root, usage))
+                    || request.until_percent.is_some()
+                    || request.free.is_some();
+                Ok(RunRoot { root: &target.root, nominator, moment: at, past_its_mark: past })
+            })
+            .collect()
+    }
+
+    fn head(&self, commission: &Commission<'_>) -> RunHead {
+        RunHead {
+            volume_run: RunId::new(new_id()),
+            policy: commission.request.policy,
+            trigger: commission.trigger,
+            requested_by: commission.requested_by,
+            started: clock::now(),
+        }
+    }
+
+    fn orders_for(
+        &self,
+        commission: &Commission<'_>,
+        group: &[Target],
+        usage: Option<&VolumeUsage>,
+    ) -> Orders {
+        let roots: Vec<&GuardedRoot> = group.iter().map(|target| target.root.as_ref()).collect();
+        let mut orders = orders(self.head(commission), commission.request, &roots, usage);
+        orders.list = commission.list;
+        orders
+    }
+
+    /// Plans a request over `targets`; changes nothing anywhere. One plan for
+    /// each root, and what the volume of each showed.
+    pub fn plan(
+        &self,
+        commission: &Commission<'_>,
+        targets: &[Target],
+    ) -> Result<Vec<(Plan, Option<VolumeUsage>, Orders)>, EngineError> {
+        let mut all = Vec::new();
+        for group in by_volume(targets) {
+            let usage = self.usage(&group);
+            let roots = self.run_roots(&group, commission.request, usage.as_ref())?;
+            let orders = self.orders_for(commission, &group, usage.as_ref());
+            let shared = Shared { jobs: &self.jobs, references: self.references() };
+            let plans = plan(&orders, &roots, shared, usage.as_ref())?;
+            all.extend(plans.into_iter().map(|plan| (plan, usage, orders.clone())));
+        }
+        Ok(all)
+    }
+
+    /// What a request would take from one root without any bound, and what the
+    /// root holds: what the fuse compares.
+    pub fn share(
+        &self,
+        commission: &Commission<'_>,
+        target: &Target,
+    ) -> Result<(Amount, Amount), EngineError> {
+        let group = [target.clone()];
+        let usage = self.usage(&group);
+        let roots = self.run_roots(&group, commission.request, usage.as_ref())?;
+        let mut orders = self.orders_for(commission, &group, usage.as_ref());
+        orders.max_files = None;
+        let shared = Shared { jobs: &self.jobs, references: self.references() };
+        let totals = match roots.first() {
+            Some(one) => one.nominator.totals()?,
+            None => return Err(EngineError::NoRoots),
+        };
+        let plans = plan(&orders, &roots, shared, usage.as_ref())?;
+        let taken = plans.first().map(super::schedule::amount).unwrap_or_default();
+        Ok((taken, Amount { files: totals.files, bytes: totals.bytes }))
+    }
+
+    fn usage(&self, group: &[Target]) -> Option<VolumeUsage> {
+        let look = group.first()?.root.probe.look();
+        look.map_err(|error| tracing::warn!(reason = %super::chain(&error), "the volume can't be asked")).ok()
+    }
+
+    /// Carries out a request over `targets`, volume after volume. One report for each root.
+    pub fn sweep(&self, commission: &Commission<'_>, targets: &[Target]) -> Result<Vec<Report>, EngineError> {
+        let mut reports = Vec::new();
+        for group in by_volume(targets) {
+            let emergency = commission.request.policy == Policy::Emergency;
+            let Some(volume) = group.first().map(|target| VolumeId::of(&target.root)) else { continue };
+            self.turns.with(volume, emergency, |between| {
+                let usage = self.usage(&group);
+                let roots = self.run_roots(&group, commission.request, usage.as_ref())?;
+                let orders = self.orders_for(commission, &group, usage.as_ref());
+                let shared = Shared { jobs: &self.jobs, references: self.references() };
+                let world = self.world(commission, &group, between);
+                let done = carry_out(&orders, &roots, shared, &world);
+                self.remember(&done);
+                reports.extend(done);
+                Ok::<(), EngineError>(())
+            })?;
+            if commission.control.is_cancelled() {
+                break;
+            }
+        }
+        Ok(reports)
+    }
+
+    /// Carries out removals that were planned before, as far as they are unchanged.
+    pub fn apply(
+        &self,
+        commission: &Commission<'_>,
+        targets: &[Target],
+        actions: &[PlanAction],
+    ) -> Result<Vec<Report>, EngineError> {
+        let mut reports = Vec::new();
+        for group in by_volume(targets) {
+            let mut mine: Vec<(usize, Action)> = Vec::new();
+            for action in actions {
+                if let Some(place) = group.iter().position(|target| target.root.name == action.root) {
+                    let read = action.to_action(group[place].root.path());
+                    mine.push((place, read.map_err(|error| EngineError::BadPlan(error.to_string()))?));
+                }
+            }
+            if mine.is_empty() {
+                continue;
+            }
+            let emergency = commission.request.policy == Policy::Emergency;
+            let Some(volume) = group.first().map(|target| VolumeId::of(&target.root)) else { continue };
+            self.turns.with(volume, emergency, |between| {
+                let usage = self.usage(&group);
+                let now = clock::now();
+                let trusted = lock(&self.clock).doubt().is_none();
+                let roots: Vec<RunRoot<'_>> = group
+                    .iter()
+                    .map(|target| RunRoot {
+                        root: &target.root,
+                        nominator: Box::new(crate::sweep::nominate::Nothing),
+                        moment: moment(commission.request, &target.root, usage.as_ref(), now, trusted),
+                        past_its_mark: true,
+                    })
+                    .collect();
+                let mut orders = self.orders_for(commission, &group, usage.as_ref());
+                orders.target = crate::policy::Target::none(crate::model::Resource::Bytes);
+                orders.max_files = commission.request.max_files;
+                let shared = Shared { jobs: &self.jobs, references: self.references() };
+                let world = self.world(commission, &group, between);
+                let done = carry_out_plan(&orders, &roots, shared, &world, mine);
+                self.remember(&done);
+                reports.extend(done);
+            });
+        }
+        Ok(reports)
+    }
+
+    fn world<'a>(
+        &'a self,
+        commission: &Commission<'a>,
+        group: &[Target],
+        between: &'a (dyn Fn() + Sync),
+    ) -> RunWorld<'a> {
+        RunWorld {
+            audit: self.audit.as_deref(),
+            feed: self.feed.as_deref(),
+            keys: group.iter().filter_map(|t| Some((t.root.name.clone(), t.key?))).collect(),
+            control: commission.control,
+            between,
+            stop: commission.stop,
+            open: Mutex::default(),
+            next: AtomicU64::new(0),
+        }
+    }
+
+    fn remember(&self, reports: &[Report]) {
+        for report in reports {
+            super::log::run_ended(report);
+            if let Some(ledger) = &self.ledger
+                && let Err(error) = ledger.append_report(report)
+            {
+                tracing::warn!(run = %report.id, reason = %super::chain(&error), "the report is not in the history");
+            }
+        }
+        if let Some(audit) = &self.audit
+            && let Err(error) = audit.sync()
+        {
+            tracing::warn!(reason = %super::chain(&error), "the record of removals is not synced");
+        }
+    }
+}

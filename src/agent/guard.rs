@@ -1,0 +1,304 @@
+//! The guard: looks at the volumes, raises alerts, starts emergencies.
+//!
+//! Promises: looks more often as a volume fills and not more often than the
+//! sample interval while nothing happens; never waits for a run, so that it
+//! sees a volume fill while another is cleaned. Must not know: how runs remove.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::model::{Policy, Resource, SweepRequest, Trigger};
+use crate::policy::{Backoff, Crossing, LevelState, Marks, emergency_needed};
+use crate::sys::clock;
+use crate::usage::VolumeMonitor;
+
+use super::engine::{Commission, Target};
+use super::state::{Agent, ReadyRoot, Seen, Slot};
+use super::surroundings::Control;
+use super::turns::VolumeId;
+use super::{log, slots};
+
+/// How often the roots' identity is checked while volumes are looked at more often.
+const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the clocks are noted in the ledger.
+const CLOCK_MARK_INTERVAL: Duration = Duration::from_secs(600);
+
+/// A ready root on a volume.
+struct Member {
+    slot: Arc<Slot>,
+    root: Arc<ReadyRoot>,
+}
+
+/// One volume.
+struct Volume {
+    members: Vec<Member>,
+    monitor: VolumeMonitor,
+    due: Duration,
+    backoff: Backoff,
+    emergency: Option<JoinHandle<(u64, u64)>>,
+    unreadable: bool,
+}
+
+/// The guard's own state.
+pub struct Guard {
+    agent: Arc<Agent>,
+    volumes: HashMap<VolumeId, Volume>,
+    levels: HashMap<(crate::model::RootName, Resource), LevelState>,
+    presence_due: Duration,
+    clock_mark_due: Duration,
+    doubted: bool,
+}
+
+impl Guard {
+    /// A guard that has not looked yet.
+    pub fn new(agent: Arc<Agent>) -> Self {
+        Self {
+            agent,
+            volumes: HashMap::new(),
+            levels: HashMap::new(),
+            presence_due: Duration::ZERO,
+            clock_mark_due: Duration::ZERO,
+            doubted: false,
+        }
+    }
+
+    /// Guards until the agent stops; waits for its emergencies.
+    pub fn work(mut self) {
+        while !self.agent.stop.is_raised() {
+            let now = clock::since_boot();
+            self.check_clock(now);
+            self.check_presence(now);
+            self.gather();
+            let pause = self.look_at_volumes();
+            self.agent.beat.fetch_add(1, Ordering::Relaxed);
+            self.agent.bell.wait(pause);
+        }
+        for (_, volume) in self.volumes.drain() {
+            if let Some(emergency) = volume.emergency {
+                // A panic there was reported by its own message.
+                let _ = emergency.join();
+            }
+        }
+    }
+
+    fn check_clock(&mut self, now: Duration) {
+        let wall = clock::now();
+        let doubt = {
+            let mut guard = self.agent.engine.clock.lock().unwrap_or_else(PoisonError::into_inner);
+            guard.observe(wall, now, clock::time_is_synchronised())
+        };
+        if doubt.is_some() != self.doubted {
+            self.doubted = doubt.is_some();
+            match doubt {
+                Some(why) => tracing::error!(
+                    reason = ?why,
+                    "the clock can't be trusted: age policies pause outside emergencies; \
+                     help: synchronise the time, or run `guardian clock trust`"
+                ),
+                None => tracing::info!("the clock is trusted again"),
+            }
+        }
+        if doubt.is_none() && now >= self.clock_mark_due {
+            self.clock_mark_due = now + CLOCK_MARK_INTERVAL;
+            super::service::note_clock(&self.agent, wall, now);
+        }
+    }
+
+    /// Suspends roots that are not where they were, and takes back those that are.
+    fn check_presence(&mut self, now: Duration) {
+        if now < self.presence_due {
+            return;
+        }
+        self.presence_due = now + PRESENCE_INTERVAL;
+        for slot in self.agent.slots() {
+            slots::check(&self.agent, &slot);
+        }
+    }
+
+    /// Brings the volumes in line with the roots that are ready now.
+    fn gather(&mut self) {
+        let longest = self.agent.settings().agent.sample_interval;
+        let mut wanted: HashMap<VolumeId, Vec<Member>> = HashMap::new();
+        for slot in self.agent.slots() {
+            if let Some(root) = slot.ready() {
+                wanted.entry(VolumeId::of(&root.guarded)).or_default().push(Member { slot, root });
+            }
+        }
+        let same = |volume: &Volume, members: &[Member]| {
+            volume.members.len() == members.len()
+                && volume.members.iter().zip(members).all(|(a, b)| Arc::ptr_eq(&a.root, &b.root))
+        };
+        let mut old = std::mem::take(&mut self.volumes);
+        for (id, members) in wanted {
+            let kept = old.remove(&id);
+            let volume = match kept {
+                Some(volume) if same(&volume, &members) => volume,
+                other => {
+                    let Some(first) = members.first() else { continue };
+                    Volume {
+                        monitor: VolumeMonitor::new(first.root.guarded.probe.clone(), longest),
+                        members,
+                        due: Duration::ZERO,
+                        backoff: Backoff::default(),
+                        emergency: other.and_then(|volume| volume.emergency),
+                        unreadable: false,
+                    }
+                }
+            };
+            self.volumes.insert(id, volume);
+        }
+        // An emergency on a volume whose roots are gone ends by itself: its
+        // descriptors keep it on the file system it began on.
+    }
+
+    /// Looks at every volume whose time has come; how long to wait for the next.
+    fn look_at_volumes(&mut self) -> Duration {
+        let longest = self.agent.settings().agent.sample_interval;
+        let stirred = self.agent.stirred.swap(false, Ordering::AcqRel);
+        let mut next = longest;
+        let now = clock::since_boot();
+        for volume in self.volumes.values_mut() {
+            if stirred || now >= volume.due {
+                let at = clock::since_boot();
+                look(&self.agent, volume, &mut self.levels, at);
+                let marks: Vec<Marks> = volume.members.iter().map(|one| one.root.guarded.marks).collect();
+                volume.due = at + volume.monitor.pause(&marks, stirred);
+            }
+            next = next.min(volume.due.saturating_sub(clock::since_boot()));
+        }
+        next
+    }
+}
+
+fn look(
+    agent: &Arc<Agent>,
+    volume: &mut Volume,
+    levels: &mut HashMap<(crate::model::RootName, Resource), LevelState>,
+    now: Duration,
+) {
+    let look = match volume.monitor.look(now) {
+        Ok(look) => look,
+        Err(error) => {
+            if !std::mem::replace(&mut volume.unreadable, true) {
+                tracing::error!(reason = %super::chain(&error), "a volume can't be looked at");
+            }
+            return;
+        }
+    };
+    volume.unreadable = false;
+    for member in &volume.members {
+        let seen = Seen { at: clock::now(), usage: look.usage, time_to_full: volume.monitor.time_to_full() };
+        *member.slot.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        for resource in [Resource::Bytes, Resource::Inodes] {
+            let state = levels.entry((member.slot.name().clone(), resource)).or_default();
+            let marks = &member.root.guarded.marks;
+            let percent = look.usage.percent(resource);
+            match state.observe(now, &look.usage, resource, marks) {
+                Some(Crossing::Rose { to, .. } | Crossing::Fell { to, .. }) => {
+                    log::level(member.slot.name(), resource, to, false, percent);
+                }
+                Some(Crossing::Lasts(to)) => log::level(member.slot.name(), resource, to, true, percent),
+                None => {}
+            }
+        }
+    }
+    end_emergency(volume, now);
+    begin_emergency(agent, volume, now);
+}
+
+fn end_emergency(volume: &mut Volume, now: Duration) {
+    if !volume.emergency.as_ref().is_some_and(JoinHandle::is_finished) {
+        return;
+    }
+    let Some(ended) = volume.emergency.take() else { return };
+    // One that panicked counts as having freed nothing: the next waits longer.
+    let (freed, needed) = ended.join().unwrap_or((0, 1));
+    let pause = volume.backoff.ended(freed, needed, now);
+    if !pause.is_zero() {
+        tracing::warn!(
+            bytes = freed,
+            "the emergency freed next to nothing; the next waits {} s",
+            pause.as_secs()
+        );
+    }
+    volume.monitor.cut();
+}
+
+fn begin_emergency(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
+    let Some(look) = volume.monitor.last() else { return };
+    let need = volume
+        .members
+        .iter()
+        .filter_map(|member| emergency_needed(&look.usage, &member.root.guarded.marks))
+        .map(|need| need.amount)
+        .max();
+    let Some(needed) = need else {
+        volume.backoff.reset();
+        return;
+    };
+    let settings = agent.settings();
+    let paused = agent.pause_at(clock::now()).is_some_and(|pause| pause.emergencies);
+    if volume.emergency.is_some() || !settings.agent.automatic || paused || !volume.backoff.allows(now) {
+        return;
+    }
+    let targets: Vec<Target> = volume
+        .members
+        .iter()
+        .map(|member| Target { root: Arc::clone(&member.root.guarded), key: member.root.key })
+        .collect();
+    let agent = Arc::clone(agent);
+    let thread = std::thread::Builder::new().name("guardian-emergency".to_owned());
+    let started = thread.spawn(move || {
+        let freed = emergency(&agent, &targets);
+        agent.bell.ring();
+        (freed, needed)
+    });
+    match started {
+        Ok(handle) => volume.emergency = Some(handle),
+        Err(error) => tracing::error!(reason = %error, "failed to start the thread of an emergency"),
+    }
+}
+
+/// Runs one emergency; what it freed, in bytes.
+fn emergency(agent: &Agent, targets: &[Target]) -> u64 {
+    let request = SweepRequest::of(Policy::Emergency);
+    let control = Control::default();
+    let stop = || {
+        if agent.stop.is_raised() {
+            return Some("the agent stops".to_owned());
+        }
+        let paused = agent.pause_at(clock::now()).is_some_and(|pause| pause.emergencies);
+        paused.then(|| "paused".to_owned())
+    };
+    let commission = Commission {
+        request: &request,
+        trigger: Trigger::EmergencyThreshold,
+        requested_by: None,
+        control: &control,
+        list: false,
+        stop: &stop,
+    };
+    if agent.settings().agent.dry_run {
+        match agent.engine.plan(&commission, targets) {
+            Ok(plans) => {
+                for (plan, _, _) in plans {
+                    super::schedule::log_plan(agent, &plan);
+                }
+            }
+            Err(error) => {
+                tracing::error!(reason = %super::chain(&error), "an emergency could not be planned")
+            }
+        }
+        return 0;
+    }
+    match agent.engine.sweep(&commission, targets) {
+        Ok(reports) => reports.iter().map(|report| report.bytes_freed).sum(),
+        Err(error) => {
+            tracing::error!(reason = %super::chain(&error), "an emergency could not begin");
+            0
+        }
+    }
+}

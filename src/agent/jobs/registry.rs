@@ -1,0 +1,370 @@
+//! The registry itself: ledger first, then the view, then the answer.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
+
+use super::change::{apply, permit};
+use super::follow::Following;
+use super::reading::fail;
+use super::{Caller, JobBook, JobChange, JobError, Now, PresumedFailure, RegistryError};
+use crate::model::{JobId, JobRecord, JobState, ProcessId, Timestamp};
+use crate::policy::{JobFacts, JobsView, Presumption, deadline_after_beat, deadline_after_downtime, presume};
+use crate::store::StoreError;
+use crate::sys::clock;
+use crate::sys::process::{self, Waker};
+
+/// The longest pause between two ticks, when nothing calls for one earlier.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A tick that comes this long after the one before finds that the process did
+/// not run meanwhile (stopped, or its virtual machine was): heartbeats could not be received.
+const STALLED: Duration = Duration::from_secs(90);
+/// The boot-time clock runs ahead of the monotonic one only while the host is suspended.
+const SUSPENDED: Duration = Duration::from_secs(1);
+/// A heartbeat is written down when the one on record is older than this, so
+/// that a crash of the agent makes a job look at most so much longer dead.
+const BEAT_ON_RECORD: Duration = Duration::from_secs(600);
+
+/// The registered jobs. All methods block for one write of the ledger at most
+/// (a start also for removals in flight) and may be called from any thread.
+pub struct JobRegistry {
+    book: Arc<dyn JobBook>,
+    view: Arc<RwLock<JobsView>>,
+    /// Serialises changes. Taken before the view's lock, never while holding it.
+    live: Mutex<Live>,
+    boot_id: String,
+    keep_beats: bool,
+    pub(super) waker: Waker,
+}
+
+struct Live {
+    jobs: HashMap<JobId, LivingJob>,
+    /// Presumed failures that the ledger could not take yet. They hold all the
+    /// same: cleaning must not wait for a write, and a restart concludes them again.
+    unsaved: HashMap<JobId, JobRecord>,
+    last_tick: Now,
+}
+
+struct LivingJob {
+    /// As the ledger has it.
+    record: JobRecord,
+    /// Last heartbeat, if later than the one on record.
+    beat: Option<Timestamp>,
+    /// By the boot-time clock.
+    deadline: Option<Duration>,
+    /// Its process was seen alive by us, so its end is seen when it comes.
+    seen: bool,
+}
+
+impl LivingJob {
+    fn shown(&self) -> JobRecord {
+        JobRecord { last_heartbeat: self.beat.max(self.record.last_heartbeat), ..self.record.clone() }
+    }
+}
+
+impl JobRegistry {
+    /// Reads the registry. Each active job has a whole ttl from now, at least
+    /// ten minutes. `keep_beats` writes every heartbeat down: for a process
+    /// that ends at once (own-process mode).
+    ///
+    /// # Errors
+    /// When the ledger can't be read or the host doesn't tell its boot.
+    pub fn open(book: Arc<dyn JobBook>, keep_beats: bool, now: Now) -> Result<Self, RegistryError> {
+        let records = book.jobs_page(None, usize::MAX, None).map_err(RegistryError::Store)?;
+        let view = JobsView {
+            jobs: records.iter().map(|record| (record.id.clone(), JobFacts::from(record))).collect(),
+            began_at: book.began_at(),
+            known: book.trusted().map_err(RegistryError::Store)?,
+        };
+        let living = records.into_iter().filter(|record| record.state.is_alive()).map(|record| {
+            let deadline = deadline_after_downtime(now.since_boot, record.ttl);
+            (record.id.clone(), LivingJob { record, beat: None, deadline, seen: false })
+        });
+        let live = Live { jobs: living.collect(), unsaved: HashMap::new(), last_tick: now };
+        Ok(Self {
+            view: Arc::new(RwLock::new(view)),
+            live: Mutex::new(live),
+            boot_id: clock::boot_id().map_err(RegistryError::Boot)?,
+            keep_beats,
+            waker: Waker::new().map_err(RegistryError::Follow)?,
+            book,
+        })
+    }
+
+    /// What the sweeps read. The executor holds the read lock from its last
+    /// look at a job until the file is gone.
+    pub const fn view(&self) -> &Arc<RwLock<JobsView>> {
+        &self.view
+    }
+
+    /// Registers a job or moves it to another state.
+    ///
+    /// # Errors
+    /// Any of [`JobError`] but `NotFound`; nothing has changed then.
+    pub fn put(&self, id: &JobId, change: &JobChange, by: Caller, now: Now) -> Result<JobRecord, JobError> {
+        let mut live = self.live();
+        let known = self.lookup(&live, id)?;
+        if let Some(record) = &known {
+            permit(record, by)?;
+        }
+        if change.ttl.is_some_and(|ttl| ttl.is_zero()) {
+            return Err(JobError::InvalidTtl(id.clone()));
+        }
+        let process = change.pid.map(|pid| identify(id, pid, by)).transpose()?;
+        let record = apply(id, known, change, process, by, now.wall)?;
+        self.book.put_job(&record).map_err(|source| store(id, source))?;
+        live.unsaved.remove(id);
+        if record.state.is_alive() {
+            let deadline = deadline_after_beat(now.since_boot, record.ttl);
+            let job = LivingJob { record: record.clone(), beat: None, deadline, seen: false };
+            live.jobs.insert(id.clone(), job);
+        } else {
+            live.jobs.remove(id);
+        }
+        // Here a start waits for removals in flight.
+        self.view_mut().jobs.insert(id.clone(), JobFacts::from(&record));
+        self.waker.wake();
+        Ok(record)
+    }
+
+    /// A sign of life of a pending or active job.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when it has ended, also by presumption;
+    /// `Forbidden`; `Store` only where heartbeats are kept on record.
+    pub fn heartbeat(&self, id: &JobId, by: Caller, now: Now) -> Result<JobRecord, JobError> {
+        let mut live = self.live();
+        let Some(job) = live.jobs.get_mut(id) else {
+            let record = self.lookup(&live, id)?.ok_or_else(|| JobError::NotFound(id.clone()))?;
+            permit(&record, by)?;
+            return Err(JobError::Conflict { id: record.id, state: record.state });
+        };
+        permit(&job.record, by)?;
+        let shown = JobRecord { last_heartbeat: Some(now.wall), ..job.record.clone() };
+        let on_record = job.record.last_sign_of_life();
+        if self.keep_beats || on_record.age_at(now.wall) >= BEAT_ON_RECORD {
+            match self.book.put_job(&shown) {
+                Ok(()) => job.record = shown.clone(),
+                Err(source) if self.keep_beats => return Err(store(id, source)),
+                // It counts all the same; the next one tries again.
+                Err(error) => tracing::debug!(job = %id, %error, "heartbeat not on record"),
+            }
+        }
+        job.beat = Some(now.wall);
+        job.deadline = deadline_after_beat(now.since_boot, job.record.ttl);
+        Ok(shown)
+    }
+
+    /// One job, with its last heartbeat.
+    ///
+    /// # Errors
+    /// `NotFound` and `Store`.
+    pub fn get(&self, id: &JobId) -> Result<JobRecord, JobError> {
+        self.lookup(&self.live(), id)?.ok_or_else(|| JobError::NotFound(id.clone()))
+    }
+
+    /// Jobs in order of id behind `after`, of one state or of any. While a
+    /// presumed failure can't be written down it is missing where `state` asks for failed jobs.
+    ///
+    /// # Errors
+    /// When the ledger can't be read.
+    pub fn page(
+        &self,
+        after: Option<&JobId>,
+        limit: usize,
+        state: Option<JobState>,
+    ) -> Result<Vec<JobRecord>, StoreError> {
+        let live = self.live();
+        let mut page = self.book.jobs_page(after, limit, state)?;
+        for record in &mut page {
+            if let Some(now) = live.remembered(&record.id) {
+                *record = now;
+            }
+        }
+        page.retain(|record| state.is_none_or(|state| record.state == state));
+        Ok(page)
+    }
+
+    /// Presumes failed what must be, by processes and deadlines. For own-process
+    /// mode; in the agent [`super::JobsThread`] does it.
+    ///
+    /// # Errors
+    /// When no descriptor is left to look at processes.
+    pub fn tick(&self, now: Now) -> Result<Vec<PresumedFailure>, RegistryError> {
+        let mut following = Following::new().map_err(RegistryError::Follow)?;
+        Ok(self.tick_following(&mut following, now))
+    }
+
+    pub(super) fn tick_following(&self, following: &mut Following, now: Now) -> Vec<PresumedFailure> {
+        let mut live = self.live();
+        if live.could_not_hear(now) {
+            for job in live.jobs.values_mut() {
+                // A deadline that is later already stays.
+                job.deadline = deadline_after_downtime(now.since_boot, job.record.ttl).max(job.deadline);
+            }
+        }
+        live.last_tick = now;
+        self.save_what_could_not_be_saved(&mut live);
+        let ended = following.look(live.processes(&self.boot_id));
+        let failed: Vec<PresumedFailure> =
+            live.jobs.values_mut().filter_map(|job| self.judge(job, &ended, now)).collect();
+        if !failed.is_empty() {
+            let mut view = self.view_mut();
+            for PresumedFailure { job, .. } in &failed {
+                live.jobs.remove(&job.id);
+                view.jobs.insert(job.id.clone(), JobFacts::from(job));
+            }
+        }
+        for PresumedFailure { job, .. } in &failed {
+            if let Err(error) = self.book.put_job(job) {
+                tracing::warn!(job = %job.id, %error, "presumed failure not on record yet");
+                live.unsaved.insert(job.id.clone(), job.clone());
+            }
+        }
+        failed
+    }
+
+    fn judge(&self, job: &mut LivingJob, ended: &HashSet<ProcessId>, now: Now) -> Option<PresumedFailure> {
+        let process = job.record.process.as_ref();
+        let lives = process.map(|process| !ended.contains(process));
+        let why = presume(job.record.state, job.deadline, process, lives, &self.boot_id, now.since_boot);
+        let Some(why) = why else {
+            job.seen |= lives == Some(true);
+            return None;
+        };
+        let mut record = job.shown();
+        if why == Presumption::ProcessGone && job.seen {
+            // It lived until a moment ago.
+            record.last_heartbeat = record.last_heartbeat.max(Some(now.wall));
+        }
+        fail(&mut record, now);
+        Some(PresumedFailure { job: record, why })
+    }
+
+    fn save_what_could_not_be_saved(&self, live: &mut Live) {
+        live.unsaved.retain(|_, record| self.book.put_job(record).is_err());
+    }
+
+    /// How long nothing has to be looked at, unless a process ends or a job is registered.
+    pub(super) fn pause(&self, now: Now) -> Duration {
+        let live = self.live();
+        let active = live.jobs.values().filter(|job| job.record.state == JobState::Active);
+        let next = active.filter_map(|job| job.deadline).min();
+        // The deadline itself must have passed when it is looked at.
+        let wait = next.map(|at| at.saturating_sub(now.since_boot).saturating_add(Duration::from_millis(1)));
+        wait.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)
+    }
+
+    /// Forgets jobs that ended longer than `keep` ago (`retain.records`); how
+    /// many. Their files then name a job unknown to the registry.
+    ///
+    /// # Errors
+    /// When the ledger can't be written; what was forgotten before stays so.
+    pub fn prune(&self, keep: Duration, now: Now) -> Result<u64, StoreError> {
+        let is_old = |job: &JobFacts| !job.state.is_alive() && job.ended().age_at(now.wall) >= keep;
+        let mut live = self.live();
+        let old: Vec<JobId> = {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            view.jobs.iter().filter(|(_, job)| is_old(job)).map(|(id, _)| id.clone()).collect()
+        };
+        let mut pruned = 0;
+        for id in old {
+            pruned += u64::from(self.book.remove_job(&id)?);
+            live.unsaved.remove(&id);
+            self.view_mut().jobs.remove(&id);
+        }
+        Ok(pruned)
+    }
+
+    /// Declares the registry complete again (`guardian registry trust`).
+    ///
+    /// # Errors
+    /// When the ledger can't be written; nothing has changed then.
+    pub fn trust(&self) -> Result<(), StoreError> {
+        let _changes = self.live();
+        self.book.set_trusted(true)?;
+        self.view_mut().known = true;
+        Ok(())
+    }
+
+    /// A lost ledger was discovered: from now on no file that names a job may
+    /// go, until [`Self::trust`]. Holds also when the ledger can't be written.
+    ///
+    /// # Errors
+    /// When it is not on record: a restart would have to discover it again.
+    pub fn distrust(&self) -> Result<(), StoreError> {
+        let _changes = self.live();
+        self.view_mut().known = false;
+        self.book.set_trusted(false)
+    }
+
+    /// Writes down the heartbeats that are only in memory; for an orderly stop.
+    ///
+    /// # Errors
+    /// The first write that failed; the others were tried.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let mut live = self.live();
+        let mut outcome = Ok(());
+        for job in live.jobs.values_mut().filter(|job| job.beat > job.record.last_heartbeat) {
+            let shown = job.shown();
+            match self.book.put_job(&shown) {
+                Ok(()) => job.record = shown,
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        self.save_what_could_not_be_saved(&mut live);
+        outcome
+    }
+
+    fn lookup(&self, live: &Live, id: &JobId) -> Result<Option<JobRecord>, JobError> {
+        match live.remembered(id) {
+            Some(record) => Ok(Some(record)),
+            None => self.book.job(id).map_err(|source| store(id, source)),
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn view_mut(&self) -> RwLockWriteGuard<'_, JobsView> {
+        self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    /// What memory knows better than the ledger.
+    fn remembered(&self, id: &JobId) -> Option<JobRecord> {
+        self.jobs.get(id).map(LivingJob::shown).or_else(|| self.unsaved.get(id).cloned())
+    }
+
+    /// Whether heartbeats could not be received since the last tick.
+    fn could_not_hear(&self, now: Now) -> bool {
+        let passed = now.since_boot.saturating_sub(self.last_tick.since_boot);
+        let awake = now.awake.saturating_duration_since(self.last_tick.awake);
+        passed.saturating_sub(awake) >= SUSPENDED || passed >= STALLED
+    }
+
+    fn processes(&self, boot_id: &str) -> HashSet<&ProcessId> {
+        let active = self.jobs.values().filter(|job| job.record.state == JobState::Active);
+        active.filter_map(|job| job.record.process.as_ref()).filter(|one| one.boot_id == boot_id).collect()
+    }
+}
+
+fn store(id: &JobId, source: StoreError) -> JobError {
+    JobError::Store { id: id.clone(), source }
+}
+
+/// The process that a caller names, which must be its own unless it is an administrator.
+fn identify(id: &JobId, pid: u32, by: Caller) -> Result<ProcessId, JobError> {
+    let invalid = |why| JobError::InvalidPid { id: id.clone(), pid, why };
+    let found = process::identify(pid)
+        .map_err(|source| JobError::Process { id: id.clone(), pid, source })?
+        .ok_or_else(|| invalid("there is no such process"))?;
+    let owner = process::uid_of(pid);
+    // Looked at again: the owner could be that of a later process with the same number.
+    if !process::is_alive(&found) {
+        return Err(invalid("it has ended"));
+    }
+    if by.admin || owner == Some(by.uid) { Ok(found) } else { Err(invalid("it belongs to another user")) }
+}

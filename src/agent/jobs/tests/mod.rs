@@ -1,0 +1,138 @@
+//! The registry with a real ledger and real processes.
+
+mod follow;
+mod requests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{Caller, JobBook, JobChange, JobRegistry, Now};
+use crate::model::{JobId, JobRecord, JobState, Timestamp};
+use crate::store::StoreError;
+use crate::store::ledger::Ledger;
+
+pub(super) const ROOT: Caller = Caller { uid: 0, admin: true };
+pub(super) const ANN: Caller = Caller { uid: 1000, admin: false };
+pub(super) const BOB: Caller = Caller { uid: 1001, admin: false };
+
+/// A real ledger whose writes can be made to fail.
+pub(super) struct Book {
+    ledger: Ledger,
+    full: AtomicBool,
+}
+
+impl Book {
+    pub(super) fn fill(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+
+    fn room(&self) -> Result<(), StoreError> {
+        if self.full.load(Ordering::SeqCst) {
+            let source = std::io::Error::from_raw_os_error(libc::ENOSPC);
+            return Err(StoreError::NoSpace {
+                action: "write",
+                path: "/ledger".into(),
+                source: source.into(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl JobBook for Book {
+    fn job(&self, id: &JobId) -> Result<Option<JobRecord>, StoreError> {
+        self.ledger.job(id)
+    }
+    fn jobs_page(
+        &self,
+        after: Option<&JobId>,
+        limit: usize,
+        state: Option<JobState>,
+    ) -> Result<Vec<JobRecord>, StoreError> {
+        self.ledger.jobs_page(after, limit, state)
+    }
+    fn put_job(&self, job: &JobRecord) -> Result<(), StoreError> {
+        self.room()?;
+        self.ledger.put_job(job)
+    }
+    fn remove_job(&self, id: &JobId) -> Result<bool, StoreError> {
+        self.room()?;
+        self.ledger.remove_job(id)
+    }
+    fn began_at(&self) -> Timestamp {
+        self.ledger.began_at()
+    }
+    fn trusted(&self) -> Result<bool, StoreError> {
+        self.ledger.trusted()
+    }
+    fn set_trusted(&self, trusted: bool) -> Result<(), StoreError> {
+        self.room()?;
+        self.ledger.set_trusted(trusted)
+    }
+}
+
+pub(super) struct World {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) book: Arc<Book>,
+    pub(super) registry: Arc<JobRegistry>,
+    pub(super) begin: Now,
+}
+
+pub(super) fn book(dir: &std::path::Path) -> Arc<Book> {
+    let (ledger, _) = Ledger::open(dir, Timestamp::from_unix(1_000_000, 0)).unwrap();
+    Arc::new(Book { ledger, full: AtomicBool::new(false) })
+}
+
+pub(super) fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let book = book(dir.path());
+    let begin = Now {
+        wall: Timestamp::from_unix(2_000_000, 0),
+        since_boot: Duration::from_secs(5_000),
+        awake: Instant::now(),
+    };
+    let registry = Arc::new(JobRegistry::open(Arc::clone(&book) as _, false, begin).unwrap());
+    World { dir, book, registry, begin }
+}
+
+impl World {
+    /// So many seconds after the beginning, the host awake all the while.
+    pub(super) fn at(&self, seconds: u64) -> Now {
+        let span = Duration::from_secs(seconds);
+        Now {
+            wall: self.begin.wall.plus(span),
+            since_boot: self.begin.since_boot + span,
+            awake: self.begin.awake + span,
+        }
+    }
+
+    /// The registry of the next process on the same ledger.
+    pub(super) fn reopened(&self, now: Now) -> JobRegistry {
+        JobRegistry::open(Arc::clone(&self.book) as _, false, now).unwrap()
+    }
+
+    pub(super) fn tick(&self, now: Now) -> Vec<super::PresumedFailure> {
+        self.registry.tick(now).unwrap()
+    }
+
+    pub(super) fn viewed(&self, name: &str) -> Option<JobState> {
+        self.registry.view().read().unwrap().jobs.get(&id(name)).map(|job| job.state)
+    }
+}
+
+pub(super) fn id(name: &str) -> JobId {
+    JobId::parse(name).unwrap()
+}
+
+pub(super) fn to(state: JobState) -> JobChange {
+    JobChange { state: Some(state), ..JobChange::default() }
+}
+
+pub(super) fn with_ttl(seconds: u64) -> JobChange {
+    JobChange { ttl: Some(Duration::from_secs(seconds)), ..to(JobState::Active) }
+}
+
+pub(super) fn with_pid(pid: u32) -> JobChange {
+    JobChange { pid: Some(pid), ..to(JobState::Active) }
+}

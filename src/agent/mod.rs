@@ -1,0 +1,41 @@
+//! Wiring and supervision: what turns settings into guarded roots and a
+//! registry of jobs, for the resident agent and for a command that works alone.
+
+pub mod access;
+pub mod census;
+pub mod commands;
+pub mod dry;
+pub mod engine;
+pub mod explain;
+pub mod feed;
+pub mod guard;
+pub mod jobs;
+pub mod log;
+pub mod logging;
+pub mod plans;
+pub mod problems;
+pub mod reload;
+pub mod roots;
+pub mod runs;
+pub mod schedule;
+pub mod service;
+pub mod signals;
+pub mod slots;
+pub mod standalone;
+pub mod state;
+pub mod state_dir;
+pub mod surroundings;
+pub mod sweeper;
+pub mod turns;
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text.push_str(": ");
+        text.push_str(&deeper.to_string());
+        cause = deeper.source();
+    }
+    text
+}

@@ -1,0 +1,134 @@
+//! What failures of the rooms below are to those who asked: refusals with
+//! their status and help.
+
+use crate::api::{ApiError, Problem, with_causes};
+use crate::model::{Policy, RootName, SweepRequest};
+use crate::store::StoreError;
+use crate::store::ledger::Pause;
+
+use super::engine::EngineError;
+use super::jobs::{JobError, RegistryError};
+use super::roots::{LockHolder, Refusal, RootError};
+use super::state_dir::StateDirError;
+
+/// A failure of index, ledger or audit log.
+pub fn store(error: &StoreError) -> ApiError {
+    if error.is_no_space() {
+        return ApiError::new(Problem::Unavailable, with_causes(error))
+            .with_help("free space on the volume of the state directory; cleaning goes on meanwhile");
+    }
+    match error {
+        StoreError::Busy(_) => ApiError::conflict(with_causes(error)),
+        StoreError::Unavailable { .. } => ApiError::new(Problem::Unavailable, with_causes(error)),
+        _ => ApiError::internal(error),
+    }
+}
+
+/// A request about a job that was not carried out.
+pub fn job(error: &JobError) -> ApiError {
+    match error {
+        JobError::NotFound(_) => ApiError::not_found(error.to_string()),
+        JobError::Forbidden { .. } => ApiError::not_permitted(error.to_string()),
+        JobError::Conflict { .. } => ApiError::conflict(error.to_string()),
+        JobError::InvalidPid { .. } | JobError::InvalidTtl(_) => ApiError::invalid(error.to_string()),
+        JobError::Store { source, .. } => {
+            let inner = store(source);
+            ApiError { detail: with_causes(error), ..inner }
+        }
+        JobError::Process { .. } => ApiError::internal(error),
+    }
+}
+
+/// No registry.
+pub fn registry(error: &RegistryError) -> ApiError {
+    match error {
+        RegistryError::Store(source) => ApiError { detail: with_causes(error), ..store(source) },
+        _ => ApiError::internal(error),
+    }
+}
+
+/// A run that could not begin.
+pub fn engine(error: &EngineError) -> ApiError {
+    match error {
+        EngineError::UnknownRoot(_) | EngineError::BadPlan(_) => ApiError::invalid(error.to_string()),
+        EngineError::Suspended { .. } | EngineError::NoRoots => ApiError::conflict(error.to_string()),
+        EngineError::Plan(_) => ApiError::internal(error),
+    }
+}
+
+/// A root that cannot be guarded as configured.
+pub fn root(error: &RootError) -> ApiError {
+    match error {
+        RootError::Refused { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            ApiError::not_permitted(with_causes(error))
+        }
+        RootError::Refused { .. } | RootError::Volume { .. } | RootError::Unsteady { .. } => {
+            ApiError::internal(error)
+        }
+        RootError::Store { source, .. } => ApiError { detail: with_causes(error), ..store(source) },
+        _ => ApiError::invalid(with_causes(error)),
+    }
+}
+
+/// A root that is refused for now, with what to do about it.
+pub fn refusal(name: &RootName, refusal: &Refusal) -> ApiError {
+    match refusal {
+        Refusal::Suspended(why) => ApiError::conflict(format!("root {name} is suspended: {why}")),
+        Refusal::Held(holder) => {
+            ApiError::conflict(format!("root {name} is locked by another guardian{}", who(holder)))
+                .with_help("ask that agent (--socket), or stop it")
+        }
+        Refusal::Claimed(ledger) => {
+            ApiError::conflict(format!("root {name} belongs to another ledger, {ledger}"))
+                .with_help("if that guardian is gone, take the root over with --adopt")
+        }
+    }
+}
+
+fn who(holder: &LockHolder) -> String {
+    let mut said = Vec::new();
+    if let Some(pid) = holder.pid {
+        said.push(format!("pid {pid}"));
+    }
+    if let Some(socket) = &holder.socket {
+        said.push(format!("socket {}", socket.display()));
+    }
+    if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
+}
+
+/// A state directory that cannot be worked in.
+pub fn state_dir(error: &StateDirError) -> ApiError {
+    match error {
+        StateDirError::Held { .. } => ApiError::conflict(error.to_string())
+            .with_help("ask that agent (--socket), or wait until the other command is done"),
+        StateDirError::Open { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            ApiError::not_permitted(with_causes(error))
+                .with_help("run it as root, or name another directory (GUARDIAN_STATE_DIR)")
+        }
+        StateDirError::Lock { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            ApiError::not_permitted(with_causes(error))
+                .with_help("run it as root, or name another directory (GUARDIAN_STATE_DIR)")
+        }
+        _ => ApiError::internal(error),
+    }
+}
+
+/// Refuses policies for which this version keeps no data, instead of doing nothing in silence.
+pub fn check_available(request: &SweepRequest) -> Result<(), ApiError> {
+    let absent =
+        [Policy::Expired, Policy::Results, Policy::Session, Policy::Deferred, Policy::Trash];
+    if absent.contains(&request.policy) || request.session.is_some() {
+        return Err(ApiError::invalid(format!(
+            "the policy {} is not available in this version",
+            request.policy
+        )));
+    }
+    Ok(())
+}
+
+/// A sweep that is refused because removals are paused.
+pub fn paused(pause: &Pause) -> ApiError {
+    let until = pause.until.map_or_else(|| "until guardian resume".to_owned(), |until| format!("until {until}"));
+    ApiError::conflict(format!("removals are paused {until}"))
+        .with_help("`guardian resume` ends the pause; --dry-run works meanwhile")
+}

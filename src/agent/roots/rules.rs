@@ -1,0 +1,132 @@
+//! From settings to what a run is given.
+
+use std::sync::Arc;
+
+use super::RootError;
+use crate::config::{self, RootSettings};
+use crate::model::Timestamp;
+use crate::policy::{Globs, Marks, Patterns, Retain, RootRules};
+use crate::sweep::root::{Futile, GuardedRoot, Limits, OwnFiles, UserMarks};
+use crate::sys::dir::RootDir;
+use crate::sys::open_check::OpenCheckKind;
+use crate::sys::volume;
+use crate::usage::{CapacityCounter, Probe};
+
+/// Changes when rows of the index mean something else than before.
+const ROW_FORMAT: u8 = 1;
+
+/// Hash of what the index's rows of a root depend on: patterns, in their order,
+/// and `age_by`. The same in every run and on every host (FNV-1a, 64 bits).
+pub fn fingerprint(settings: &RootSettings) -> u64 {
+    let age = settings.age_by;
+    let times = [age.mtime, age.ctime, age.atime, age.btime].map(u8::from);
+    // No pattern has a NUL, so that two lists never give the same bytes.
+    let patterns = settings.patterns.iter().flat_map(|text| text.bytes().chain([0]));
+    [ROW_FORMAT].into_iter().chain(times).chain(patterns).fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// How the files of a root are read and how long they stay.
+pub(super) fn rules(settings: &RootSettings) -> Result<RootRules, RootError> {
+    let bad = |source| RootError::Pattern { name: settings.name.clone(), source };
+    let retain = &settings.retain;
+    Ok(RootRules {
+        root: settings.name.clone(),
+        patterns: Patterns::compile(&settings.patterns).map_err(bad)?,
+        protect: Globs::compile(&settings.protect).map_err(bad)?,
+        results: Globs::compile(&settings.results).map_err(bad)?,
+        age_by: settings.age_by,
+        retain: Retain {
+            orphans: retain.orphans,
+            emergency_orphans: retain.emergency_orphans,
+            failed_jobs: retain.failed_jobs,
+            completed_jobs: retain.completed_jobs,
+            results: retain.results,
+            max_age: retain.max_age,
+            min_age: retain.min_age,
+        },
+        registry_grace: settings.registry_grace,
+        orphans_untracked: settings.orphans_untracked,
+    })
+}
+
+/// The marks of a root; `min_free` follows from the size of its volume, or from its capacity.
+fn marks(settings: &RootSettings, dir: &RootDir) -> Result<Marks, RootError> {
+    let total = match settings.capacity {
+        Some(capacity) => capacity,
+        None => {
+            let usage = volume::usage(dir).map_err(|source| RootError::Volume {
+                name: settings.name.clone(),
+                path: settings.path.clone(),
+                source,
+            })?;
+            usage.total
+        }
+    };
+    let (bytes, inodes) = (settings.marks, settings.inode_marks);
+    let min_free = settings.min_free.resolve(total, bytes.low);
+    Ok(Marks {
+        warning: bytes.warning,
+        high: bytes.high,
+        low: bytes.low,
+        min_free: min_free.map_err(|source| RootError::MinFree { name: settings.name.clone(), source })?,
+        inodes_warning: inodes.warning,
+        inodes_high: inodes.high,
+        inodes_low: inodes.low,
+    })
+}
+
+/// What a run needs of a root.
+pub(super) struct Parts<'a> {
+    pub(super) settings: &'a RootSettings,
+    pub(super) dir: &'a Arc<RootDir>,
+    pub(super) own: &'a OwnFiles,
+    pub(super) open_check: OpenCheckKind,
+    pub(super) new_until: Option<Timestamp>,
+    pub(super) counter: Option<CapacityCounter>,
+    pub(super) workers: usize,
+}
+
+pub(super) fn guarded(parts: Parts<'_>) -> Result<GuardedRoot, RootError> {
+    let settings = parts.settings;
+    let dir = Arc::clone(parts.dir);
+    let probe = match settings.capacity {
+        None => Probe::Volume(Arc::clone(&dir)),
+        Some(size) => Probe::Capacity {
+            root: Arc::clone(&dir),
+            size,
+            // Nobody counts: that is said at each look, never taken for empty.
+            counter: parts.counter.unwrap_or_else(|| Arc::new(|| None)),
+        },
+    };
+    Ok(GuardedRoot {
+        name: settings.name.clone(),
+        rules: rules(settings)?,
+        marks: marks(settings, &dir)?,
+        limits: Limits {
+            batch: settings.limits.batch,
+            max_files: settings.limits.max_files,
+            max_share: settings.limits.max_share,
+        },
+        probe,
+        own: parts.own.clone(),
+        open_check: parts.open_check,
+        user_marks: match settings.user_marks {
+            config::UserMarks::All => UserMarks::All,
+            config::UserMarks::NotInEmergency => UserMarks::NotInEmergency,
+            config::UserMarks::None => UserMarks::None,
+        },
+        remove_empty_dirs: settings.remove_empty_dirs,
+        futile: match settings.emergency_futile {
+            config::Futile::Stop => Futile::Stop,
+            config::Futile::Continue => Futile::Continue,
+        },
+        new_until: parts.new_until,
+        workers: match parts.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        },
+        dir,
+    })
+}

@@ -1,0 +1,263 @@
+//! Sweeps as resources: queued, running, ended; equal requests join; cancel
+//! after the batch; results are kept.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::api::{Progress, SweepResource, SweepState};
+use crate::model::{PlanId, Report, RunId, SweepRequest};
+
+use super::surroundings::{Control, new_id};
+
+/// How many ended sweeps are remembered.
+const REMEMBERED: usize = 200;
+/// How many may wait: a bound on memory, far above what joins leave.
+const WAITING: usize = 256;
+
+/// One sweep.
+pub struct Run {
+    /// Its name.
+    pub id: RunId,
+    /// What was asked for.
+    pub request: SweepRequest,
+    /// Who asked.
+    pub requested_by: Option<crate::model::Requester>,
+    /// What set it off.
+    pub trigger: crate::model::Trigger,
+    /// Steering and progress.
+    pub control: Arc<Control>,
+    state: Mutex<Ended>,
+}
+
+struct Ended {
+    state: SweepState,
+    reports: Vec<Report>,
+    plan: Option<PlanId>,
+    error: Option<String>,
+}
+
+impl Run {
+    /// As the socket shows it.
+    pub fn resource(&self) -> SweepResource {
+        let ended = lock(&self.state);
+        let (files, bytes) = self.control.progress();
+        let mut shown = SweepResource::new(
+            self.id.clone(),
+            ended.state,
+            Progress { files, bytes },
+            ended.reports.clone(),
+        );
+        shown.plan = ended.plan.clone();
+        shown.request = Some(self.request.clone());
+        shown.error = ended.error.clone();
+        shown
+    }
+
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        lock(&self.state).state.is_over()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Default)]
+struct Book {
+    waiting: VecDeque<Arc<Run>>,
+    running: Vec<Arc<Run>>,
+    ended: VecDeque<Arc<Run>>,
+    closed: bool,
+}
+
+/// What came of asking for a sweep.
+pub enum Asked {
+    /// Queued.
+    New(Arc<Run>),
+    /// An equal one is queued or running: this is it.
+    Joined(Arc<Run>),
+    /// Too many wait, or the agent stops.
+    Refused,
+}
+
+/// All sweeps.
+#[derive(Default)]
+pub struct Runs {
+    book: Mutex<Book>,
+    changed: Condvar,
+}
+
+impl Runs {
+    /// Queues a sweep, or joins an equal one.
+    pub fn ask(
+        &self,
+        request: SweepRequest,
+        trigger: crate::model::Trigger,
+        requested_by: Option<crate::model::Requester>,
+    ) -> Asked {
+        let mut book = lock(&self.book);
+        if book.closed || book.waiting.len() >= WAITING {
+            return Asked::Refused;
+        }
+        let equal = book
+            .waiting
+            .iter()
+            .chain(&book.running)
+            .find(|run| run.request == request && !run.control.is_cancelled());
+        if let Some(run) = equal {
+            return Asked::Joined(Arc::clone(run));
+        }
+        let run = Arc::new(Run {
+            id: RunId::new(new_id()),
+            request,
+            requested_by,
+            trigger,
+            control: Arc::default(),
+            state: Mutex::new(Ended {
+                state: SweepState::Queued,
+                reports: Vec::new(),
+                plan: None,
+                error: None,
+            }),
+        });
+        book.waiting.push_back(Arc::clone(&run));
+        self.changed.notify_all();
+        Asked::New(run)
+    }
+
+    /// Takes the next sweep, waiting for one; `None` once closed.
+    pub fn take(&self) -> Option<Arc<Run>> {
+        let mut book = lock(&self.book);
+        loop {
+            if book.closed {
+                return None;
+            }
+            if let Some(run) = book.waiting.pop_front() {
+                lock(&run.state).state = SweepState::Running;
+                book.running.push(Arc::clone(&run));
+                return Some(run);
+            }
+            book = self.changed.wait(book).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Ends a sweep that was taken.
+    pub fn end(&self, run: &Arc<Run>, result: Result<(Vec<Report>, Option<PlanId>), String>) {
+        let mut book = lock(&self.book);
+        {
+            let mut ended = lock(&run.state);
+            match result {
+                Ok((reports, plan)) => {
+                    ended.state =
+                        if run.control.is_cancelled() { SweepState::Cancelled } else { SweepState::Done };
+                    ended.reports = reports;
+                    ended.plan = plan;
+                }
+                Err(error) => {
+                    ended.state = SweepState::Failed;
+                    ended.error = Some(error);
+                }
+            }
+        }
+        book.running.retain(|other| other.id != run.id);
+        book.ended.push_front(Arc::clone(run));
+        book.ended.truncate(REMEMBERED);
+        self.changed.notify_all();
+    }
+
+    /// Waits until a sweep is over; `false` if the agent stops before.
+    pub fn wait(&self, run: &Run) -> bool {
+        let mut book = lock(&self.book);
+        while !run.is_over() {
+            if book.closed {
+                return false;
+            }
+            book = self.changed.wait(book).unwrap_or_else(PoisonError::into_inner);
+        }
+        true
+    }
+
+    /// Ends a sweep after its batch; one that waits ends at once.
+    pub fn cancel(&self, run: &Arc<Run>, why: &str) {
+        run.control.cancel(why);
+        let mut book = lock(&self.book);
+        if book.waiting.iter().any(|other| other.id == run.id) {
+            book.waiting.retain(|other| other.id != run.id);
+            lock(&run.state).state = SweepState::Cancelled;
+            book.ended.push_front(Arc::clone(run));
+        }
+        self.changed.notify_all();
+    }
+
+    /// One sweep.
+    pub fn get(&self, id: &RunId) -> Option<Arc<Run>> {
+        let book = lock(&self.book);
+        book.waiting.iter().chain(&book.running).chain(&book.ended).find(|run| run.id == *id).cloned()
+    }
+
+    /// All that are remembered, newest first.
+    pub fn all(&self) -> Vec<Arc<Run>> {
+        let book = lock(&self.book);
+        let mut all: Vec<Arc<Run>> =
+            book.waiting.iter().chain(&book.running).chain(&book.ended).cloned().collect();
+        all.sort_by(|a, b| b.id.cmp(&a.id));
+        all
+    }
+
+    /// How many wait and how many run.
+    pub fn counts(&self) -> (u64, u64) {
+        let book = lock(&self.book);
+        (book.waiting.len() as u64, book.running.len() as u64)
+    }
+
+    /// Takes no more sweeps; those that run end after their batch, waiters return.
+    pub fn close(&self, why: &str) {
+        let mut book = lock(&self.book);
+        book.closed = true;
+        for run in &book.running {
+            run.control.cancel(why);
+        }
+        self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Policy, Trigger};
+
+    #[test]
+    fn equal_requests_join_and_a_cancelled_one_is_not_joined() {
+        let runs = Runs::default();
+        let ask = || runs.ask(SweepRequest::of(Policy::Orphans), Trigger::Manual, None);
+        let Asked::New(first) = ask() else { panic!("the first is new") };
+        let Asked::Joined(second) = ask() else { panic!("the second joins") };
+        assert_eq!(first.id, second.id);
+        runs.cancel(&first, "changed my mind");
+        assert!(first.is_over());
+        assert!(matches!(ask(), Asked::New(_)));
+    }
+
+    #[test]
+    fn waiting_ends_with_the_sweep_and_with_the_agent() {
+        let runs = Arc::new(Runs::default());
+        let Asked::New(run) = runs.ask(SweepRequest::of(Policy::Orphans), Trigger::Manual, None) else {
+            panic!("new")
+        };
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| runs.wait(&run));
+            let taken = runs.take().unwrap();
+            runs.end(&taken, Ok((Vec::new(), None)));
+            assert!(waiter.join().unwrap());
+        });
+        let Asked::New(other) = runs.ask(SweepRequest::of(Policy::Oldest), Trigger::Manual, None) else {
+            panic!("new")
+        };
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| runs.wait(&other));
+            runs.close("stopping");
+            assert!(!waiter.join().unwrap());
+        });
+    }
+}

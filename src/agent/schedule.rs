@@ -1,0 +1,192 @@
+//! Scheduled cleanup: when it is due, what it may take unasked, what it only plans.
+//!
+//! A new root's scheduled policies only plan for `adoption_grace`; a plan that
+//! would take too much of a root waits for a person (the fuse); a doubted clock,
+//! a pause, `dry_run` and `keep_files_for_debugging` stop it.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use crate::model::{Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
+use crate::policy::{Amount, Due, Fuse, due, fuse};
+use crate::sys::clock;
+
+use super::engine::{Commission, Target};
+use super::state::Agent;
+use super::surroundings::Control;
+
+/// Under which name the ledger keeps the last scheduled sweep.
+const SCHEDULED: &str = "scheduled";
+/// The same for orphans.
+const ORPHANS: &str = "orphans";
+/// The shortest pause of the scheduler, so that a wrong clock can't make it spin.
+const SHORTEST: Duration = Duration::from_millis(200);
+/// The longest: a clock that was set back must not put it off for years.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Runs scheduled sweeps until the agent stops.
+pub fn work(agent: &Arc<Agent>) {
+    while !agent.stop.is_raised() {
+        let now = clock::now();
+        let settings = agent.settings();
+        let mut next = LONGEST;
+        for (name, policy, interval) in [
+            (SCHEDULED, Policy::Scheduled, settings.agent.sweep_interval),
+            (ORPHANS, Policy::Orphans, settings.agent.orphan_sweep_interval),
+        ] {
+            let last = agent.ledger.last_run(name).unwrap_or_else(|error| {
+                tracing::warn!(reason = %super::chain(&error), "the time of the last scheduled sweep is unknown");
+                Some(now)
+            });
+            match due(now, interval, last, agent.started_at) {
+                Due::At(at) => next = next.min(now.age_at(at)),
+                Due::Now { missed } => {
+                    if let Err(error) = agent.ledger.set_last_run(name, now) {
+                        tracing::warn!(reason = %super::chain(&error), "failed to note a scheduled sweep");
+                        // Without the note it would be due again at once.
+                        next = LONGEST;
+                    }
+                    if settings.agent.automatic {
+                        run(agent, policy, missed);
+                    }
+                }
+            }
+        }
+        agent.schedule_bell.wait(next.clamp(SHORTEST, LONGEST));
+    }
+}
+
+/// One scheduled sweep over all ready roots.
+fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
+    if let Some(pause) = agent.pause_at(clock::now()) {
+        tracing::info!(policy = %policy, until = ?pause.until, "a scheduled sweep is left out: paused");
+        return;
+    }
+    if missed > 0 {
+        tracing::info!(policy = %policy, missed, "making up for missed sweeps once");
+    }
+    let settings = agent.settings();
+    let only_plan = settings.agent.dry_run || settings.agent.keep_files_for_debugging;
+    let request = SweepRequest::of(policy);
+    let control = Control::default();
+    let stop = || {
+        if agent.stop.is_raised() {
+            return Some("the agent stops".to_owned());
+        }
+        agent.pause_at(clock::now()).map(|_| "paused".to_owned())
+    };
+    let commission = Commission {
+        request: &request,
+        trigger: Trigger::Scheduled,
+        requested_by: None,
+        control: &control,
+        list: false,
+        stop: &stop,
+    };
+    let mut allowed: Vec<Target> = Vec::new();
+    for target in agent.targets(None) {
+        let new = target.root.new_until.is_some_and(|until| clock::now() < until);
+        match agent.engine.share(&commission, &target) {
+            Ok((plan, root)) => {
+                let share = target.root.limits.max_share;
+                if plan.files == 0 {
+                    allowed.push(target);
+                } else if only_plan || new {
+                    let why =
+                        if new { "the root is new (adoption_grace)" } else { "configured to remove nothing" };
+                    plan_only(agent, &commission, &target, why);
+                } else if let Fuse::Blown { files_percent, bytes_percent, max_share } =
+                    fuse(plan, root, share)
+                {
+                    blown(agent, &commission, &target, files_percent.max(bytes_percent), max_share);
+                } else {
+                    allowed.push(target);
+                }
+            }
+            Err(error) => {
+                tracing::error!(root = %target.root.name, policy = %policy, reason = %super::chain(&error), "a scheduled sweep could not be planned");
+            }
+        }
+    }
+    if only_plan || allowed.is_empty() {
+        return;
+    }
+    if let Err(error) = agent.engine.sweep(&commission, &allowed) {
+        tracing::error!(policy = %policy, reason = %super::chain(&error), "a scheduled sweep could not begin");
+    }
+}
+
+fn plan_only(agent: &Agent, commission: &Commission<'_>, target: &Target, why: &str) {
+    match agent.engine.plan(commission, std::slice::from_ref(target)) {
+        Ok(plans) => {
+            for (plan, _, _) in plans {
+                tracing::info!(root = %plan.root, policy = %plan.policy, files = plan.actions.len(), reason = why, "planned only");
+                log_plan(agent, &plan);
+            }
+        }
+        Err(error) => {
+            tracing::error!(reason = %super::chain(&error), "a scheduled sweep could not be planned")
+        }
+    }
+}
+
+/// The fuse has blown: the plan is kept for a person to look at and to apply.
+fn blown(agent: &Agent, commission: &Commission<'_>, target: &Target, percent: f64, max_share: f64) {
+    let kept = agent.engine.plan(commission, std::slice::from_ref(target)).map(|plans| {
+        plans.first().map(|(plan, _, _)| {
+            let plan = PlanResource::of(plan, target.root.path());
+            agent.plans.keep(plan, commission.request.clone(), clock::now())
+        })
+    });
+    let id = kept.ok().flatten().and_then(|plan| plan.id);
+    let id = id.as_ref().map_or_else(String::new, |id| id.as_str().to_owned());
+    let note = format!(
+        "a scheduled plan would take {percent:.0}% of the root (limits.max_share is {max_share:.0}%): \
+         look at it with `guardian sweep {policy} --dry-run`, carry it out with `guardian sweep --plan {id}`",
+        policy = commission.request.policy
+    );
+    tracing::error!(root = %target.root.name, policy = %commission.request.policy, plan = %id, "{note}");
+    let mut remarks = agent.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+    remarks.insert(target.root.name.clone(), vec![note]);
+}
+
+/// Logs what a plan would remove, once as long as it says the same.
+pub fn log_plan(agent: &Agent, plan: &Plan) {
+    let mut hasher = DefaultHasher::new();
+    for action in &plan.actions {
+        (action.path.as_bytes(), action.facts.id.ino).hash(&mut hasher);
+    }
+    let (print, key) = (hasher.finish(), (plan.root.clone(), plan.policy));
+    {
+        let mut logged = agent.logged_plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.insert(key, print) == Some(print) {
+            return;
+        }
+    }
+    for action in &plan.actions {
+        tracing::info!(
+            root = %plan.root, policy = %action.phase, path = %action.path,
+            bytes = action.expected_bytes, reason = %action.reason, "would remove"
+        );
+    }
+}
+
+/// What a plan takes, by its actions.
+pub fn amount(plan: &Plan) -> Amount {
+    Amount {
+        files: plan.actions.len() as u64,
+        bytes: plan.actions.iter().map(|action| action.expected_bytes).sum(),
+    }
+}
+
+/// When a scheduled sweep comes next, for status.
+pub fn next_sweep(agent: &Agent, now: Timestamp) -> Option<Timestamp> {
+    let interval = agent.settings().agent.sweep_interval;
+    let last = agent.ledger.last_run(SCHEDULED).ok()?;
+    match due(now, interval, last, agent.started_at) {
+        Due::Now { .. } => Some(now),
+        Due::At(at) => Some(at),
+    }
+}

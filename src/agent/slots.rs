@@ -1,0 +1,230 @@
+//! Configured roots coming and going: opened, suspended, taken back, closed.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use crate::config::{RootSettings, Watch};
+use crate::ingest::RootTask;
+use crate::model::RootName;
+use crate::sweep::root::OwnFiles;
+use crate::sys::clock;
+use crate::usage::CapacityCounter;
+use crate::watch::Kinds;
+
+use super::roots::{
+    Adoption, Claim, LockedRoot, Opened, Opener, OwnPlaces, Refusal, RootError, RootPresence, open_root,
+};
+use super::state::{Agent, ReadyRoot, Slot, SlotState};
+
+/// How long a look at a root with a capacity may wait for its counters.
+const COUNT_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Why a slot is not ready.
+#[derive(Debug, thiserror::Error)]
+pub enum SlotError {
+    /// It can't be guarded as configured.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// Something outside stands against it.
+    #[error("failed to open root {name}: {why}")]
+    Refused {
+        /// Which.
+        name: RootName,
+        /// What.
+        refusal: Refusal,
+        /// In words, with what to do.
+        why: String,
+    },
+    /// The index does not follow it.
+    #[error("failed to index root {name}")]
+    Ingest {
+        /// Which.
+        name: RootName,
+        /// Why.
+        #[source]
+        source: crate::ingest::IngestError,
+    },
+}
+
+/// A refusal in words, with what to do.
+pub fn in_words(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Suspended(why) => why.to_string(),
+        Refusal::Held(holder) => {
+            let pid = holder.pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+            match &holder.socket {
+                Some(socket) => {
+                    format!("another agent{pid} guards it: ask that one with --socket {}", socket.display())
+                }
+                None => format!("another guardian{pid} works on it"),
+            }
+        }
+        Refusal::Claimed(ledger) => {
+            format!("it belongs to another ledger ({ledger}); if that one is gone: guardian sweep --adopt")
+        }
+    }
+}
+
+/// A slot that was not opened yet.
+pub fn waiting(settings: RootSettings) -> Arc<Slot> {
+    Arc::new(Slot {
+        settings,
+        state: RwLock::new(SlotState::Suspended("not opened yet".to_owned())),
+        seen: RwLock::default(),
+    })
+}
+
+fn opener(agent: &Agent) -> (PathBuf, PathBuf) {
+    let settings = agent.settings();
+    (settings.agent.state_dir.clone(), settings.agent.socket.clone())
+}
+
+/// Guardian's own files as they are now.
+pub fn own_files(agent: &Agent) -> OwnFiles {
+    let settings = agent.settings();
+    OwnPlaces {
+        state_dir: Some(settings.agent.state_dir.clone()),
+        files: std::iter::once(settings.agent.socket.clone())
+            .chain(agent.config_files.iter().cloned())
+            .collect(),
+        roots: settings.roots.iter().map(|root| root.path.clone()).collect(),
+    }
+    .collect()
+}
+
+/// Opens a slot, so that it is guarded from now on.
+pub fn open(agent: &Agent, slot: &Arc<Slot>, claim: Claim) -> Result<(), SlotError> {
+    let (state_dir, socket) = opener(agent);
+    let by = Opener {
+        book: agent.ledger.as_ref(),
+        origin: &agent.origin,
+        state_dir: &state_dir,
+        socket: Some(&socket),
+    };
+    match open_root(&slot.settings, claim, &by, clock::now())? {
+        Opened::Ready(locked) => guard(agent, slot, *locked),
+        Opened::Refused(refusal) => {
+            let why = in_words(&refusal);
+            set(slot, SlotState::Suspended(why.clone()));
+            Err(SlotError::Refused { name: slot.name().clone(), refusal, why })
+        }
+    }
+}
+
+fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), SlotError> {
+    let name = slot.name().clone();
+    if locked.calls_for_distrust() {
+        tracing::error!(
+            root = %name,
+            "the ledger that knew this root's jobs is lost: files that name jobs are spared; \
+             help: register the jobs that run, then `guardian registry trust`"
+        );
+        if let Err(error) = agent.registry.distrust() {
+            tracing::error!(reason = %super::chain(&error), "the loss is not on record; it holds while the agent runs");
+        }
+    }
+    let own = own_files(agent);
+    let settings = &slot.settings;
+    let counter = locked.key().filter(|_| settings.capacity.is_some()).map(|key| {
+        let ingest = agent.ingest.clone();
+        let count: CapacityCounter =
+            Arc::new(move || ingest.allocated_now(key, Instant::now() + COUNT_PATIENCE).ok());
+        count
+    });
+    let guarded = Arc::new(locked.guarded(&own, counter, agent.settings().agent.workers)?);
+    if let Some(key) = locked.key() {
+        agent.know_readings(key, &guarded.rules.patterns);
+        let watch = settings.watch != Watch::None && !locked.is_network();
+        let task = RootTask {
+            key,
+            name: name.clone(),
+            dir: Arc::clone(locked.dir()),
+            exclusions: Arc::clone(&own.0),
+            watch,
+            // A time set by hand (`touch -d`, unpacking) is only seen as a change of attributes.
+            kinds: Kinds { writes: settings.capacity.is_some(), attributes: true },
+            age_by: settings.age_by,
+            fingerprint: locked.fingerprint(),
+        };
+        agent.ingest.add_root(task).map_err(|source| SlotError::Ingest { name: name.clone(), source })?;
+    }
+    tracing::info!(
+        root = %name, path = %settings.path.display(), open_check = guarded.open_check.as_str(),
+        new_until = locked.new_until().map(|until| until.to_string()), "guarding"
+    );
+    let key = locked.key();
+    set(slot, SlotState::Ready(Arc::new(ReadyRoot { locked: Mutex::new(locked), guarded, key })));
+    Ok(())
+}
+
+fn set(slot: &Slot, state: SlotState) {
+    *slot.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+}
+
+/// Leaves a root alone from now on. A run that is under way ends by its own
+/// checks: everything it touches is beneath the descriptor it began with.
+pub fn suspend(agent: &Agent, slot: &Slot, why: String) {
+    if let Some(root) = slot.ready()
+        && let Some(key) = root.key
+        && let Err(error) = agent.ingest.remove_root(key)
+    {
+        tracing::warn!(root = %slot.name(), reason = %super::chain(&error), "failed to stop indexing");
+    }
+    set(slot, SlotState::Suspended(why));
+    *slot.seen.write().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+/// One tick of a slot: suspended when its root is not where it was, taken back
+/// when it is, adopted when there is room.
+pub fn check(agent: &Agent, slot: &Arc<Slot>) {
+    let Some(root) = slot.ready() else {
+        // Taken back alone; what needs a person stays as it is.
+        if open(agent, slot, Claim::Usual).is_ok() {
+            tracing::info!(root = %slot.name(), "the root is back");
+        }
+        return;
+    };
+    let mut locked = root.locked.lock().unwrap_or_else(PoisonError::into_inner);
+    let gone = match locked.still_there() {
+        RootPresence::Ready => None,
+        RootPresence::PrivateLost(why) => {
+            let note = format!("the private directory is not usable: {why}");
+            let mut remarks = agent.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = remarks.entry(slot.name().clone()).or_default();
+            if !known.contains(&note) {
+                tracing::error!(root = %slot.name(), "{note}");
+                known.push(note);
+            }
+            None
+        }
+        RootPresence::Suspended(why) => Some(why.to_string()),
+        RootPresence::Vanished => Some("its directory is gone".to_owned()),
+    };
+    if gone.is_none() && locked.awaits_adoption() {
+        adopt(agent, slot, &mut locked);
+    }
+    drop(locked);
+    if let Some(why) = gone {
+        tracing::error!(root = %slot.name(), path = %slot.settings.path.display(), reason = %why, "the root is suspended");
+        suspend(agent, slot, why);
+    }
+}
+
+fn adopt(agent: &Agent, slot: &Arc<Slot>, locked: &mut LockedRoot) {
+    let (state_dir, socket) = opener(agent);
+    let by = Opener {
+        book: agent.ledger.as_ref(),
+        origin: &agent.origin,
+        state_dir: &state_dir,
+        socket: Some(&socket),
+    };
+    match locked.try_adopt_later(&by, clock::now()) {
+        Ok(Adoption::Waits) => {}
+        // Opened anew on the next tick, as an adopted root or by its new owner.
+        Ok(Adoption::Complete | Adoption::Overtaken) => suspend(agent, slot, "being adopted".to_owned()),
+        Err(error) => {
+            tracing::debug!(root = %slot.name(), reason = %super::chain(&error), "not adopted yet");
+        }
+    }
+}

@@ -1,0 +1,512 @@
+//! Own-process mode: what works without an agent, in the command's own process.
+//!
+//! Promises: one guardian at a time on a ledger and on a root (their locks);
+//! a dry run and `explain` write nothing anywhere: no lock, no ledger, no
+//! private directory. Otherwise sweeps are the agent's: the same checks, on
+//! record, with their report in the history. Must not know: HTTP, rendering.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use crate::api::{
+    ApiError, Explanation, JobPut, JobResource, PlanAction, RootResource, RootState, TrustState,
+};
+use crate::cli::{Standalone, StandaloneSweep, SweepOutcome};
+use crate::config::{RootSettings, Settings};
+use crate::model::{FileKind, JobId, Policy, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
+use crate::policy::{ClockGuard, JobsView};
+use crate::store::StoreError;
+use crate::store::audit::AuditLog;
+use crate::store::ledger::{Ledger, LedgerOrigin, LedgerReader, Pause};
+use crate::sweep::root::{GuardedRoot, OwnFiles};
+use crate::sys::dir::RootDir;
+use crate::sys::walk::{Found, Walk};
+use crate::sys::{clock, process};
+use crate::usage::{CapacityCounter, Probe};
+
+use super::engine::{Commission, Engine, Target};
+use super::jobs::{Caller, JobBook, JobChange, JobRegistry, Now, view_for_reading};
+use super::roots::{
+    Claim, LockedRoot, Looked, Opened, Opener, OwnPlaces, Reading, Refusal, check_nesting, look_root, open_root,
+};
+use super::state_dir::StateDir;
+use super::surroundings::Control;
+use super::{dry, explain, problems};
+
+/// Own-process mode with these settings. Nothing is opened before it is asked for something.
+pub struct Alone {
+    settings: Settings,
+}
+
+/// The ledger under the state directory's lock.
+struct Workplace {
+    state: StateDir,
+    ledger: Arc<Ledger>,
+    origin: LedgerOrigin,
+    registry: JobRegistry,
+}
+
+/// Roots that a sweep goes over, and those that it leaves out.
+struct Gathered<R> {
+    roots: Vec<R>,
+    left_out: Vec<String>,
+}
+
+impl Alone {
+    /// With these settings.
+    pub const fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    fn state_dir(&self) -> &Path {
+        &self.settings.agent.state_dir
+    }
+
+    fn own_places(&self) -> OwnPlaces {
+        OwnPlaces {
+            state_dir: Some(self.state_dir().to_owned()),
+            files: vec![self.settings.agent.socket.clone()],
+            roots: self.settings.roots.iter().map(|root| root.path.clone()).collect(),
+        }
+    }
+
+    fn workplace(&self) -> Result<Workplace, ApiError> {
+        let state = StateDir::open(self.state_dir()).map_err(|error| problems::state_dir(&error))?;
+        let (ledger, origin) =
+            Ledger::open(state.path(), clock::now()).map_err(|error| problems::store(&error))?;
+        if let LedgerOrigin::Lost { reason } = &origin {
+            tracing::error!(reason, "the ledger was lost: files that name jobs stay until `guardian registry trust`");
+        }
+        let ledger = Arc::new(ledger);
+        let book: Arc<dyn JobBook> = Arc::clone(&ledger) as Arc<dyn JobBook>;
+        let registry =
+            JobRegistry::open(book, true, Now::read()).map_err(|error| problems::registry(&error))?;
+        registry.tick(Now::read()).map_err(|error| problems::registry(&error))?;
+        Ok(Workplace { state, ledger, origin, registry })
+    }
+
+    /// The settings of the root that is named, or of all.
+    fn chosen(&self, only: &dyn Fn(&RootName) -> bool) -> Result<Vec<&RootSettings>, ApiError> {
+        if self.settings.roots.is_empty() {
+            return Err(ApiError::invalid("no root is configured")
+                .with_help("name a directory with --root, or configure a [[root]]"));
+        }
+        check_nesting(&self.settings.roots).map_err(|error| problems::root(&error))?;
+        Ok(self.settings.roots.iter().filter(|root| only(&root.name)).collect())
+    }
+
+    /// Whether the request must not remove anything.
+    const fn is_dry(&self, request: &SweepRequest) -> bool {
+        let agent = &self.settings.agent;
+        request.dry_run
+            || agent.dry_run
+            || (agent.keep_files_for_debugging && !matches!(request.policy, Policy::Emergency))
+    }
+
+    fn is_wanted(sweep: &StandaloneSweep, name: &RootName) -> bool {
+        match &sweep.plan {
+            Some(plans) => plans.iter().flat_map(|plan| &plan.actions).any(|action| action.root == *name),
+            None => sweep.request.root.as_ref().is_none_or(|wanted| wanted == name),
+        }
+    }
+
+    fn plan_only(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
+        let (now, begun) = (clock::now(), clock::since_boot());
+        let reader = self.reader()?;
+        let chosen = self.chosen(&|name| Self::is_wanted(sweep, name))?;
+        let own = self.own_places().collect();
+        let mut view = reader.view()?;
+        check_job(&sweep.request, &view)?;
+        let claim = if sweep.adopt { Claim::Adopt } else { Claim::Usual };
+        let gathered = gather(&sweep.request, chosen, |settings| {
+            let reading = Reading {
+                ledger: reader.ledger.as_ref(),
+                state_dir: self.state_dir(),
+                own: &own,
+                workers: self.settings.agent.workers,
+            };
+            match look_root(settings, claim, &reading, now).map_err(|error| problems::root(&error))? {
+                Looked::Ready { mut root, distrust } => {
+                    view.known &= !distrust;
+                    count_by_walking(&mut root, settings, &own);
+                    Ok(Ok(*root))
+                }
+                Looked::Refused(refusal) => Ok(Err(refusal)),
+            }
+        })?;
+        let targets: Vec<Target> =
+            gathered.roots.into_iter().map(|root| Target { root: Arc::new(root), key: None }).collect();
+        let engine = Engine::new(None, None, Arc::new(RwLock::new(view)), reader.clock());
+        let control = Control::default();
+        let stop = || cancelled.load(Ordering::Relaxed).then(|| "interrupted".to_owned());
+        let commission = commission(sweep, &control, &stop);
+        let planned = engine.plan(&commission, &targets).map_err(|error| problems::engine(&error))?;
+        let took = clock::since_boot().saturating_sub(begun);
+        let mut outcome = SweepOutcome::default();
+        for (report, plan) in dry::reports(&planned, &targets, clock::now(), took) {
+            outcome.reports.push(report);
+            outcome.plans.push(plan);
+        }
+        if !sweep.request.dry_run {
+            note(&mut outcome, "removed nothing: the configuration says so (dry_run or keep_files_for_debugging)");
+        }
+        for why in gathered.left_out {
+            note(&mut outcome, &why);
+        }
+        Ok(outcome)
+    }
+
+    fn carry_out(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
+        let chosen = self.chosen(&|name| Self::is_wanted(sweep, name))?;
+        let work = self.workplace()?;
+        let now = clock::now();
+        if let Some(pause) = pause_at(work.ledger.pause(), now) {
+            return Err(problems::paused(&pause));
+        }
+        let audit = AuditLog::open(&work.state.path().join("audit"))
+            .inspect_err(|error| {
+                tracing::warn!(reason = %super::chain(error), "removals go to the log: there is no audit log");
+            })
+            .ok();
+        let claim = if sweep.adopt { Claim::Adopt } else { Claim::Usual };
+        let opener = Opener {
+            book: work.ledger.as_ref(),
+            origin: &work.origin,
+            state_dir: work.state.path(),
+            socket: None,
+        };
+        let gathered = gather(&sweep.request, chosen, |settings| {
+            let opened =
+                open_root(settings, claim, &opener, now).map_err(|error| problems::root(&error))?;
+            Ok(match opened {
+                Opened::Ready(root) => Ok(root),
+                Opened::Refused(refusal) => Err(refusal),
+            })
+        })?;
+        let locked: Vec<Box<LockedRoot>> = gathered.roots;
+        if locked.iter().any(|root| root.calls_for_distrust())
+            && let Err(error) = work.registry.distrust()
+        {
+            tracing::warn!(reason = %super::chain(&error), "the loss of the ledger is not on record");
+        }
+        check_job(&sweep.request, &work.registry.view().read().unwrap_or_else(PoisonError::into_inner))?;
+        // Only now: locks, markers and segments have just been made.
+        let own = self.own_places().collect();
+        let mut targets = Vec::new();
+        for root in &locked {
+            let counter = walking_counter(root.dir(), &own);
+            let guarded = root
+                .guarded(&own, Some(counter), self.settings.agent.workers)
+                .map_err(|error| problems::root(&error))?;
+            targets.push(Target { root: Arc::new(guarded), key: None });
+        }
+        let clock_guard = clock_guard(work.ledger.clock_mark().ok().flatten().map(|mark| mark.wall));
+        let engine = Engine::new(
+            Some(Arc::clone(&work.ledger)),
+            audit.map(Arc::new),
+            Arc::clone(work.registry.view()),
+            clock_guard,
+        );
+        let control = Control::default();
+        let stop = || {
+            cancelled.load(Ordering::Relaxed).then(|| {
+                control.cancel("interrupted");
+                "interrupted".to_owned()
+            })
+        };
+        let commission = commission(sweep, &control, &stop);
+        let reports = match &sweep.plan {
+            Some(plans) => {
+                let actions: Vec<PlanAction> =
+                    plans.iter().flat_map(|plan| plan.actions.iter().cloned()).collect();
+                engine.apply(&commission, &targets, &actions)
+            }
+            None => engine.sweep(&commission, &targets),
+        };
+        let reports = reports.map_err(|error| problems::engine(&error))?;
+        let mut outcome = SweepOutcome { reports, plans: Vec::new() };
+        for why in gathered.left_out {
+            note(&mut outcome, &why);
+        }
+        Ok(outcome)
+    }
+
+    fn reader(&self) -> Result<Reader, ApiError> {
+        match LedgerReader::open(self.state_dir()) {
+            Ok(ledger) => Ok(Reader { ledger, lost: false }),
+            // A sweep would set it aside and begin one that is not trusted.
+            Err(StoreError::Damaged { path, detail }) => {
+                tracing::warn!(path = %path.display(), detail, "the ledger can't be read");
+                Ok(Reader { ledger: None, lost: true })
+            }
+            Err(error) => Err(problems::store(&error)),
+        }
+    }
+
+    fn caller() -> Caller {
+        // Whoever may write the ledger may change any job in it.
+        Caller { uid: process::own_ids().0, admin: true }
+    }
+
+    fn change_job(
+        &self,
+        change: impl FnOnce(&JobRegistry) -> Result<crate::model::JobRecord, super::jobs::JobError>,
+    ) -> Result<JobResource, ApiError> {
+        let work = self.workplace()?;
+        let record = change(&work.registry).map_err(|error| problems::job(&error))?;
+        Ok(JobResource::of(&record, None, None))
+    }
+}
+
+/// The ledger as a dry run sees it.
+struct Reader {
+    ledger: Option<LedgerReader>,
+    lost: bool,
+}
+
+impl Reader {
+    fn view(&self) -> Result<JobsView, ApiError> {
+        let view = view_for_reading(self.ledger.as_ref(), Now::read());
+        let view = view.map_err(|error| problems::registry(&error))?;
+        Ok(JobsView { known: view.known && !self.lost, ..view })
+    }
+
+    fn clock(&self) -> ClockGuard {
+        let mark = self.ledger.as_ref().and_then(|ledger| ledger.clock_mark().ok().flatten());
+        clock_guard(mark.map(|mark| mark.wall))
+    }
+}
+
+fn clock_guard(last: Option<Timestamp>) -> ClockGuard {
+    ClockGuard::at_start(clock::now(), clock::since_boot(), last, clock::time_is_synchronised())
+}
+
+fn pause_at(pause: Result<Option<Pause>, StoreError>, now: Timestamp) -> Option<Pause> {
+    // A pause that can't be read must not stop cleaning for good: the agent holds the same.
+    pause.ok().flatten().filter(|pause| pause.until.is_none_or(|until| now < until))
+}
+
+fn note(outcome: &mut SweepOutcome, text: &str) {
+    for report in &mut outcome.reports {
+        report.notes.push(text.to_owned());
+    }
+}
+
+fn commission<'a>(
+    sweep: &'a StandaloneSweep,
+    control: &'a Control,
+    stop: &'a (dyn Fn() -> Option<String> + Sync),
+) -> Commission<'a> {
+    let (uid, gid) = process::own_ids();
+    Commission {
+        request: &sweep.request,
+        trigger: Trigger::Manual,
+        requested_by: Some(Requester { uid, gid, pid: std::process::id() }),
+        control,
+        list: sweep.list,
+        stop,
+    }
+}
+
+/// Refuses to clean up after a job that is at work.
+pub(super) fn check_job(request: &SweepRequest, jobs: &JobsView) -> Result<(), ApiError> {
+    let Some(id) = &request.job else { return Ok(()) };
+    match jobs.jobs.get(id) {
+        Some(job) if job.state.is_alive() => Err(ApiError::conflict(format!(
+            "job {id} is {}: its files stay until it ends",
+            job.state.as_str()
+        ))
+        .with_help("end it first: guardian job fail, cancel or complete")),
+        _ => Ok(()),
+    }
+}
+
+/// Opens each root. One that was asked for by name must be had; of all, those
+/// that are suspended are left out.
+fn gather<R>(
+    request: &SweepRequest,
+    chosen: Vec<&RootSettings>,
+    mut open: impl FnMut(&RootSettings) -> Result<Result<R, Refusal>, ApiError>,
+) -> Result<Gathered<R>, ApiError> {
+    let mut gathered = Gathered { roots: Vec::new(), left_out: Vec::new() };
+    let mut last = None;
+    for settings in chosen {
+        match open(settings)? {
+            Ok(root) => gathered.roots.push(root),
+            Err(refusal) => {
+                let error = problems::refusal(&settings.name, &refusal);
+                if request.root.is_some() || !matches!(refusal, Refusal::Suspended(_)) {
+                    return Err(error);
+                }
+                gathered.left_out.push(format!("left out: {}", error.detail));
+                last = Some(error);
+            }
+        }
+    }
+    match last {
+        Some(error) if gathered.roots.is_empty() => Err(error),
+        _ if gathered.roots.is_empty() => {
+            Err(ApiError::invalid("the plan names no root that is configured here"))
+        }
+        _ => Ok(gathered),
+    }
+}
+
+/// Counts the allocated bytes of a root with a capacity, each inode once, by
+/// walking it at each look: without an agent nobody keeps counters.
+fn walking_counter(dir: &Arc<RootDir>, own: &OwnFiles) -> CapacityCounter {
+    let (dir, own) = (Arc::clone(dir), own.clone());
+    Arc::new(move || {
+        let counted: Mutex<(u64, HashSet<u64>)> = Mutex::default();
+        let end = Walk::new(&dir).exclude(&own.0).run(|found| {
+            let Found::Directory(listing) = found else { return };
+            let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
+            for entry in &listing.entries {
+                let facts = &entry.facts;
+                let first = facts.nlink <= 1 || counted.1.insert(facts.id.ino);
+                if facts.id.kind != FileKind::Directory && first {
+                    counted.0 = counted.0.saturating_add(facts.allocated);
+                }
+            }
+        });
+        end.ok()?;
+        Some(counted.into_inner().unwrap_or_else(PoisonError::into_inner).0)
+    })
+}
+
+fn count_by_walking(root: &mut GuardedRoot, settings: &RootSettings, own: &OwnFiles) {
+    if let Some(size) = settings.capacity {
+        let counter = walking_counter(&root.dir, own);
+        root.probe = Probe::Capacity { root: Arc::clone(&root.dir), size, counter };
+    }
+}
+
+impl Standalone for Alone {
+    fn sweep(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
+        if sweep.plan.is_none() {
+            problems::check_available(&sweep.request)?;
+        }
+        if !self.is_dry(&sweep.request) {
+            return self.carry_out(sweep, cancelled);
+        }
+        if sweep.plan.is_some() {
+            return Err(ApiError::conflict(
+                "a plan is not carried out while the configuration says to remove nothing \
+                 (dry_run or keep_files_for_debugging)",
+            ));
+        }
+        self.plan_only(sweep, cancelled)
+    }
+
+    fn explain(&self, path: &[u8]) -> Result<Explanation, ApiError> {
+        let found = self.settings.roots.iter().find_map(|root| Some((root, explain::below(&root.path, path)?)));
+        let Some((settings, below)) = found else {
+            return Ok(explain::outside(path, None, "lies beneath no root: guardian leaves it alone"));
+        };
+        let now = clock::now();
+        let reader = self.reader()?;
+        let mut view = reader.view()?;
+        let own = self.own_places().collect();
+        let reading = Reading {
+            ledger: reader.ledger.as_ref(),
+            state_dir: self.state_dir(),
+            own: &own,
+            workers: self.settings.agent.workers,
+        };
+        match look_root(settings, Claim::Usual, &reading, now).map_err(|error| problems::root(&error))? {
+            Looked::Refused(refusal) => {
+                let why = problems::refusal(&settings.name, &refusal).detail;
+                Ok(explain::outside(path, Some(&settings.name), &format!("kept: {why}")))
+            }
+            Looked::Ready { root, distrust } => {
+                view.known &= !distrust;
+                let with = explain::Knowledge {
+                    jobs: &view,
+                    now,
+                    clock_trusted: reader.clock().doubt().is_none(),
+                    index: None,
+                };
+                explain::explain(&root, &below, &with)
+            }
+        }
+    }
+
+    fn job_put(&self, id: &JobId, job: JobPut) -> Result<JobResource, ApiError> {
+        if let Some(root) = &job.root
+            && !self.settings.roots.iter().any(|known| known.name == *root)
+        {
+            return Err(ApiError::invalid(format!("no root is called {root}")));
+        }
+        let change =
+            JobChange { state: job.state, ttl: job.ttl.map(|ttl| ttl.0), pid: job.pid, root: job.root };
+        self.change_job(|registry| registry.put(id, &change, Self::caller(), Now::read()))
+    }
+
+    fn job_heartbeat(&self, id: &JobId) -> Result<JobResource, ApiError> {
+        self.change_job(|registry| registry.heartbeat(id, Self::caller(), Now::read()))
+    }
+
+    fn job_get(&self, id: &JobId) -> Result<JobResource, ApiError> {
+        let record = match self.reader()?.ledger {
+            Some(ledger) => ledger.job(id).map_err(|error| problems::store(&error))?,
+            None => None,
+        };
+        let record =
+            record.ok_or_else(|| ApiError::not_found(format!("job {id} is not registered")))?;
+        Ok(JobResource::of(&record, None, None))
+    }
+
+    fn jobs(&self) -> Result<Vec<JobResource>, ApiError> {
+        let records = match self.reader()?.ledger {
+            Some(ledger) => ledger.all_jobs().map_err(|error| problems::store(&error))?,
+            None => Vec::new(),
+        };
+        Ok(records.iter().map(|record| JobResource::of(record, None, None)).collect())
+    }
+
+    fn roots(&self) -> Result<Vec<RootResource>, ApiError> {
+        let (now, reader) = (clock::now(), self.reader()?);
+        let own = OwnFiles::default();
+        self.settings
+            .roots
+            .iter()
+            .map(|settings| {
+                let reading = Reading {
+                    ledger: reader.ledger.as_ref(),
+                    state_dir: self.state_dir(),
+                    own: &own,
+                    workers: 1,
+                };
+                let record = match &reader.ledger {
+                    Some(ledger) => ledger.root(&settings.name).map_err(|error| problems::store(&error))?,
+                    None => None,
+                };
+                let reason = match look_root(settings, Claim::Usual, &reading, now) {
+                    Ok(Looked::Ready { .. }) => None,
+                    Ok(Looked::Refused(refusal)) => Some(problems::refusal(&settings.name, &refusal).detail),
+                    Err(error) => Some(super::chain(&error)),
+                };
+                Ok(RootResource {
+                    name: settings.name.clone(),
+                    path: WirePath::from_path(&settings.path),
+                    // Nobody watches it while no agent runs.
+                    state: if reason.is_some() { RootState::Suspended } else { RootState::Unwatched },
+                    reason,
+                    adopted_at: record.as_ref().and_then(|record| record.adopted_at),
+                    adoption_grace_until: record
+                        .and_then(|record| record.new_until)
+                        .filter(|until| now < *until),
+                })
+            })
+            .collect()
+    }
+
+    fn registry_trust(&self) -> Result<TrustState, ApiError> {
+        let work = self.workplace()?;
+        let before = work.ledger.trusted().map_err(|error| problems::store(&error))?;
+        work.registry.trust().map_err(|error| problems::store(&error))?;
+        Ok(TrustState { trusted: true, changed: !before })
+    }
+}

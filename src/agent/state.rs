@@ -1,0 +1,222 @@
+//! What the agent holds: settings, roots, registry, engine, runs. Its parts
+//! (guard, socket, supervision) work on this and nothing else.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::config::{RootSettings, Settings};
+use crate::ingest::IngestHandle;
+use crate::model::{Policy, RootName, Timestamp, VolumeUsage};
+use crate::policy::Patterns;
+use crate::store::RootKey;
+use crate::store::index::Readings;
+use crate::store::ledger::{Ledger, LedgerOrigin, Pause};
+use crate::sweep::root::GuardedRoot;
+
+use super::engine::{Engine, Target};
+use super::jobs::JobRegistry;
+use super::roots::LockedRoot;
+
+/// Told once to stop; everything that runs holds one.
+#[derive(Debug, Clone, Default)]
+pub struct StopToken {
+    raised: Arc<AtomicBool>,
+}
+
+impl StopToken {
+    /// Ends everything that holds this token.
+    pub fn raise(&self) {
+        self.raised.store(true, Ordering::Release);
+    }
+
+    /// Whether to end.
+    pub fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+
+    /// The flag, for parts that take a bare one.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.raised)
+    }
+}
+
+/// Wakes the guard before its pause is over.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    /// Wakes whoever waits, or lets the next wait return at once.
+    pub fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the bell or until `limit` is over; whether it rang.
+    pub fn wait(&self, limit: Duration) -> bool {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut rung, _) = self
+            .changed
+            .wait_timeout_while(rung, limit, |rung| !*rung)
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *rung)
+    }
+}
+
+/// A root that is locked and ready.
+pub struct ReadyRoot {
+    /// Its lock and identity.
+    pub locked: Mutex<LockedRoot>,
+    /// As runs see it.
+    pub guarded: Arc<GuardedRoot>,
+    /// The key of its rows; `None` while the ledger could not give one out.
+    pub key: Option<RootKey>,
+}
+
+/// Where a configured root stands.
+#[derive(Clone)]
+pub enum SlotState {
+    /// Guarded.
+    Ready(Arc<ReadyRoot>),
+    /// Not touched, and why.
+    Suspended(String),
+}
+
+/// One configured root.
+pub struct Slot {
+    /// As configured.
+    pub settings: RootSettings,
+    /// Where it stands.
+    pub state: RwLock<SlotState>,
+    /// What its volume showed last, and when it would be full; by the guard.
+    pub seen: RwLock<Option<Seen>>,
+}
+
+/// The last look at a root's volume.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// What it showed.
+    pub usage: VolumeUsage,
+    /// When it is full at the lasting rate.
+    pub time_to_full: Option<Duration>,
+}
+
+impl Slot {
+    /// Its name.
+    pub const fn name(&self) -> &RootName {
+        &self.settings.name
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> SlotState {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The root, if it is ready.
+    pub fn ready(&self) -> Option<Arc<ReadyRoot>> {
+        match self.state() {
+            SlotState::Ready(root) => Some(root),
+            SlotState::Suspended(_) => None,
+        }
+    }
+
+    /// What its volume showed last.
+    pub fn seen(&self) -> Option<Seen> {
+        *self.seen.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The agent's state.
+pub struct Agent {
+    /// Settings in force; replaced as a whole by a reload.
+    pub settings: RwLock<Arc<Settings>>,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Jobs, roots, history.
+    pub ledger: Arc<Ledger>,
+    /// Where the ledger came from.
+    pub origin: LedgerOrigin,
+    /// Jobs.
+    pub registry: Arc<JobRegistry>,
+    /// Runs.
+    pub engine: Engine,
+    /// The index's only writer.
+    pub ingest: IngestHandle,
+    /// The configured roots, in their order.
+    pub slots: RwLock<Vec<Arc<Slot>>>,
+    /// Whether removals are stopped.
+    pub pause: RwLock<Option<Pause>>,
+    /// Sweeps that were asked for: queued, running, ended.
+    pub runs: super::runs::Runs,
+    /// Plans that are kept.
+    pub plans: super::plans::Plans,
+    /// Wakes the guard.
+    pub bell: Bell,
+    /// Wakes the scheduler.
+    pub schedule_bell: Bell,
+    /// Something changed below a root since the guard last looked.
+    pub stirred: AtomicBool,
+    /// Counts the guard's rounds: the supervisor sees by it that it lives.
+    pub beat: AtomicU64,
+    /// What was last logged of plans that are not carried out, so that each is logged once.
+    pub logged_plans: Mutex<HashMap<(RootName, Policy), u64>>,
+    /// Ends everything.
+    pub stop: StopToken,
+    /// Configuration files in force: guardian's own, wherever they lie.
+    pub config_files: Vec<std::path::PathBuf>,
+    /// How names are read as jobs, by the key of a root: the index asks.
+    pub readings: SharedReadings,
+    /// Health remarks by root, from the guard (blown fuse, futile runs, unwatched parts).
+    pub remarks: Mutex<HashMap<RootName, Vec<String>>>,
+}
+
+/// How names are read as jobs, by the key of a root.
+pub type SharedReadings = Arc<RwLock<HashMap<RootKey, Readings>>>;
+
+impl Agent {
+    /// Tells the index how names of a root are read as jobs.
+    pub fn know_readings(&self, key: RootKey, patterns: &Patterns) {
+        let patterns = patterns.clone();
+        let readings: Readings = Arc::new(move |name, out| patterns.shortest(name, out));
+        self.readings.write().unwrap_or_else(PoisonError::into_inner).insert(key, readings);
+    }
+
+    /// Settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The configured roots.
+    pub fn slots(&self) -> Vec<Arc<Slot>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// One of them.
+    pub fn slot(&self, name: &RootName) -> Option<Arc<Slot>> {
+        self.slots().into_iter().find(|slot| slot.name() == name)
+    }
+
+    /// What runs go over: all ready roots, or the one that is named.
+    pub fn targets(&self, only: Option<&RootName>) -> Vec<Target> {
+        self.slots()
+            .iter()
+            .filter(|slot| only.is_none_or(|name| slot.name() == name))
+            .filter_map(|slot| {
+                let root = slot.ready()?;
+                Some(Target { root: Arc::clone(&root.guarded), key: root.key })
+            })
+            .collect()
+    }
+
+    /// The pause in force at `now`.
+    pub fn pause_at(&self, now: Timestamp) -> Option<Pause> {
+        let pause = self.pause.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        if pause.until.is_some_and(|until| until <= now) { None } else { Some(pause) }
+    }
+}

@@ -1,0 +1,23 @@
+//! HTTP over the Unix socket: routes, wire types, who may do what.
+//!
+//! Promises: every request is answered within its limits (size, time, number
+//! of connections), every failure as `application/problem+json`; unknown
+//! fields and parameters are refused, never ignored; nothing that changes
+//! something is done for a peer who may not.
+//!
+//! Must not know: system calls, the store, sweeping. It sends [`Commands`].
+
+mod access;
+mod commands;
+mod error;
+mod params;
+mod patience;
+mod routes;
+mod server;
+mod wire;
+
+pub use access::PeerIdentity;
+pub use commands::Commands;
+pub use error::{ApiError, Problem, with_causes};
+pub use server::serve;
+pub use wire::*;

@@ -1,0 +1,68 @@
+//! Which path asks for what.
+
+mod jobs;
+mod manage;
+mod observe;
+mod sweeps;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Method;
+use axum::http::Uri;
+use axum::routing::{get, post};
+
+use super::{ApiError, Commands, Problem};
+
+/// What every route works with.
+pub(super) type Agent = Arc<dyn Commands>;
+
+/// All routes. Each request must carry its [`super::PeerIdentity`] as an extension.
+pub(super) fn router(agent: Agent) -> Router {
+    Router::new()
+        .route("/v1/health", get(observe::health))
+        .route("/v1/stats", get(observe::stats))
+        .route("/v1/files", get(observe::files))
+        .route("/v1/explain", get(observe::explain))
+        .route("/v1/history", get(observe::history))
+        .route("/v1/audit", get(observe::audit))
+        .route("/v1/sweeps", get(sweeps::list).post(sweeps::create))
+        .route("/v1/sweeps/{id}", get(sweeps::show).delete(sweeps::cancel))
+        .route("/v1/plans", post(sweeps::plan))
+        .route("/v1/plans/{id}", get(sweeps::show_plan))
+        .route("/v1/jobs", get(jobs::list))
+        .route("/v1/jobs/failed/sweep", post(sweeps::failed_jobs))
+        .route("/v1/jobs/{id}", get(jobs::show).put(jobs::put))
+        .route("/v1/jobs/{id}/heartbeat", post(jobs::heartbeat))
+        .route("/v1/jobs/{id}/sweep", post(sweeps::job))
+        .route("/v1/pause", post(manage::pause))
+        .route("/v1/resume", post(manage::resume))
+        .route("/v1/roots", get(manage::roots))
+        .route("/v1/roots/{name}/accept", post(manage::accept_root))
+        .route("/v1/registry/trust", post(manage::registry_trust))
+        .route("/v1/clock/trust", post(manage::clock_trust))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(agent)
+}
+
+async fn no_such_path(uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is no {}", uri.path()))
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::new(Problem::MethodNotAllowed, format!("{} does not take {method}", uri.path()))
+}
+
+/// Asks the agent on a blocking thread. A panic there ends this request only.
+async fn ask<T, F>(agent: &Agent, question: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce(&dyn Commands) -> Result<T, ApiError> + Send + 'static,
+{
+    let agent = Arc::clone(agent);
+    tokio::task::spawn_blocking(move || question(agent.as_ref())).await.unwrap_or_else(|why| {
+        tracing::error!(error = %why, "a request failed unexpectedly");
+        Err(ApiError::new(Problem::Internal, "the request failed unexpectedly; the agent's log says more"))
+    })
+}

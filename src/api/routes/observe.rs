@@ -1,0 +1,99 @@
+//! Reading: open to whoever can open the socket.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::{Agent, ask};
+use crate::api::params::Params;
+use crate::api::{ApiError, AuditEntry, AuditFilter, Explanation, FileEntry, Listing, Stats};
+use crate::model::{Level, Report, RunId, Timestamp, WirePath};
+
+pub(super) async fn health(
+    State(agent): State<Agent>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let strict = Params::read(query.as_deref(), &["strict"])?.flag("strict")?;
+    let health = ask(&agent, |agent| agent.health()).await?;
+    let status = if strict && health.status == Level::Critical {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    Ok((status, Json(health)).into_response())
+}
+
+pub(super) async fn stats(
+    State(agent): State<Agent>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Stats>, ApiError> {
+    Params::read(query.as_deref(), &[])?;
+    ask(&agent, |agent| agent.stats()).await.map(Json)
+}
+
+pub(super) async fn files(
+    State(agent): State<Agent>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Listing<FileEntry>>, ApiError> {
+    let params = Params::read(query.as_deref(), &["root", "after", "limit"])?;
+    let (root, page) = (params.parsed("root")?, params.page()?);
+    ask(&agent, move |agent| agent.files(root.as_ref(), &page)).await.map(Json)
+}
+
+pub(super) async fn explain(
+    State(agent): State<Agent>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Explanation>, ApiError> {
+    let params = Params::read(query.as_deref(), &["path", "path_encoding"])?;
+    let given =
+        params.bytes("path").ok_or_else(|| ApiError::invalid("the query parameter path is missing"))?;
+    let path = match params.text("path_encoding")? {
+        None => given.to_vec(),
+        Some(encoding) => {
+            let path = String::from_utf8(given.to_vec())
+                .map_err(|_| ApiError::invalid("a path with a path_encoding must be UTF-8"))?;
+            WirePath { path, path_encoding: Some(encoding.to_owned()) }
+                .to_bytes()
+                .map_err(|why| ApiError::invalid(why.to_string()))?
+        }
+    };
+    if !path.starts_with(b"/") || path.contains(&0) {
+        return Err(ApiError::invalid(format!(
+            "{:?} is not an absolute path",
+            String::from_utf8_lossy(&path)
+        )));
+    }
+    ask(&agent, move |agent| agent.explain(&path)).await.map(Json)
+}
+
+pub(super) async fn history(
+    State(agent): State<Agent>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Listing<Report>>, ApiError> {
+    let page = Params::read(query.as_deref(), &["after", "limit"])?.page()?;
+    ask(&agent, move |agent| agent.history(&page)).await.map(Json)
+}
+
+pub(super) async fn audit(
+    State(agent): State<Agent>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Listing<AuditEntry>>, ApiError> {
+    let params = Params::read(query.as_deref(), &["path", "job", "run", "since", "after", "limit"])?;
+    let since = params
+        .text("since")?
+        .map(|text| {
+            Timestamp::parse(text).ok_or_else(|| {
+                ApiError::invalid(format!("since is {text:?}: expected RFC 3339 or integer Unix seconds"))
+            })
+        })
+        .transpose()?;
+    let filter = AuditFilter {
+        path: params.bytes("path").map(<[u8]>::to_vec),
+        job: params.parsed("job")?,
+        run: params.text("run")?.map(RunId::new),
+        since,
+    };
+    let page = params.page()?;
+    ask(&agent, move |agent| agent.audit(&filter, &page)).await.map(Json)
+}

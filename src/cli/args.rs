@@ -1,0 +1,96 @@
+//! The command line's grammar.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::{
+    audit, config, demo, explain, files, generate, history, job, pause, root, run, status, sweep, trust,
+};
+
+/// Keeps storage hosts from running full.
+#[derive(Debug, Parser)]
+#[command(name = "guardian", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// What goes with every verb.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// Print the HTTP body
+    #[arg(long, global = true, conflicts_with = "jsonl")]
+    pub(super) json: bool,
+    /// Print lists as JSON lines
+    #[arg(long, global = true)]
+    pub(super) jsonl: bool,
+    /// No messages but errors
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+    /// More messages
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub(super) verbose: bool,
+    /// The agent's socket
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+    /// The configuration file [default: /etc/guardian/guardian.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Colours; `auto` only on a terminal and without NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: When,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+#[expect(private_interfaces, reason = "the arguments of a verb concern the verb's own file only")]
+pub enum Verb {
+    /// Run the agent
+    Run(run::RunArgs),
+    /// Remove what a policy says may go
+    Sweep(sweep::SweepArgs),
+    /// Stop removals; watching and alerts go on
+    Pause(pause::PauseArgs),
+    /// End a pause
+    Resume,
+    /// How full the roots are, at a glance
+    Status(status::StatusArgs),
+    /// Figures of each root and of the agent
+    Stats,
+    /// Exit 0 healthy, 1 warning, 3 critical or a root suspended
+    Health,
+    /// What the index holds
+    Files(files::FilesArgs),
+    /// What each policy says about a path, and why
+    Explain(explain::ExplainArgs),
+    /// Past runs
+    History(history::HistoryArgs),
+    /// Removals on record
+    Audit(audit::AuditArgs),
+    /// Register jobs and follow them
+    Job(job::JobArgs),
+    /// The registry of jobs
+    Registry(trust::TrustArgs),
+    /// The wall clock
+    Clock(trust::TrustArgs),
+    /// The guarded roots
+    Root(root::RootArgs),
+    /// Check or show the configuration
+    Config(config::ConfigArgs),
+    /// See guardian at work on a directory of its own
+    Demo(demo::DemoArgs),
+    /// Completions for a shell
+    Completions(generate::CompletionsArgs),
+    /// Write the manual pages
+    Man(generate::ManArgs),
+}

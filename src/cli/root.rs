@@ -1,0 +1,77 @@
+//! `guardian root list` and `guardian root accept`.
+
+use super::failure::{Exit, Failure};
+use super::output::Output;
+use super::session::{Session, Worker};
+use super::table::Table;
+use crate::api::{Listing, RootResource};
+use crate::model::{RootName, escape_control};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RootArgs {
+    #[command(subcommand)]
+    act: RootAct,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum RootAct {
+    /// The roots and their states
+    List,
+    /// Take what is mounted at a suspended root now for that root
+    Accept {
+        /// The root
+        name: RootName,
+    },
+}
+
+pub(super) fn run(args: &RootArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    match &args.act {
+        RootAct::List => list(session),
+        RootAct::Accept { name } => accept(name, session),
+    }
+}
+
+fn list(session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let attempt = "list the roots";
+    match session.worker(attempt)? {
+        Worker::Agent(client) => {
+            let answer = session.expect(client.get("/v1/roots"), attempt)?;
+            session.show(&answer, attempt, render)?;
+        }
+        Worker::Own(own) => {
+            let roots = own.roots().map_err(|error| Failure::refused(attempt, &error))?;
+            session.show_own(&Listing::all(roots), render)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn accept(name: &RootName, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let attempt = format!("accept root {name}");
+    let client = session.agent(&attempt)?;
+    let answer = client.post(&format!("/v1/roots/{name}/accept"), &serde_json::json!({}));
+    let answer = session.expect(answer, &attempt)?;
+    session.show(&answer, &attempt, |root: &RootResource, out| {
+        out.line(format!("root {} is {}", root.name, root.state.as_str()))
+    })?;
+    Ok(Exit::Done)
+}
+
+fn render(roots: &Listing<RootResource>, out: &mut Output) -> Result<(), Failure> {
+    let mut table = Table::new(&["NAME", "STATE", "ADOPTED", "PATH"]);
+    for root in &roots.items {
+        table.row(vec![
+            root.name.to_string(),
+            root.state.as_str().to_owned(),
+            root.adopted_at.map_or_else(|| "-".to_owned(), |time| time.to_string()),
+            escape_control(&root.path.path),
+        ]);
+    }
+    table.print(out)?;
+    for root in &roots.items {
+        if let Some(reason) = &root.reason {
+            out.line(format!("note: {}: {}", root.name, escape_control(reason)))?;
+        }
+    }
+    Ok(())
+}

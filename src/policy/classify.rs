@@ -1,0 +1,387 @@
+//! The decision about one file: may it go in this phase, and why or why not.
+//!
+//! One classification serves plan, dry run and `explain`. It judges facts
+//! alone; whether the file is open, changed or linked elsewhere is confirmed
+//! on the filesystem when it is about to go.
+//!
+//! What binds in every phase, in this order: kind, `protect`, living jobs,
+//! holds, a lost registry, a clock not to be trusted. After that each phase
+//! has its own subject. Two rules that the phases don't share:
+//!
+//! - `results` and references (expiry, session, queue) spare a file from every
+//!   phase but `oldest` in an emergency, which comes after all that is safer.
+//! - A failure that was reported counts in an emergency at once; a presumed
+//!   one only `emergency_orphans` after the job's last sign of life, until
+//!   when the job counts as living in every phase.
+
+use std::time::Duration;
+
+use super::{JobFacts, JobsView, Moment, Ownership, PathReadings, References, RootRules};
+use crate::model::{FileFacts, FileKind, JobId, JobState, Keep, Phase, Reason, RelPath, Timestamp};
+
+/// The numbers behind a decision to keep.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// The job on whose account it stays.
+    pub job: Option<JobId>,
+    /// What was compared with `limit`.
+    pub age: Option<Duration>,
+    /// What `age` falls short of.
+    pub limit: Option<Duration>,
+    /// When this obstacle ends by itself; `None` if time alone doesn't end it.
+    pub due_at: Option<Timestamp>,
+}
+
+/// What a phase may do with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may go.
+    Remove {
+        /// Why, with the numbers that decided it.
+        reason: Reason,
+        /// Its age by `age_by`: the order of removal.
+        age: Duration,
+    },
+    /// It stays.
+    Keep {
+        /// Why.
+        keep: Keep,
+        /// The numbers.
+        detail: Detail,
+    },
+}
+
+impl Verdict {
+    /// Whether the file may go.
+    pub const fn is_remove(&self) -> bool {
+        matches!(self, Self::Remove { .. })
+    }
+}
+
+/// What all files of one directory share; computed once per directory.
+#[derive(Debug, Clone)]
+pub struct DirContext {
+    /// The directory, below its root.
+    pub path: RelPath,
+    /// The readings of its components.
+    pub readings: PathReadings,
+    /// It lies in a subtree that `protect` covers, or in guardian's own.
+    pub protected: bool,
+    /// It lies in a subtree that `results` covers.
+    pub result: bool,
+}
+
+/// Guardian's private directory, in each root.
+const PRIVATE: &[u8] = b".guardian";
+
+impl DirContext {
+    /// Looks at a directory once for all its files.
+    pub fn new(rules: &RootRules, path: RelPath) -> Self {
+        let private = path.components().next() == Some(PRIVATE);
+        Self {
+            readings: PathReadings::of(&rules.patterns, &path),
+            protected: private || rules.protect.covers(&path),
+            result: rules.results.covers(&path),
+            path,
+        }
+    }
+
+    /// Every job that the file `name` in this directory may be read to name;
+    /// `own` are the readings of `name` itself.
+    fn jobs<'a>(
+        &'a self,
+        own: &'a [super::Reading],
+        tracked: &'a [JobId],
+    ) -> impl Iterator<Item = &'a JobId> {
+        self.readings.jobs().chain(own.iter().map(|r| &r.job)).chain(tracked)
+    }
+}
+
+fn keep(keep: Keep, detail: Detail) -> Verdict {
+    Verdict::Keep { keep, detail }
+}
+
+fn keep_for(why: Keep, job: &JobId) -> Verdict {
+    keep(why, Detail { job: Some(job.clone()), ..Detail::default() })
+}
+
+/// A span that must have passed: from when, how long, and why the file stays until then.
+struct Wait {
+    from: Timestamp,
+    limit: Duration,
+    keep: Keep,
+}
+
+impl Wait {
+    /// Whether it is over (at the limit it is); else why the file stays.
+    fn check(&self, now: Timestamp, job: Option<&JobId>) -> Result<Duration, Verdict> {
+        let age = self.from.age_at(now);
+        if age >= self.limit {
+            return Ok(age);
+        }
+        Err(keep(
+            self.keep.clone(),
+            Detail {
+                job: job.cloned(),
+                age: Some(age),
+                limit: Some(self.limit),
+                // A time in the future counts as now: waiting begins now.
+                due_at: Some(self.from.min(now).plus(self.limit)),
+            },
+        ))
+    }
+}
+
+/// Judges one file in one phase.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a fact of its own; a bundle would only be taken apart again"
+)]
+pub fn classify(
+    phase: Phase,
+    rules: &RootRules,
+    moment: &Moment,
+    jobs: &JobsView,
+    references: &dyn References,
+    dir: &DirContext,
+    name: &[u8],
+    facts: &FileFacts,
+) -> Verdict {
+    let own = rules.patterns.readings(name);
+    let tracked = references.tracked_jobs(&dir.path, name);
+    let owner = jobs.owner_where(dir.jobs(&own, tracked), &rules.root, facts.uid, |job| {
+        counts_as_living(rules, moment, job)
+    });
+    let case = Case { phase, rules, moment, jobs, references, dir, name, facts, owner };
+    case.judge().unwrap_or_else(|kept| kept)
+}
+
+/// In an emergency, a failure that was only presumed does not count yet
+/// within `emergency_orphans` of the job's last sign of life.
+fn counts_as_living(rules: &RootRules, moment: &Moment, job: &JobFacts) -> bool {
+    moment.emergency
+        && job.presumed
+        && job.state.is_failure()
+        && job.last_sign_of_life.age_at(moment.now) < rules.retain.emergency_orphans
+}
+
+struct Case<'a> {
+    phase: Phase,
+    rules: &'a RootRules,
+    moment: &'a Moment,
+    jobs: &'a JobsView,
+    references: &'a dyn References,
+    dir: &'a DirContext,
+    name: &'a [u8],
+    facts: &'a FileFacts,
+    owner: Ownership<'a>,
+}
+
+type Judged = Result<Verdict, Verdict>;
+
+impl Case<'_> {
+    fn judge(&self) -> Judged {
+        if !matches!(
+            self.phase,
+            Phase::Orphans | Phase::FailedJobs | Phase::Oldest | Phase::CompletedJobs | Phase::MaxAge
+        ) {
+            return Err(keep(Keep::NotSubject, Detail::default()));
+        }
+        self.check_protections()?;
+        self.check_forced_job()?;
+        match self.phase {
+            Phase::Orphans => self.orphan(),
+            Phase::FailedJobs => self.ended_job(JobState::is_failure),
+            Phase::CompletedJobs => self.ended_job(|state| state == JobState::Completed),
+            Phase::MaxAge => self.max_age(),
+            _ => self.oldest(),
+        }
+    }
+
+    fn check_protections(&self) -> Result<(), Verdict> {
+        match self.facts.id.kind {
+            FileKind::Special => return Err(keep(Keep::Special, Detail::default())),
+            FileKind::Directory => return Err(keep(Keep::NotSubject, Detail::default())),
+            FileKind::Regular | FileKind::Symlink => {}
+        }
+        let private = self.dir.path.is_root() && self.name == PRIVATE;
+        if self.dir.protected || private || self.rules.protect.matches_in(&self.dir.path, self.name) {
+            return Err(keep(Keep::Protected, Detail::default()));
+        }
+        if let Ownership::ProtectedBy(job, _) = self.owner {
+            return Err(keep_for(Keep::ActiveJob, job));
+        }
+        if self.references.is_held(&self.dir.path, self.name) {
+            return Err(keep(Keep::Held, Detail::default()));
+        }
+        match self.owner {
+            Ownership::Belongs(job, _) | Ownership::Unknown(job) if !self.jobs.known => {
+                return Err(keep_for(Keep::RegistryLost, job));
+            }
+            _ => {}
+        }
+        // One job's files on demand: no age decides, so no clock is needed.
+        if !self.moment.clock_trusted && !self.moment.emergency && self.moment.forced_job.is_none() {
+            return Err(keep(Keep::ClockUncertain, Detail::default()));
+        }
+        Ok(())
+    }
+
+    fn check_forced_job(&self) -> Result<(), Verdict> {
+        match (&self.moment.forced_job, self.owner) {
+            (None, _) => Ok(()),
+            (Some(forced), Ownership::Belongs(job, _)) if forced == job => Ok(()),
+            (Some(_), _) => Err(keep(Keep::NotSubject, Detail::default())),
+        }
+    }
+
+    fn check_not_result(&self) -> Result<(), Verdict> {
+        if self.dir.result || self.rules.results.matches_in(&self.dir.path, self.name) {
+            return Err(keep(Keep::Result, Detail::default()));
+        }
+        Ok(())
+    }
+
+    fn check_not_referred(&self) -> Result<(), Verdict> {
+        if self.references.refers(&self.dir.path, self.name) {
+            return Err(keep(Keep::Referred, Detail::default()));
+        }
+        Ok(())
+    }
+
+    fn time(&self) -> Timestamp {
+        self.rules.age_by.newest(self.facts)
+    }
+
+    /// What a file that names a job is aged from: nothing is known of jobs
+    /// from before the registry, unless `registry_grace` says how long to wait.
+    fn time_since_registry(&self) -> Timestamp {
+        match self.rules.registry_grace {
+            None => self.time().max(self.jobs.began_at),
+            Some(_) => self.time(),
+        }
+    }
+
+    fn wait(
+        &self,
+        from: Timestamp,
+        limit: Duration,
+        keep: Keep,
+        job: Option<&JobId>,
+    ) -> Result<Duration, Verdict> {
+        Wait { from, limit, keep }.check(self.moment.now, job)
+    }
+
+    fn check_grace(&self, job: &JobId) -> Result<(), Verdict> {
+        let grace = self.rules.grace(self.moment.emergency);
+        self.wait(self.jobs.began_at, grace, Keep::RegistryGrace, Some(job)).map(|_| ())
+    }
+
+    fn remove(&self, reason: Reason) -> Judged {
+        Ok(Verdict::Remove { reason, age: self.time().age_at(self.moment.now) })
+    }
+
+    fn orphan(&self) -> Judged {
+        self.check_not_referred()?;
+        let limit = self.moment.older_than.unwrap_or(self.rules.orphan_age(self.moment.emergency));
+        match self.owner {
+            Ownership::ProtectedBy(job, _) => Err(keep_for(Keep::ActiveJob, job)),
+            Ownership::Unknown(job) => {
+                self.check_not_result()?;
+                self.check_grace(job)?;
+                let age = self.wait(self.time_since_registry(), limit, Keep::TooYoung, Some(job))?;
+                self.remove(Reason::OrphanUnknownJob { job: job.clone(), age, limit })
+            }
+            Ownership::Belongs(job, facts) => {
+                self.check_not_result()?;
+                let retention = self.retention_of(facts);
+                let ended = self.wait(facts.ended(), retention, Keep::JobRetention, Some(job))?;
+                let limit = if self.moment.forced_job.is_some() { Duration::ZERO } else { limit };
+                let age = self.wait(self.time_since_registry(), limit, Keep::TooYoung, Some(job))?;
+                self.remove(Reason::OrphanEndedJob {
+                    job: job.clone(),
+                    state: facts.state,
+                    ended,
+                    age,
+                    limit,
+                })
+            }
+            Ownership::None => {
+                if !self.rules.orphans_untracked {
+                    self.check_not_result()?;
+                }
+                let age = self.wait(self.time(), limit, Keep::TooYoung, None)?;
+                self.remove(Reason::OrphanUntracked { age, limit })
+            }
+        }
+    }
+
+    /// How long the job's files stay after its end.
+    fn retention_of(&self, job: &JobFacts) -> Duration {
+        if self.moment.forced_job.is_some() {
+            Duration::ZERO
+        } else if job.state == JobState::Completed {
+            self.rules.retain.completed_jobs
+        } else {
+            self.rules.retain.failed_jobs
+        }
+    }
+
+    fn ended_job(&self, subject: impl Fn(JobState) -> bool) -> Judged {
+        let Ownership::Belongs(job, facts) = self.owner else {
+            return Err(keep(Keep::NotSubject, Detail::default()));
+        };
+        if !subject(facts.state) {
+            return Err(keep(Keep::NotSubject, Detail { job: Some(job.clone()), ..Detail::default() }));
+        }
+        self.check_not_result()?;
+        self.check_not_referred()?;
+        let limit = match self.moment.older_than {
+            _ if self.moment.forced_job.is_some() => Duration::ZERO,
+            Some(older) => older,
+            // The failure itself makes the files the next safest to take.
+            None if self.moment.emergency && facts.state.is_failure() => Duration::ZERO,
+            None => self.retention_of(facts),
+        };
+        let ended = self.wait(facts.ended(), limit, Keep::JobRetention, Some(job))?;
+        self.remove(if facts.state == JobState::Completed {
+            Reason::CompletedJob { job: job.clone(), ended, limit }
+        } else {
+            Reason::FailedJob { job: job.clone(), state: facts.state, ended, limit }
+        })
+    }
+
+    fn max_age(&self) -> Judged {
+        let Some(max_age) = self.rules.retain.max_age else {
+            return Err(keep(Keep::NotSubject, Detail::default()));
+        };
+        self.check_not_result()?;
+        self.check_not_referred()?;
+        if let Ownership::Unknown(job) = self.owner {
+            self.check_grace(job)?;
+        }
+        let limit = self.moment.older_than.unwrap_or(max_age);
+        let age = self.wait(self.time(), limit, Keep::TooYoung, None)?;
+        self.remove(Reason::MaxAge { age, limit })
+    }
+
+    fn oldest(&self) -> Judged {
+        if !self.moment.emergency {
+            self.check_not_result()?;
+            self.check_not_referred()?;
+        }
+        let min_age = if self.moment.min_age_suspended { Duration::ZERO } else { self.rules.retain.min_age };
+        let mut limit = self.moment.older_than.unwrap_or(min_age);
+        if let Ownership::Unknown(job) = self.owner {
+            // On a new root nobody had the time to register; an emergency there takes
+            // what is old by its own time, unless a grace was asked for by name.
+            if self.moment.emergency && self.moment.new_root && self.rules.registry_grace.is_none() {
+                limit = limit.max(self.rules.retain.emergency_orphans);
+            } else {
+                self.check_grace(job)?;
+            }
+        }
+        let age = self.wait(self.time(), limit, Keep::TooYoung, None)?;
+        self.remove(Reason::Oldest { age, limit })
+    }
+}

@@ -1,0 +1,49 @@
+//! Pure decisions: what may go and why, when a volume is too full, how fast to
+//! look, how much to take at once, and when to stop.
+//!
+//! Promises: the same arguments give the same answer; every decision returns
+//! its reason with the numbers behind it. Must not know: files, clocks (time
+//! is an argument), threads, the configuration's text.
+
+mod backoff;
+mod batching;
+mod classify;
+mod clock_guard;
+mod explain;
+mod fuse;
+mod futility;
+mod globs;
+mod growth;
+mod level;
+mod liveness;
+mod naming;
+mod pace;
+mod pressure;
+mod registry;
+mod rules;
+mod schedule;
+mod settle;
+
+pub use backoff::{Backoff, FIRST_PAUSE, LONGEST_PAUSE};
+pub use batching::next_batch;
+pub use classify::{Detail, DirContext, Verdict, classify};
+pub use clock_guard::{ClockGuard, Doubt, MAX_ABSENCE, MAX_DRIFT};
+pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, describe, explain};
+pub use fuse::{Amount, Fuse, fuse};
+pub use futility::{Aim, POOR_BATCHES, Returns, aim};
+pub use globs::Globs;
+pub use growth::Growth;
+pub use level::{Crossing, HYSTERESIS_POINTS, LevelState, REPEAT};
+pub use liveness::{Presumption, START_GRACE, deadline_after_beat, deadline_after_downtime, presume};
+pub use naming::{MAX_PAIRS, PathReadings, PatternError, Patterns, Reading};
+pub use pace::{LOOKS, Pace, SHORTEST, SHORTEST_AT_REST, SUDDEN_RATE, next_pause};
+pub use pressure::{
+    Cause, Marks, Need, Target, emergency_needed, emergency_over, excess_over_high, is_urgent, level,
+};
+pub use registry::{JobFacts, JobsView, Ownership};
+pub use rules::{Moment, NoReferences, References, Retain, RootRules};
+pub use schedule::{Due, due};
+pub use settle::{PATIENCE, Settle, Step, URGENT_PATIENCE};
+
+#[cfg(test)]
+mod tests;

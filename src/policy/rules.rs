@@ -1,0 +1,144 @@
+//! What decisions are made by: a root's rules, the moment, and what else refers to a file.
+//!
+//! Plain values that the caller fills from configuration, ledger and clocks.
+//! Must not know: where any of them came from.
+
+use std::time::Duration;
+
+use super::{Globs, Patterns};
+use crate::model::{FileTimes, JobId, RelPath, RootName, Timestamp};
+
+/// How long things are kept (configuration `[root.retain]`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retain {
+    /// Age at which a file that belongs to nobody is due.
+    pub orphans: Duration,
+    /// The same in an emergency.
+    pub emergency_orphans: Duration,
+    /// How long files of failed, cancelled and error jobs stay after the failure.
+    pub failed_jobs: Duration,
+    /// How long temporary files of completed jobs stay after the end.
+    pub completed_jobs: Duration,
+    /// How long results stay after the job ended.
+    pub results: Duration,
+    /// Everything older goes at the scheduled sweep; `None`: no such limit.
+    pub max_age: Option<Duration>,
+    /// What an emergency's last phase never takes younger than this.
+    pub min_age: Duration,
+}
+
+impl Default for Retain {
+    /// The defaults of the configuration reference.
+    fn default() -> Self {
+        const HOUR: Duration = Duration::from_secs(3600);
+        Self {
+            orphans: 24 * HOUR,
+            emergency_orphans: HOUR,
+            failed_jobs: HOUR,
+            completed_jobs: HOUR,
+            results: 30 * 24 * HOUR,
+            max_age: None,
+            min_age: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What a root's configuration says about its files.
+#[derive(Debug, Clone)]
+pub struct RootRules {
+    /// The root's name: jobs may be bound to one.
+    pub root: RootName,
+    /// How names are read as jobs.
+    pub patterns: Patterns,
+    /// What is never removed.
+    pub protect: Globs,
+    /// What counts as a result.
+    pub results: Globs,
+    /// Which times a file's age counts from.
+    pub age_by: FileTimes,
+    /// How long things are kept.
+    pub retain: Retain,
+    /// How long after the registry began files that name unknown jobs are
+    /// spared; `None`: as long as the orphan age in force.
+    pub registry_grace: Option<Duration>,
+    /// Whether what names no job and nobody tracks is an orphan even under `results`.
+    pub orphans_untracked: bool,
+}
+
+impl RootRules {
+    /// The orphan age in force, before `--older-than`.
+    pub const fn orphan_age(&self, emergency: bool) -> Duration {
+        if emergency { self.retain.emergency_orphans } else { self.retain.orphans }
+    }
+
+    /// How long after the registry began files of unknown jobs are spared.
+    /// `--older-than` never changes it.
+    pub fn grace(&self, emergency: bool) -> Duration {
+        self.registry_grace.unwrap_or_else(|| self.orphan_age(emergency))
+    }
+}
+
+/// The circumstances of a decision.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// The time ages are measured against. The caller gives the newest time
+    /// found in the root instead of the clock's when the clock is not trusted
+    /// in an emergency.
+    pub now: Timestamp,
+    /// Whether this is an emergency.
+    pub emergency: bool,
+    /// Whether the clock can be trusted with ages (see [`super::ClockGuard`]).
+    pub clock_trusted: bool,
+    /// Whether space is so short that `retain.min_age` is suspended (see [`super::is_urgent`]).
+    pub min_age_suspended: bool,
+    /// Replaces the policy's age; never `registry_grace`.
+    pub older_than: Option<Duration>,
+    /// A person asked for this ended job's files now: only them, and without its retention.
+    pub forced_job: Option<JobId>,
+    /// The root was adopted less than `adoption_grace` ago.
+    pub new_root: bool,
+}
+
+impl Moment {
+    /// An ordinary moment: no emergency, a clock to trust.
+    pub fn ordinary(now: Timestamp) -> Self {
+        Self { now, clock_trusted: true, ..Self::default() }
+    }
+
+    /// A moment of an emergency.
+    pub fn emergency(now: Timestamp) -> Self {
+        Self { emergency: true, ..Self::ordinary(now) }
+    }
+}
+
+/// What else speaks for a file: holds, expiries, sessions, tracked jobs,
+/// entries of queue and trash. The path is given as directory and name, so
+/// that asking allocates nothing.
+pub trait References: Sync {
+    /// Whether a hold or a keep mark that binds here covers the file.
+    fn is_held(&self, dir: &RelPath, name: &[u8]) -> bool;
+
+    /// Whether a future expiry, a live session, or an entry of queue or trash refers to it.
+    fn refers(&self, dir: &RelPath, name: &[u8]) -> bool;
+
+    /// The jobs that `track --job` gave it.
+    fn tracked_jobs(&self, dir: &RelPath, name: &[u8]) -> &[JobId];
+}
+
+/// Nothing refers to anything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoReferences;
+
+impl References for NoReferences {
+    fn is_held(&self, _: &RelPath, _: &[u8]) -> bool {
+        false
+    }
+
+    fn refers(&self, _: &RelPath, _: &[u8]) -> bool {
+        false
+    }
+
+    fn tracked_jobs(&self, _: &RelPath, _: &[u8]) -> &[JobId] {
+        &[]
+    }
+}

@@ -1,0 +1,111 @@
+//! One batch: on record, then off the disk, then into the index and the account.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Action, Phase, PlanAction, Resource, Skip, WirePath};
+use crate::policy::Returns;
+
+use super::super::execute::{BatchEnd, Conditions, Ended, execute};
+use super::super::merge::Mixed;
+use super::super::record::RunRecord;
+use super::super::run::{IntendedBatch, RunRoot};
+use super::Running;
+
+impl Running<'_, '_> {
+    pub(super) fn is_poor(&self, returns: &mut Returns, gained: u64, used_before: Option<u64>) -> bool {
+        let after = self.probe.look().ok().map(|usage| usage.used);
+        match (used_before, after) {
+            (Some(before), Some(after)) => returns.settled(gained, before.saturating_sub(after)),
+            _ => false,
+        }
+    }
+
+    /// One batch: on record, then off the disk, then into the index and the account.
+    pub(super) fn carry_out_batch(&mut self, phase: Phase, roots: &[RunRoot<'_>], batch: Mixed) -> u64 {
+        let mut by_root: BTreeMap<usize, Vec<Action>> = BTreeMap::new();
+        for (place, mut action) in batch {
+            action.order = self.order;
+            self.order += 1;
+            by_root.entry(place).or_default().push(action);
+        }
+        let mut gained: u64 = 0;
+        for (place, actions) in by_root {
+            let (Some(one), Some(record)) = (roots.get(place), self.records.get_mut(place)) else { continue };
+            let ticket = self.around.intend(&IntendedBatch {
+                run: record.id(),
+                volume_run: &self.orders.head.volume_run,
+                root: one.root,
+                policy: self.orders.head.policy,
+                phase,
+                actions: &actions,
+            });
+            let with = Conditions {
+                jobs: self.shared.jobs,
+                references: self.shared.references,
+                moment: &one.moment,
+            };
+            let BatchEnd { ended, directories } = execute(one.root, &actions, with);
+            let mut gone = Vec::new();
+            let mut different = Vec::new();
+            let mut not_removed = Vec::new();
+            for (number, (action, ended)) in actions.iter().zip(ended).enumerate() {
+                match ended {
+                    Some(Ended::Removed { freed }) => {
+                        record.removed(phase, freed);
+                        self.settle.unlinked(match self.orders.target.resource {
+                            Resource::Bytes => freed,
+                            Resource::Inodes => 0,
+                        });
+                        gained = gained.saturating_add(match self.orders.target.resource {
+                            Resource::Bytes => freed,
+                            Resource::Inodes => u64::from(action.facts.nlink <= 1 || freed > 0),
+                        });
+                        self.freed = self.freed.saturating_add(freed);
+                        gone.push(action);
+                    }
+                    Some(Ended::Skipped(why)) => {
+                        record.skipped(phase, why);
+                        if matches!(why, Skip::Changed | Skip::Vanished) {
+                            different.push(action);
+                        }
+                        not_removed.push((number, why.as_str().to_owned()));
+                    }
+                    Some(Ended::Failed(error)) => {
+                        record.failed(
+                            phase,
+                            WirePath::from_path(&action.path.under(one.root.path())),
+                            error.clone(),
+                        );
+                        not_removed.push((number, error));
+                    }
+                    None => {
+                        // A worker that could not even begin left it where it is.
+                        not_removed.push((number, "not attempted".to_owned()));
+                    }
+                }
+            }
+            self.around.carried_out(ticket, &not_removed);
+            self.around.removed(&one.root.name, &gone);
+            self.around.found_different(&one.root.name, &different);
+            if self.orders.list {
+                let policy = self.orders.head.policy;
+                record.list(
+                    gone.iter()
+                        .filter_map(|a| {
+                            serde_json::to_value(PlanAction::of(a, policy, &one.root.name, one.root.path()))
+                                .ok()
+                        })
+                        .collect(),
+                );
+            }
+            if one.root.remove_empty_dirs
+                && let Some(emptied) = self.emptied.get_mut(place)
+            {
+                emptied.note(directories);
+            }
+        }
+        let files = self.records.iter().map(RunRecord::files_deleted).sum();
+        self.around.progress(files, self.freed);
+        gained
+    }
+}

@@ -1,0 +1,345 @@
+//! Carrying out a run: batch after batch, until the volume says it is enough.
+//!
+//! Truth is the volume, read again after each batch (law 7). What was unlinked
+//! and isn't visible yet only ever delays further removal; it never counts as
+//! success. One failing file, batch, record or root never stops the rest.
+
+mod allowance;
+mod batch;
+mod finish;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::model::{Action, Keep, Phase, Report, Skip, VolumeUsage};
+use crate::policy::{Returns, Settle};
+use crate::usage::Probe;
+
+use super::dirs::Emptied;
+use super::execute::Conditions;
+use super::last_phase::{LastPhase, aim_of};
+use super::merge::{Merged, Mixed, Taken};
+use super::record::RunRecord;
+use super::run::{Orders, RunRoot, Shared, Surroundings, circumstances, places};
+use super::walked::Walked;
+use allowance::patience;
+
+/// A run under way.
+struct Running<'a, 'r> {
+    orders: &'a Orders,
+    roots: &'a [RunRoot<'r>],
+    shared: Shared<'a>,
+    around: &'a dyn Surroundings,
+    probe: Probe,
+    records: Vec<RunRecord>,
+    emptied: Vec<Emptied>,
+    taken: Taken,
+    settle: Settle,
+    order: u64,
+    freed: u64,
+    /// Bytes written off because they did not show in time.
+    missing: u64,
+    ended: Option<String>,
+}
+
+/// Why a phase ended.
+enum PhaseEnd {
+    /// Nothing more to take.
+    Exhausted,
+    /// The volume is at its target.
+    Reached,
+    /// Cancelled, or a bound was met.
+    Stopped,
+}
+
+/// Carries out `orders` over the roots of one volume. Returns one report for each root.
+pub fn carry_out(
+    orders: &Orders,
+    roots: &[RunRoot<'_>],
+    shared: Shared<'_>,
+    around: &dyn Surroundings,
+) -> Vec<Report> {
+    let Some((mut running, before, begun)) = Running::begin(orders, roots, shared, around) else {
+        return Vec::new();
+    };
+    running.all_phases();
+    running.walk_before_giving_up();
+    running.finish(before.as_ref(), begun)
+}
+
+/// Carries out removals that were planned before, as far as nothing changed
+/// since: the same checks as for a fresh plan, by the limits it was made with.
+/// `actions` are in the plan's order, each with the place of its root.
+pub fn carry_out_plan(
+    orders: &Orders,
+    roots: &[RunRoot<'_>],
+    shared: Shared<'_>,
+    around: &dyn Surroundings,
+    actions: Vec<(usize, Action)>,
+) -> Vec<Report> {
+    let Some((mut running, before, begun)) = Running::begin(orders, roots, shared, around) else {
+        return Vec::new();
+    };
+    let mut rest = actions.into_iter().peekable();
+    while let Some(first) = rest.peek() {
+        if let Some(why) = around.stop() {
+            running.note_all(&why);
+            break;
+        }
+        let (phase, limit) = (first.1.phase, first.1.reason.limit());
+        let most = usize::try_from(running.batch_files(roots)).unwrap_or(usize::MAX);
+        if most == 0 {
+            running.note_all("stopped at max_files");
+            break;
+        }
+        let mut batch = Mixed::new();
+        // The links of one inode stand together in a plan, and stay together here.
+        while let Some((_, next)) = rest.peek()
+            && next.phase == phase
+            && next.reason.limit() == limit
+            && (batch.len() < most
+                || batch.last().is_some_and(|(_, last)| last.facts.id.ino == next.facts.id.ino))
+            && let Some(action) = rest.next()
+        {
+            batch.push(action);
+        }
+        // The plan's own limit stands in for the policy's: it may have been asked for.
+        let as_planned: Vec<RunRoot<'_>> = roots
+            .iter()
+            .map(|one| RunRoot {
+                root: one.root,
+                nominator: Box::new(super::nominate::Nothing),
+                moment: crate::policy::Moment { older_than: Some(limit), ..one.moment.clone() },
+                past_its_mark: one.past_its_mark,
+            })
+            .collect();
+        for record in &mut running.records {
+            record.phase(phase, None);
+        }
+        running.carry_out_batch(phase, &as_planned, batch);
+        around.between_batches();
+    }
+    running.finish(before.as_ref(), begun)
+}
+
+impl<'a, 'r> Running<'a, 'r> {
+    /// Takes stock; `None` without roots.
+    fn begin(
+        orders: &'a Orders,
+        roots: &'a [RunRoot<'r>],
+        shared: Shared<'a>,
+        around: &'a dyn Surroundings,
+    ) -> Option<(Self, Option<VolumeUsage>, Duration)> {
+        let begun = around.elapsed();
+        let probe = roots.first()?.root.probe.clone();
+        let before = probe.look().ok();
+        let running = Self {
+            orders,
+            roots,
+            shared,
+            around,
+            records: roots
+                .iter()
+                .map(|one| {
+                    RunRecord::begin(
+                        &orders.head,
+                        around.new_run_id(),
+                        one.root.name.clone(),
+                        orders.target.resource,
+                        before.as_ref(),
+                    )
+                })
+                .collect(),
+            emptied: roots.iter().map(|_| Emptied::default()).collect(),
+            taken: roots.iter().map(|_| HashSet::new()).collect(),
+            settle: Settle::new(before.as_ref().map_or(0, |usage| usage.used), patience(&probe)),
+            probe,
+            order: 0,
+            freed: 0,
+            missing: 0,
+            ended: None,
+        };
+        Some((running, before, begun))
+    }
+
+    fn all_phases(&mut self) -> bool {
+        for &phase in &self.orders.phases {
+            match self.phase(phase, self.roots) {
+                PhaseEnd::Exhausted => {}
+                PhaseEnd::Reached => return true,
+                PhaseEnd::Stopped => return false,
+            }
+        }
+        false
+    }
+
+    /// An index may lag behind the disk: before a shortfall is reported, the
+    /// disk itself is asked.
+    fn walk_before_giving_up(&mut self) {
+        if !self.orders.target.is_set() || self.ended.is_some() || self.is_reached() {
+            return;
+        }
+        let mut walked = Vec::new();
+        for one in self.roots {
+            if one.nominator.is_walk() {
+                return;
+            }
+            match Walked::walk(one.root) {
+                Ok(nominator) => walked.push(RunRoot {
+                    root: one.root,
+                    nominator: Box::new(nominator),
+                    moment: one.moment.clone(),
+                    past_its_mark: one.past_its_mark,
+                }),
+                Err(error) => {
+                    self.note_all(&super::execute::with_causes(&error));
+                    return;
+                }
+            }
+        }
+        for &phase in &self.orders.phases {
+            match self.phase(phase, &walked) {
+                PhaseEnd::Exhausted => {}
+                PhaseEnd::Reached | PhaseEnd::Stopped => return,
+            }
+        }
+    }
+
+    fn is_reached(&self) -> bool {
+        self.probe.look().is_ok_and(|usage| self.orders.target.is_reached(&usage))
+    }
+
+    fn note_all(&mut self, note: &str) {
+        for record in &mut self.records {
+            record.note(note);
+        }
+    }
+
+    fn phase(&mut self, phase: Phase, roots: &[RunRoot<'_>]) -> PhaseEnd {
+        let emergency = self.orders.is_emergency();
+        let with = |one| circumstances(self.shared, one, self.orders.for_space());
+        let mut merged = match Merged::new(roots, places(roots, phase, emergency), phase, with) {
+            Ok(merged) => merged,
+            Err(error) => {
+                let said = super::execute::with_causes(&error);
+                self.note_all(&format!("{phase}: {said}"));
+                return PhaseEnd::Exhausted;
+            }
+        };
+        // The last phase may have to stop short of the target: a bound on what it gains.
+        let mut bound: Option<u64> = None;
+        if emergency && phase == Phase::Oldest {
+            match self.last_phase(roots) {
+                Ok(amount) => bound = amount,
+                Err(end) => return end,
+            }
+        }
+        let mut returns = Returns::default();
+        let end = loop {
+            if let Some(why) = self.around.stop() {
+                self.note_all(&why);
+                self.ended = Some(why);
+                break PhaseEnd::Stopped;
+            }
+            let allowed = match self.allowance() {
+                Ok(allowed) => allowed,
+                Err(end) => break end,
+            };
+            let need = match (allowed, bound) {
+                (Some(allowed), Some(bound)) => Some(allowed.min(bound)),
+                (allowed, None) => allowed,
+                (None, bound) => bound,
+            };
+            if bound == Some(0) {
+                break PhaseEnd::Exhausted;
+            }
+            let files = self.batch_files(roots);
+            if files == 0 {
+                self.note_all("stopped at max_files; the next run goes on from here");
+                self.ended = Some("max_files".to_owned());
+                break PhaseEnd::Stopped;
+            }
+            let batch = match merged.batch(files, need, self.orders.target.resource, &mut self.taken) {
+                Ok(batch) if batch.is_empty() => break PhaseEnd::Exhausted,
+                Ok(batch) => batch,
+                Err(error) => {
+                    let said = super::execute::with_causes(&error);
+                    self.note_all(&format!("{phase}: {said}"));
+                    break PhaseEnd::Exhausted;
+                }
+            };
+            let used_before = self.probe.look().ok().map(|usage| usage.used);
+            let gained = self.carry_out_batch(phase, roots, batch);
+            bound = bound.map(|left| left.saturating_sub(gained));
+            if bound.is_some() && self.is_poor(&mut returns, gained, used_before) {
+                self.note_all("the last phase ended early: what it removed brought no space back");
+                break PhaseEnd::Exhausted;
+            }
+            self.around.between_batches();
+        };
+        for (place, tally, cutoff) in merged.tallies() {
+            if let Some(record) = self.records.get_mut(place) {
+                record.scanned(tally.scanned);
+                record.phase(phase, cutoff).cutoff = cutoff;
+                for (keep, skip) in [
+                    (Keep::ActiveJob, Skip::ActiveJob),
+                    (Keep::Held, Skip::Held),
+                    (Keep::Protected, Skip::Protected),
+                    (Keep::Linked, Skip::Linked),
+                ] {
+                    record.kept(phase, skip, tally.kept.get(keep.as_str()).copied().unwrap_or(0));
+                }
+            }
+        }
+        if self.orders.is_emergency() && matches!(end, PhaseEnd::Exhausted) {
+            self.remove_emptied();
+        }
+        end
+    }
+
+    fn last_phase(&mut self, roots: &[RunRoot<'_>]) -> Result<Option<u64>, PhaseEnd> {
+        let usage = self.probe.look().ok();
+        let missing = usage.as_ref().map_or(0, |now| self.orders.target.excess(now));
+        if missing == 0 && usage.is_some() {
+            return Err(PhaseEnd::Reached);
+        }
+        let credit = self.settle.credit();
+        let left = missing.saturating_sub(credit);
+        match aim_of(self.orders, roots, self.shared, usage.as_ref(), left, credit, &self.taken) {
+            Ok(LastPhase::UpTo { amount, note }) => {
+                let less = note.is_some();
+                if let Some(note) = note {
+                    self.note_all(&note);
+                }
+                // Up to the target itself the volume decides, batch by batch.
+                Ok(less.then_some(amount))
+            }
+            Ok(LastPhase::Skip(why)) => {
+                self.note_all(&why);
+                Err(PhaseEnd::Exhausted)
+            }
+            Err(error) => {
+                self.note_all(&super::execute::with_causes(&error));
+                Err(PhaseEnd::Exhausted)
+            }
+        }
+    }
+
+    fn batch_files(&self, roots: &[RunRoot<'_>]) -> u64 {
+        let by_roots = roots.iter().map(|one| one.root.limits.batch).min().unwrap_or(1);
+        let batch = self.orders.batch.unwrap_or(by_roots).max(1);
+        let deleted: u64 = self.records.iter().map(RunRecord::files_deleted).sum();
+        self.orders.max_files.map_or(batch, |most| batch.min(most.saturating_sub(deleted)))
+    }
+
+    fn remove_emptied(&mut self) {
+        for (one, emptied) in self.roots.iter().zip(&mut self.emptied) {
+            let with = Conditions {
+                jobs: self.shared.jobs,
+                references: self.shared.references,
+                moment: &one.moment,
+            };
+            emptied.remove(one.root, with);
+        }
+    }
+}

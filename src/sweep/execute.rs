@@ -1,0 +1,314 @@
+//! Removal: the only place from which files go.
+//!
+//! Promises: nothing goes that was not decided, recorded and looked at again a
+//! moment before. For every file, in this order and within microseconds: its
+//! jobs' states are read now, policy judges the facts on disk now, the
+//! descriptor is compared with the plan and asked whether anybody else holds
+//! it, and the name is compared once more. The jobs' lock is held from the
+//! first of these until the file is gone, so that a job whose start was
+//! answered can't lose a file to a decision made before.
+//!
+//! One failing file never stops the rest.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use crate::model::{Action, FileFacts, Keep, RelPath, Skip};
+use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify};
+use crate::sys::open_check::OpenCheck;
+use crate::sys::remove::{Refusal, Removed, Unit, verify};
+use crate::sys::xattr::Mark;
+use crate::sys::{DirHandle, SysError};
+
+use super::flocks::{DirectoryLocks, keep};
+use super::root::GuardedRoot;
+
+/// What is read again before each removal.
+#[derive(Clone, Copy)]
+pub struct Conditions<'a> {
+    /// The registered jobs, as they are now.
+    pub jobs: &'a RwLock<JobsView>,
+    /// Holds and other references, as they are now.
+    pub references: &'a dyn References,
+    /// Time and circumstances of the run.
+    pub moment: &'a Moment,
+}
+
+/// How one action ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The name is gone; so many bytes with it (0 while other links remain).
+    Removed {
+        /// Allocated bytes of the inode, on its last link.
+        freed: u64,
+    },
+    /// It stays.
+    Skipped(Skip),
+    /// It could not be removed.
+    Failed(String),
+}
+
+/// A directory from which something was removed, as it was before.
+#[derive(Debug, Clone, Copy)]
+pub struct DirBefore {
+    /// Its facts before the first removal of this batch.
+    pub facts: FileFacts,
+}
+
+/// What became of a batch: one entry for each action, in their order.
+#[derive(Debug, Default)]
+pub struct BatchEnd {
+    /// How each action ended.
+    pub ended: Vec<Option<Ended>>,
+    /// Directories that lost entries, with their facts from before.
+    pub directories: HashMap<RelPath, DirBefore>,
+}
+
+/// Actions of one directory, or the links of one inode.
+struct Work {
+    places: Vec<usize>,
+}
+
+/// Carries out decided removals of one root. Each action must be on record already.
+pub fn execute(root: &GuardedRoot, actions: &[Action], with: Conditions<'_>) -> BatchEnd {
+    let work = divide(actions);
+    let state = State {
+        root,
+        actions,
+        with,
+        how: root.open_check.prepare(),
+        locks: DirectoryLocks::read(root),
+        end: Mutex::new(BatchEnd {
+            ended: actions.iter().map(|_| None).collect(),
+            directories: HashMap::new(),
+        }),
+    };
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        while let Some(item) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+            state.carry_out(item);
+        }
+    };
+    let threads = root.workers.clamp(1, work.len().max(1));
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            let thread = std::thread::Builder::new().name("guardian-remove".to_owned());
+            // Fewer threads than wished for are slower, not wrong.
+            if thread.spawn_scoped(scope, worker).is_err() {
+                break;
+            }
+        }
+        worker();
+    });
+    state.end.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Groups actions so that one worker has a directory, and one worker has all
+/// links of an inode: our own unlinks change what the others expect of it.
+fn divide(actions: &[Action]) -> Vec<Work> {
+    let mut by_dir: HashMap<RelPath, Vec<usize>> = HashMap::new();
+    let mut by_inode: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (place, action) in actions.iter().enumerate() {
+        if action.facts.nlink > 1 {
+            by_inode.entry(action.facts.id.ino).or_default().push(place);
+        } else {
+            by_dir.entry(action.path.parent().unwrap_or_default()).or_default().push(place);
+        }
+    }
+    // The oldest action's directory first: a run that is cancelled or short of
+    // time has then taken what is safest.
+    let mut work: Vec<Work> =
+        by_dir.into_values().chain(by_inode.into_values()).map(|places| Work { places }).collect();
+    work.sort_by_key(|item| item.places.first().copied());
+    work
+}
+
+struct State<'a> {
+    root: &'a GuardedRoot,
+    actions: &'a [Action],
+    with: Conditions<'a>,
+    how: OpenCheck,
+    locks: DirectoryLocks,
+    end: Mutex<BatchEnd>,
+}
+
+/// The directory that a worker has open.
+struct Place {
+    path: RelPath,
+    dir: DirHandle,
+    context: DirContext,
+    /// Who holds it, or a directory above it, by `flock`.
+    holders: Vec<u32>,
+}
+
+impl State<'_> {
+    fn carry_out(&self, work: &Work) {
+        let mut at: Option<Place> = None;
+        // The inode whose first name was removed, held for its other names.
+        let mut unit: Option<Unit> = None;
+        for &number in &work.places {
+            let Some(action) = self.actions.get(number) else { continue };
+            let parent = action.path.parent().unwrap_or_default();
+            if at.as_ref().is_none_or(|place| place.path != parent) {
+                match self.enter(parent) {
+                    Ok(place) => at = Some(place),
+                    Err(error) => {
+                        self.note(number, refused_directory(&error));
+                        continue;
+                    }
+                }
+            }
+            let Some(place) = &at else { continue };
+            let ended = self.remove_one(action, place, &mut unit);
+            self.note(number, ended);
+        }
+    }
+
+    fn enter(&self, path: RelPath) -> Result<Place, SysError> {
+        let dir = self.root.dir.open_dir(&path)?;
+        if let Ok(facts) = dir.facts() {
+            self.note_directory(&path, facts);
+        }
+        let context = DirContext::new(&self.root.rules, path.clone());
+        let holders = self.locks.holders_of(self.root, &path);
+        Ok(Place { path, dir, context, holders })
+    }
+
+    fn remove_one(&self, action: &Action, place: &Place, unit: &mut Option<Unit>) -> Ended {
+        let name = action.path.name();
+        // Held until the file is gone: see the module's promise.
+        let jobs = self.with.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = unit.as_mut().filter(|held| held.facts().id.ino == action.facts.id.ino) {
+            // Planned facts: the times on disk are our own doing by now.
+            return match self.objection(action, place, name, &action.facts, &jobs) {
+                Some(why) => Ended::Skipped(why),
+                None => held.remove_link(&place.dir, name).map_or_else(refused, removed),
+            };
+        }
+        let verified = match verify(&place.dir, name, &action.facts.id, &self.how) {
+            Ok(verified) => verified,
+            Err(refusal) => return refused(refusal),
+        };
+        let bind = self.root.user_marks.bind(verified.facts().uid, self.with.moment.emergency);
+        // A mark that can't be read may be there.
+        if bind && !matches!(verified.keep_mark(), Mark::Absent) {
+            return Ended::Skipped(Skip::Held);
+        }
+        let facts = match self.facts_now(place, name, verified.facts()) {
+            Ok(facts) => facts,
+            Err(why) => return Ended::Skipped(why),
+        };
+        if let Some(why) = self.objection(action, place, name, &facts, &jobs) {
+            return Ended::Skipped(why);
+        }
+        if action.facts.nlink <= 1 {
+            return verified.remove().map_or_else(refused, removed);
+        }
+        match verified.remove_first() {
+            Ok((gone, held)) => {
+                *unit = Some(held);
+                removed(gone)
+            }
+            Err(refusal) => refused(refusal),
+        }
+    }
+
+    /// The facts that age counts from. Access and creation are no part of a
+    /// file's identity, so they are looked up where `age_by` names them.
+    fn facts_now(&self, place: &Place, name: &[u8], held: &FileFacts) -> Result<FileFacts, Skip> {
+        let age_by = self.root.rules.age_by;
+        if !age_by.atime && !age_by.btime {
+            return Ok(*held);
+        }
+        let facts = place.dir.stat(name, age_by).map_err(|_| Skip::Vanished)?;
+        if facts.id == held.id { Ok(facts) } else { Err(Skip::Changed) }
+    }
+
+    /// Why the file must stay after all, by policy on what is so now.
+    fn objection(
+        &self,
+        action: &Action,
+        place: &Place,
+        name: &[u8],
+        facts: &FileFacts,
+        jobs: &JobsView,
+    ) -> Option<Skip> {
+        // Whatever lies directly in a directory of ours is ours, also if it was made since.
+        let id = &facts.id;
+        if self.root.own.contains(id) || self.root.own.contains_dir(place.dir.dev(), place.dir.ino()) {
+            return Some(Skip::Protected);
+        }
+        if keep(&place.holders, facts.uid, self.with.moment.emergency) {
+            return Some(Skip::Held);
+        }
+        let verdict = classify(
+            action.phase,
+            &self.root.rules,
+            self.with.moment,
+            jobs,
+            self.with.references,
+            &place.context,
+            name,
+            facts,
+        );
+        match verdict {
+            Verdict::Remove { .. } => None,
+            Verdict::Keep { keep, .. } => Some(match keep {
+                Keep::ActiveJob => Skip::ActiveJob,
+                Keep::Held | Keep::Referred => Skip::Held,
+                Keep::Protected => Skip::Protected,
+                _ => Skip::Changed,
+            }),
+        }
+    }
+
+    fn note(&self, place: usize, ended: Ended) {
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = end.ended.get_mut(place) {
+            *slot = Some(ended);
+        }
+    }
+
+    fn note_directory(&self, path: &RelPath, facts: FileFacts) {
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        end.directories.entry(path.clone()).or_insert(DirBefore { facts });
+    }
+}
+
+fn removed(gone: Removed) -> Ended {
+    Ended::Removed { freed: gone.freed_if_last }
+}
+
+fn refused(refusal: Refusal) -> Ended {
+    match refusal {
+        Refusal::Skip(why) => Ended::Skipped(why),
+        Refusal::Failed(error) => Ended::Failed(with_causes(&error)),
+    }
+}
+
+/// A directory on the way is gone, became something else, or leads elsewhere:
+/// the plan no longer fits. Anything else is a failure.
+fn refused_directory(error: &SysError) -> Ended {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Ended::Skipped(Skip::Vanished),
+        std::io::ErrorKind::NotADirectory | std::io::ErrorKind::CrossesDevices => {
+            Ended::Skipped(Skip::Changed)
+        }
+        // ELOOP has no stable name in std: a link where a directory was.
+        _ if error.errno() == Some(libc::ELOOP) => Ended::Skipped(Skip::Changed),
+        _ => Ended::Failed(with_causes(error)),
+    }
+}
+
+/// An error with its causes, on one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text.push_str(": ");
+        text.push_str(&deeper.to_string());
+        cause = deeper.source();
+    }
+    text
+}

@@ -1,0 +1,94 @@
+//! One phase over all roots of a volume, oldest first over all of them.
+
+use std::collections::HashSet;
+
+use crate::model::{Action, Phase, Resource};
+
+use super::SweepError;
+use super::planner::{Circumstances, Planner, Tally};
+use super::run::RunRoot;
+
+/// What a run decided on already, by root: an inode is decided on once.
+pub type Taken = Vec<HashSet<u64>>;
+
+/// What the removal of `action` should bring.
+pub(super) fn gain(action: &Action, resource: Resource) -> u64 {
+    match resource {
+        Resource::Bytes => action.expected_bytes,
+        // The inode comes free with the last link, which also carries the bytes.
+        Resource::Inodes => u64::from(action.facts.nlink <= 1 || action.expected_bytes > 0),
+    }
+}
+
+/// The planners of one phase, merged.
+pub struct Merged<'a> {
+    planners: Vec<(usize, Planner<'a>)>,
+}
+
+/// A batch: removals with the place of their root.
+pub type Mixed = Vec<(usize, Action)>;
+
+impl<'a> Merged<'a> {
+    /// Begins `phase` over the roots at `places`.
+    pub fn new(
+        roots: &'a [RunRoot<'a>],
+        places: impl IntoIterator<Item = usize>,
+        phase: Phase,
+        with: impl Fn(&'a RunRoot<'a>) -> Circumstances<'a>,
+    ) -> Result<Self, SweepError> {
+        let mut planners = Vec::new();
+        for place in places {
+            if let Some(one) = roots.get(place) {
+                planners.push((place, Planner::new(one.root, one.nominator.as_ref(), with(one), phase)?));
+            }
+        }
+        Ok(Self { planners })
+    }
+
+    /// The next removal over all roots.
+    pub fn next(&mut self, taken: &mut Taken) -> Result<Option<(usize, Action)>, SweepError> {
+        loop {
+            let oldest = self
+                .planners
+                .iter_mut()
+                .enumerate()
+                .filter_map(|(at, (_, planner))| planner.peek_age().map(|age| (age, at)))
+                .min();
+            let Some((_, at)) = oldest else { return Ok(None) };
+            let Some((place, planner)) = self.planners.get_mut(at) else { return Ok(None) };
+            let Some(own) = taken.get_mut(*place) else { return Ok(None) };
+            if let Some(action) = planner.next(own)? {
+                return Ok(Some((*place, action)));
+            }
+            // This root has nothing more; the others go on.
+        }
+    }
+
+    /// Up to `files` removals, ending with the one whose gain reaches `need`.
+    /// The links of one inode are never parted.
+    pub fn batch(
+        &mut self,
+        files: u64,
+        need: Option<u64>,
+        resource: Resource,
+        taken: &mut Taken,
+    ) -> Result<Mixed, SweepError> {
+        let mut batch = Mixed::new();
+        let mut sum: u64 = 0;
+        while self.mid_unit() || ((batch.len() as u64) < files && need.is_none_or(|need| sum < need)) {
+            let Some((place, action)) = self.next(taken)? else { break };
+            sum = sum.saturating_add(gain(&action, resource));
+            batch.push((place, action));
+        }
+        Ok(batch)
+    }
+
+    fn mid_unit(&self) -> bool {
+        self.planners.iter().any(|(_, planner)| planner.is_mid_unit())
+    }
+
+    /// What was looked at, by the place of the root.
+    pub fn tallies(&self) -> impl Iterator<Item = (usize, &Tally, Option<crate::model::Timestamp>)> {
+        self.planners.iter().map(|(place, planner)| (*place, planner.tally(), planner.cutoff()))
+    }
+}

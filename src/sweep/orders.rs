@@ -1,0 +1,86 @@
+//! From a request to orders: where a run ends, what it may take, and in which
+//! circumstances it decides.
+
+use std::time::Duration;
+
+use crate::model::{Policy, Resource, SweepRequest, Timestamp, VolumeUsage};
+use crate::policy::{Moment, Target, emergency_needed, is_urgent};
+
+use super::record::RunHead;
+use super::root::GuardedRoot;
+use super::run::{Orders, phases_of};
+
+/// Whether `root` is past its own mark: an emergency's last phase takes only from such roots.
+pub fn past_its_mark(root: &GuardedRoot, usage: &VolumeUsage) -> bool {
+    emergency_needed(usage, &root.marks).is_some()
+}
+
+/// Where an emergency on the volume of `roots` ends: at the strictest target of
+/// the roots that are past their marks. If a person asks for one and no root
+/// is, at the lowest low mark (and nothing is done when already there).
+pub fn emergency_target(roots: &[&GuardedRoot], usage: &VolumeUsage) -> Target {
+    let needs: Vec<_> = roots.iter().filter_map(|root| emergency_needed(usage, &root.marks)).collect();
+    if let Some(first) = needs.first() {
+        let resource = first.resource;
+        let same = || needs.iter().filter(|need| need.resource == resource).map(|need| need.target);
+        return Target {
+            resource,
+            percent: same().filter_map(|target| target.percent).min_by(f64::total_cmp),
+            available: same().filter_map(|target| target.available).max(),
+            used: None,
+        };
+    }
+    let low = roots.iter().map(|root| root.marks.low).min_by(f64::total_cmp);
+    Target { percent: low, ..Target::none(Resource::Bytes) }
+}
+
+/// The orders for a request over the roots of one volume.
+pub fn orders(
+    head: RunHead,
+    request: &SweepRequest,
+    roots: &[&GuardedRoot],
+    usage: Option<&VolumeUsage>,
+) -> Orders {
+    let asked = request.free.is_some() || request.until_percent.is_some();
+    let target = match usage {
+        Some(usage) if request.policy == Policy::Emergency && !asked => emergency_target(roots, usage),
+        Some(usage) => Target::of_request(usage, request.free.map(|size| size.0), request.until_percent),
+        // Unknown usage: a target that is set but can't be judged stops the run before it begins.
+        None if asked || request.policy == Policy::Emergency => {
+            Target { percent: Some(request.until_percent.unwrap_or(0.0)), ..Target::none(Resource::Bytes) }
+        }
+        None => Target::none(Resource::Bytes),
+    };
+    let bound = roots.iter().map(|root| root.limits.max_files).min();
+    Orders {
+        phases: phases_of(head.policy).to_vec(),
+        target,
+        max_files: request.max_files.or(if request.policy == Policy::Emergency { None } else { bound }),
+        batch: request.batch_size,
+        list: false,
+        head,
+    }
+}
+
+/// The circumstances of the decisions about one root.
+pub fn moment(
+    request: &SweepRequest,
+    root: &GuardedRoot,
+    usage: Option<&VolumeUsage>,
+    now: Timestamp,
+    clock_trusted: bool,
+) -> Moment {
+    let emergency = request.policy == Policy::Emergency;
+    let urgent = usage.is_some_and(|usage| {
+        is_urgent(usage, Resource::Bytes, &root.marks) || is_urgent(usage, Resource::Inodes, &root.marks)
+    });
+    Moment {
+        now,
+        emergency,
+        clock_trusted,
+        min_age_suspended: emergency && urgent,
+        older_than: request.older_than.map(|span| span.0).filter(|age| *age < Duration::MAX),
+        forced_job: request.job.clone(),
+        new_root: root.new_until.is_some_and(|until| now < until),
+    }
+}

@@ -1,0 +1,312 @@
+//! Candidates in, decided removals out: the one place where plans come from.
+//!
+//! A dry run collects what this yields and prints it; a run takes it batch by
+//! batch; both therefore decide the same in the same order. Must not know
+//! whether anything will be removed.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::iter::Peekable;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::model::{Action, FileKind, Keep, Phase, RelPath, Timestamp};
+use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify};
+
+use super::SweepError;
+use super::nominate::{Candidate, Candidates, Nominator};
+use super::root::GuardedRoot;
+
+/// What decisions are made with, beside the facts of each file.
+#[derive(Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// The registered jobs; read anew for each decision.
+    pub jobs: &'a RwLock<JobsView>,
+    /// Holds and other references.
+    pub references: &'a dyn References,
+    /// Time and circumstances.
+    pub moment: &'a Moment,
+    /// The aim is space: a name whose removal frees nothing stays.
+    pub for_space: bool,
+}
+
+/// What one phase of a run decided so far, over one root.
+#[derive(Debug, Default, Clone)]
+pub struct Tally {
+    /// Files looked at.
+    pub scanned: u64,
+    /// Files that stay, by reason.
+    pub kept: BTreeMap<&'static str, u64>,
+    /// Allocated bytes of files that stay because they may not go.
+    pub protected_bytes: u64,
+}
+
+impl Tally {
+    fn keep(&mut self, why: &Keep) {
+        *self.kept.entry(why.as_str()).or_default() += 1;
+    }
+}
+
+/// Directories whose readings are remembered. Candidates in order of age come
+/// in runs from the same few directories; this bounds the memory where they don't.
+const REMEMBERED_DIRECTORIES: usize = 4096;
+
+/// Yields the removals of one phase over one root, in order.
+pub struct Planner<'a> {
+    root: &'a GuardedRoot,
+    nominator: &'a dyn Nominator,
+    with: Circumstances<'a>,
+    phase: Phase,
+    /// Files younger than this are no subject of the phase; candidates come by
+    /// age, so the first one ends it.
+    cutoff: Option<Timestamp>,
+    source: Peekable<Candidates<'a>>,
+    contexts: HashMap<RelPath, DirContext>,
+    /// Further links of an inode whose first link was just decided on.
+    unit: VecDeque<Action>,
+    tally: Tally,
+}
+
+/// The least age at which anything can be due in `phase`; `None` where age alone says nothing.
+fn least_age(root: &GuardedRoot, phase: Phase, moment: &Moment) -> Option<Duration> {
+    let rules = &root.rules;
+    match phase {
+        Phase::Orphans => Some(moment.older_than.unwrap_or_else(|| rules.orphan_age(moment.emergency))),
+        Phase::Oldest if moment.min_age_suspended => None,
+        Phase::Oldest => Some(moment.older_than.unwrap_or(rules.retain.min_age)),
+        Phase::MaxAge => moment.older_than.or(rules.retain.max_age),
+        _ => None,
+    }
+}
+
+impl<'a> Planner<'a> {
+    /// Begins a phase over a root.
+    pub fn new(
+        root: &'a GuardedRoot,
+        nominator: &'a dyn Nominator,
+        with: Circumstances<'a>,
+        phase: Phase,
+    ) -> Result<Self, SweepError> {
+        let source = match phase {
+            Phase::FailedJobs | Phase::CompletedJobs => ended_jobs_files(nominator, with, phase)?,
+            Phase::MaxAge if least_age(root, phase, with.moment).is_none() => Box::new(std::iter::empty()),
+            Phase::Orphans | Phase::Oldest | Phase::MaxAge => match &with.moment.forced_job {
+                Some(job) => sorted(nominator.of_job(job)?)?,
+                None => nominator.by_age()?,
+            },
+            // Their data comes with the records they are about.
+            Phase::Deferred
+            | Phase::Expired
+            | Phase::Chunks
+            | Phase::Trash
+            | Phase::Sessions
+            | Phase::Results => Box::new(std::iter::empty()),
+        };
+        Ok(Self {
+            root,
+            nominator,
+            with,
+            phase,
+            cutoff: least_age(root, phase, with.moment).map(|age| with.moment.now.minus(age)),
+            source: source.peekable(),
+            contexts: HashMap::new(),
+            unit: VecDeque::new(),
+            tally: Tally::default(),
+        })
+    }
+
+    /// Files at or before this time were due; absent where age alone says nothing.
+    pub const fn cutoff(&self) -> Option<Timestamp> {
+        self.cutoff
+    }
+
+    /// Whether further links of the last removal's inode follow: a batch must not part them.
+    pub fn is_mid_unit(&self) -> bool {
+        !self.unit.is_empty()
+    }
+
+    /// What was looked at so far.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The age moment of the next candidate, so that several roots can be merged oldest first.
+    pub fn peek_age(&mut self) -> Option<Timestamp> {
+        if !self.unit.is_empty() {
+            // The rest of a unit comes before everything else.
+            return Some(Timestamp::from_nanos(i64::MIN));
+        }
+        match self.source.peek()? {
+            Ok(candidate) => Some(candidate.age_time),
+            // An error is taken up first, not put off.
+            Err(_) => Some(Timestamp::from_nanos(i64::MIN)),
+        }
+    }
+
+    /// The next removal, leaving out inodes in `taken` (decided on earlier in
+    /// this run) and adding its own. `order` is left at 0: the run numbers.
+    pub fn next(&mut self, taken: &mut HashSet<u64>) -> Result<Option<Action>, SweepError> {
+        if let Some(action) = self.unit.pop_front() {
+            return Ok(Some(action));
+        }
+        while let Some(next) = self.source.next() {
+            let candidate = next?;
+            if self.cutoff.is_some_and(|cutoff| candidate.age_time > cutoff) {
+                self.end_at_age()?;
+                return Ok(None);
+            }
+            self.tally.scanned += 1;
+            if taken.contains(&candidate.facts.id.ino) {
+                continue;
+            }
+            if self.root.own.contains(&candidate.facts.id) {
+                self.tally.keep(&Keep::Protected);
+                continue;
+            }
+            match self.decide(&candidate) {
+                Verdict::Keep { keep, .. } => {
+                    if matches!(keep, Keep::ActiveJob | Keep::Held | Keep::Protected) {
+                        self.tally.protected_bytes += candidate.facts.allocated;
+                    }
+                    self.tally.keep(&keep);
+                }
+                Verdict::Remove { reason, age } => {
+                    let first = Action {
+                        order: 0,
+                        phase: self.phase,
+                        path: candidate.path(),
+                        facts: candidate.facts,
+                        reason,
+                        age,
+                        expected_bytes: candidate.facts.allocated,
+                    };
+                    if let Some(action) = self.with_links(first, taken)? {
+                        return Ok(Some(action));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn decide(&mut self, candidate: &Candidate) -> Verdict {
+        if !self.contexts.contains_key(&candidate.dir) && self.contexts.len() >= REMEMBERED_DIRECTORIES {
+            self.contexts.clear();
+        }
+        let root = self.root;
+        let context = self
+            .contexts
+            .entry(candidate.dir.clone())
+            .or_insert_with_key(|dir| DirContext::new(&root.rules, dir.clone()));
+        let jobs = self.with.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        classify(
+            self.phase,
+            &root.rules,
+            self.with.moment,
+            &jobs,
+            self.with.references,
+            context,
+            &candidate.name,
+            &candidate.facts,
+        )
+    }
+
+    /// All links of one inode that may go form one unit, taken together. Where
+    /// the aim is space and a link stays, none goes: nothing would come free.
+    fn with_links(&mut self, first: Action, taken: &mut HashSet<u64>) -> Result<Option<Action>, SweepError> {
+        let ino = first.facts.id.ino;
+        taken.insert(ino);
+        if first.facts.nlink <= 1 || first.facts.id.kind != FileKind::Regular {
+            return Ok(Some(first));
+        }
+        let mut unit = vec![first];
+        for link in self.nominator.links_of(ino)? {
+            let path = link.path();
+            if unit.iter().any(|action| action.path == path) {
+                continue;
+            }
+            self.tally.scanned += 1;
+            match self.decide(&link) {
+                Verdict::Remove { reason, age } => unit.push(Action {
+                    order: 0,
+                    phase: self.phase,
+                    path,
+                    facts: link.facts,
+                    reason,
+                    age,
+                    expected_bytes: 0,
+                }),
+                Verdict::Keep { keep, .. } => self.tally.keep(&keep),
+            }
+        }
+        let all = unit.len() >= unit[0].facts.nlink as usize;
+        if !all && self.with.for_space {
+            for _ in &unit {
+                self.tally.keep(&Keep::Linked);
+            }
+            return Ok(None);
+        }
+        // The bytes come free with the last link, and only if every link goes.
+        let bytes = unit[0].facts.allocated;
+        let last = unit.len() - 1;
+        for (place, action) in unit.iter_mut().enumerate() {
+            action.expected_bytes = if all && place == last { bytes } else { 0 };
+        }
+        self.unit.extend(unit);
+        Ok(self.unit.pop_front())
+    }
+
+    /// Everything not yet looked at is younger still: it counts, without being read.
+    fn end_at_age(&mut self) -> Result<(), SweepError> {
+        self.source = (Box::new(std::iter::empty()) as Candidates<'a>).peekable();
+        if self.with.moment.forced_job.is_none() {
+            let rest = self.nominator.totals()?.files.saturating_sub(self.tally.scanned);
+            if rest > 0 {
+                *self.tally.kept.entry(Keep::TooYoung.as_str()).or_default() += rest;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Files of the jobs that ended in the way this phase is about, oldest first.
+fn ended_jobs_files<'a>(
+    nominator: &'a dyn Nominator,
+    with: Circumstances<'a>,
+    phase: Phase,
+) -> Result<Candidates<'a>, SweepError> {
+    let jobs: Vec<_> = {
+        let view = with.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        let wanted = |state: crate::model::JobState| match phase {
+            Phase::CompletedJobs => state == crate::model::JobState::Completed,
+            _ => state.is_failure(),
+        };
+        let mut jobs: Vec<_> = view
+            .jobs
+            .iter()
+            .filter(|(id, job)| {
+                wanted(job.state) && with.moment.forced_job.as_ref().is_none_or(|only| only == *id)
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        jobs.sort();
+        jobs
+    };
+    let mut all = Vec::new();
+    let mut seen = HashSet::new();
+    for job in &jobs {
+        for candidate in nominator.of_job(job)? {
+            let candidate = candidate?;
+            if seen.insert(candidate.path()) {
+                all.push(candidate);
+            }
+        }
+    }
+    all.sort_by(|a, b| (a.age_time, &a.dir, &a.name).cmp(&(b.age_time, &b.dir, &b.name)));
+    Ok(Box::new(all.into_iter().map(Ok)))
+}
+
+fn sorted(candidates: Candidates<'_>) -> Result<Candidates<'_>, SweepError> {
+    let mut all = candidates.collect::<Result<Vec<_>, _>>()?;
+    all.sort_by(|a, b| (a.age_time, &a.dir, &a.name).cmp(&(b.age_time, &b.dir, &b.name)));
+    Ok(Box::new(all.into_iter().map(Ok)))
+}

@@ -1,0 +1,113 @@
+//! What a run needs to know of one root.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::model::{Identity, RootName, Timestamp};
+use crate::policy::{Marks, RootRules};
+use crate::sys::dir::RootDir;
+use crate::sys::open_check::OpenCheckKind;
+use crate::usage::Probe;
+
+/// Whether `keep` marks of ordinary users bind (configuration `user_marks`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserMarks {
+    /// Always.
+    All,
+    /// Not in an emergency: otherwise any user could fill the volume for good.
+    NotInEmergency,
+    /// Never.
+    None,
+}
+
+impl UserMarks {
+    /// Whether a `keep` mark on a file of `uid` binds. Root's marks always do.
+    pub const fn bind(self, uid: u32, emergency: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::NotInEmergency => uid == 0 || !emergency,
+            Self::None => uid == 0,
+        }
+    }
+}
+
+/// What an emergency's last phase does when its target can't be reached
+/// (configuration `emergency_futile`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Futile {
+    /// Nothing: deleting everything would not help.
+    Stop,
+    /// Take what there is.
+    Continue,
+}
+
+/// Bounds of one run (configuration `[root.limits]`).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Files in a batch.
+    pub batch: u64,
+    /// Files in a run.
+    pub max_files: u64,
+    /// Percent of the root's files or bytes that a scheduled plan may take unasked.
+    pub max_share: f64,
+}
+
+/// guardian's own files, by device and inode: never indexed, never removed,
+/// wherever they lie.
+#[derive(Debug, Clone, Default)]
+pub struct OwnFiles(pub Arc<HashSet<(u64, u64)>>);
+
+impl OwnFiles {
+    /// Whether this is one of them.
+    pub fn contains(&self, id: &Identity) -> bool {
+        self.0.contains(&(id.dev, id.ino))
+    }
+
+    /// Whether this directory is one of them.
+    pub fn contains_dir(&self, dev: u64, ino: u64) -> bool {
+        self.0.contains(&(dev, ino))
+    }
+}
+
+/// One root that is guarded, as a run sees it.
+pub struct GuardedRoot {
+    /// Its name.
+    pub name: RootName,
+    /// Its directory: every path of the run is resolved beneath this descriptor.
+    pub dir: Arc<RootDir>,
+    /// How its files are read and how long they stay.
+    pub rules: RootRules,
+    /// When it is too full.
+    pub marks: Marks,
+    /// Bounds of a run.
+    pub limits: Limits,
+    /// How its usage is read.
+    pub probe: Probe,
+    /// What is guardian's own.
+    pub own: OwnFiles,
+    /// How open files are found.
+    pub open_check: OpenCheckKind,
+    /// Whose `keep` marks bind.
+    pub user_marks: UserMarks,
+    /// Whether directories that a run emptied go too.
+    pub remove_empty_dirs: bool,
+    /// What to do when the target can't be reached.
+    pub futile: Futile,
+    /// Until when scheduled policies only plan here.
+    pub new_until: Option<Timestamp>,
+    /// Removal threads.
+    pub workers: usize,
+}
+
+impl GuardedRoot {
+    /// Its absolute path.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its device: nothing on another one is ever entered or removed.
+    pub fn dev(&self) -> u64 {
+        self.dir.dev()
+    }
+}

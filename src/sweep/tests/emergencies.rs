@@ -1,0 +1,91 @@
+//! Emergencies on a root with a capacity of its own, so that the figures are exact.
+
+use crate::model::{JobState, Phase, Policy};
+
+use super::{HOUR, World};
+
+const MIB: usize = 1 << 20;
+
+/// 96 of 100 MiB used: 30 by unknown jobs, 20 by a failed job, 26 by a living one, 20 by nobody.
+fn full() -> World {
+    let world = World::with_capacity(Some(100 << 20));
+    // Failed within its retention: not an orphan yet, but given up in an emergency.
+    world.job("failed1", JobState::Failed, HOUR / 2);
+    world.job("alive", JobState::Active, 0);
+    for n in 0..30 {
+        world.file(&format!("o/job_unknown_{n}"), MIB, 50 * HOUR - n);
+    }
+    for n in 0..20 {
+        world.file(&format!("f/job_failed1_{n}"), MIB, 60 * HOUR - n);
+        world.file(&format!("plain/p{n}"), MIB, 600 + n);
+    }
+    for n in 0..26 {
+        world.file(&format!("a/job_alive_{n}"), MIB, 90 * HOUR - n);
+    }
+    world
+}
+
+#[test]
+fn an_emergency_takes_orphans_first_and_stops_at_the_target() {
+    let world = full();
+    let orders = world.orders(Policy::Emergency);
+    let planned = world.planned(&orders);
+    assert_eq!(planned.len(), 11, "96 - 85 MiB");
+    let (report, observer) = world.run(&orders);
+    assert_eq!(report.target_reached, Some(true));
+    assert_eq!(report.files_deleted, 11, "not one more than needed");
+    assert!(report.storage_after_percent.unwrap() <= 85.0);
+    let intended = observer.intended.lock().unwrap();
+    assert!(intended.iter().all(|(phase, _)| *phase == Phase::Orphans));
+    let order: Vec<_> = intended.iter().flat_map(|(_, paths)| paths.clone()).collect();
+    assert_eq!(order, planned, "in the order of the plan");
+    assert_eq!(report.reclaim.volume_delta_bytes, Some(11 << 20));
+    assert!(report.reclaim.gap.is_empty());
+}
+
+#[test]
+fn phases_follow_each_other_and_the_living_jobs_files_stay() {
+    let mut world = full();
+    world.root.marks.low = 30.0;
+    world.root.marks.high = 95.0;
+    let (report, observer) = world.run(&world.orders(Policy::Emergency));
+    let mut phases: Vec<Phase> = observer.intended.lock().unwrap().iter().map(|(phase, _)| *phase).collect();
+    phases.dedup();
+    assert_eq!(phases, [Phase::Orphans, Phase::FailedJobs, Phase::Oldest]);
+    assert_eq!(report.target_reached, Some(true));
+    assert_eq!(std::fs::read_dir(world.path("a")).unwrap().count(), 26);
+}
+
+#[test]
+fn when_others_fill_the_volume_the_last_phase_takes_nothing() {
+    let mut world = World::with_capacity(Some(100 << 20));
+    world.job("alive", JobState::Active, 0);
+    for n in 0..94 {
+        world.file(&format!("a/job_alive_{n}"), MIB, HOUR);
+    }
+    for n in 0..4 {
+        world.file(&format!("p{n}"), MIB / 4, 600);
+    }
+    world.file("fill", MIB, 0);
+    world.root.marks.high = 90.0;
+    world.root.marks.low = 80.0;
+    let (report, _) = world.run(&world.orders(Policy::Emergency));
+    assert_eq!(report.files_deleted, 0);
+    assert_eq!(report.target_reached, Some(false));
+    assert!(report.notes.iter().any(|note| note.contains("futile")), "{:?}", report.notes);
+    let shortfall = report.shortfall.unwrap();
+    assert_eq!(shortfall.active_jobs.len(), 1);
+    assert_eq!(shortfall.protected_bytes, 94 << 20);
+    assert!(!shortfall.directories.is_empty() && !shortfall.users.is_empty());
+}
+
+#[test]
+fn files_younger_than_min_age_stay_while_space_is_not_nearly_gone() {
+    let world = World::with_capacity(Some(100 << 20));
+    for n in 0..96 {
+        world.file(&format!("p{n}"), MIB, if n < 40 { 600 } else { 5 });
+    }
+    let (report, _) = world.run(&world.orders(Policy::Emergency));
+    assert_eq!(report.files_deleted, 11);
+    assert!(world.files().len() == 85);
+}

@@ -1,0 +1,92 @@
+//! Plans made before and applied later.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::model::{Action, JobState, PlanAction, Policy};
+use crate::policy::NoReferences;
+
+use super::super::carry_out::carry_out_plan;
+use super::super::run::{Shared, plan};
+use super::{HOUR, Observer, World};
+
+/// Plans orphans older than an hour, as JSON and back.
+fn planned(world: &World) -> Vec<(usize, Action)> {
+    let mut root = world.run_root(false);
+    root.moment.older_than = Some(Duration::from_secs(HOUR));
+    let roots = [root];
+    let shared = Shared { jobs: &world.jobs, references: &NoReferences };
+    let plans = plan(&world.orders(Policy::Orphans), &roots, shared, None).unwrap();
+    plans[0]
+        .actions
+        .iter()
+        .map(|action| {
+            let wire = PlanAction::of(action, Policy::Orphans, &world.root.name, world.root.path());
+            let text = serde_json::to_string(&wire).unwrap();
+            let read: PlanAction = serde_json::from_str(&text).unwrap();
+            (0, read.to_action(world.root.path()).unwrap())
+        })
+        .collect()
+}
+
+fn apply(world: &World, actions: Vec<(usize, Action)>) -> crate::model::Report {
+    let roots = [world.run_root(false)];
+    let shared = Shared { jobs: &world.jobs, references: &NoReferences };
+    carry_out_plan(&world.orders(Policy::Orphans), &roots, shared, &Observer::default(), actions).remove(0)
+}
+
+#[test]
+fn a_plan_is_applied_by_the_limit_it_was_made_with() {
+    let world = World::new();
+    for n in 0..25 {
+        world.file(&format!("d/f{n}"), 10, 2 * HOUR + n);
+    }
+    let young = world.file("d/young", 10, 600);
+    let report = apply(&world, planned(&world));
+    assert_eq!(report.files_deleted, 25);
+    assert!(young.exists());
+}
+
+#[test]
+fn what_changed_since_the_plan_stays() {
+    let world = World::new();
+    let touched = world.file("touched", 10, 5 * HOUR);
+    let now_a_jobs = world.file("job_late_x", 10, 5 * HOUR);
+    let gone = world.file("gone", 10, 5 * HOUR);
+    let plain = world.file("plain", 10, 5 * HOUR);
+    let actions = planned(&world);
+    assert_eq!(actions.len(), 4);
+    fs::write(&touched, b"precious").unwrap();
+    fs::remove_file(&gone).unwrap();
+    world.job("late", JobState::Active, 0);
+    let report = apply(&world, actions);
+    assert!(touched.exists() && now_a_jobs.exists() && !plain.exists());
+    assert_eq!(
+        (report.skipped["changed"], report.skipped["active_job"], report.skipped["vanished"]),
+        (1, 1, 1)
+    );
+}
+
+#[test]
+fn a_forged_plan_reaches_nothing_outside_the_root_and_nothing_that_policy_keeps() {
+    let world = World::new();
+    let file = world.file("f", 10, 5 * HOUR);
+    let kept = world.file("model.keep", 10, 50 * HOUR);
+    let mut actions = planned(&world);
+    let wire = PlanAction::of(&actions[0].1, Policy::Orphans, &world.root.name, world.root.path());
+    for forged in ["/etc/passwd", "relative", "/"] {
+        let mut outside = wire.clone();
+        outside.path.path = forged.to_owned();
+        assert!(outside.to_action(world.root.path()).is_err(), "{forged}");
+    }
+    let mut climbing = wire;
+    climbing.path.path = format!("{}/../f", world.root.path().display());
+    assert!(climbing.to_action(world.root.path()).is_err());
+    // The protected file under the facts it really has.
+    let facts = world.root.dir.handle().stat(b"model.keep", Default::default()).unwrap();
+    actions[0].1.path = crate::model::RelPath::from_bytes(&b"model.keep"[..]).unwrap();
+    actions[0].1.facts = facts;
+    let report = apply(&world, actions);
+    assert!(file.exists() && kept.exists());
+    assert_eq!(report.skipped["protected"], 1);
+}

@@ -1,0 +1,118 @@
+//! Candidates from a walk of the tree: where there is no index, or none that
+//! can be used.
+//!
+//! Promises: needs no write anywhere. Holds every file's facts in memory
+//! (about 200 bytes each), which is why the index nominates where it can.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+
+use crate::model::{FileKind, JobId, Timestamp};
+use crate::sys::walk::{Found, Walk};
+
+use super::SweepError;
+use super::nominate::{Candidate, Candidates, Nominator, Totals};
+use super::root::GuardedRoot;
+
+/// All files of a root as one walk found them.
+pub struct Walked {
+    /// Oldest first; ties by path, so that two walks of the same tree agree.
+    files: Vec<Candidate>,
+    /// Places in `files` of each inode with several links.
+    links: HashMap<u64, Vec<usize>>,
+    totals: Totals,
+    unread: u64,
+    patterns: crate::policy::Patterns,
+}
+
+impl Walked {
+    /// Walks the root now.
+    ///
+    /// # Errors
+    /// When the root itself can't be read. Directories that can't be read are
+    /// left out and make the result incomplete.
+    pub fn walk(root: &GuardedRoot) -> Result<Self, SweepError> {
+        let age_by = root.rules.age_by;
+        let gathered: Mutex<Vec<Candidate>> = Mutex::default();
+        let threads = NonZeroUsize::new(root.workers).unwrap_or(NonZeroUsize::MIN);
+        let end = Walk::new(&root.dir)
+            .threads(threads)
+            .times(age_by)
+            .exclude(&root.own.0)
+            .run(|found| {
+                let Found::Directory(listing) = found else { return };
+                let mut here: Vec<Candidate> = listing
+                    .entries
+                    .into_iter()
+                    .filter(|entry| entry.facts.id.kind != FileKind::Directory)
+                    .map(|entry| Candidate {
+                        dir: listing.path.clone(),
+                        name: entry.name,
+                        facts: entry.facts,
+                        age_time: age_by.newest(&entry.facts),
+                    })
+                    .collect();
+                gathered.lock().unwrap_or_else(PoisonError::into_inner).append(&mut here);
+            })
+            .map_err(|source| SweepError::Walk { root: root.path().to_owned(), source })?;
+        let mut files = gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
+        files.sort_by(|a, b| (a.age_time, &a.dir, &a.name).cmp(&(b.age_time, &b.dir, &b.name)));
+        let mut links: HashMap<u64, Vec<usize>> = HashMap::new();
+        let mut counted = HashSet::new();
+        let mut totals = Totals::default();
+        for (place, file) in files.iter().enumerate() {
+            totals.files += 1;
+            if file.facts.nlink > 1 {
+                links.entry(file.facts.id.ino).or_default().push(place);
+                if !counted.insert(file.facts.id.ino) {
+                    continue;
+                }
+            }
+            totals.bytes += file.facts.allocated;
+        }
+        Ok(Self { files, links, totals, unread: end.unread, patterns: root.rules.patterns.clone() })
+    }
+}
+
+impl Nominator for Walked {
+    fn by_age(&self) -> Result<Candidates<'_>, SweepError> {
+        Ok(Box::new(self.files.iter().cloned().map(Ok)))
+    }
+
+    fn of_job(&self, job: &JobId) -> Result<Candidates<'_>, SweepError> {
+        let job = job.clone();
+        Ok(Box::new(
+            self.files
+                .iter()
+                .filter(move |file| {
+                    self.patterns.could_name(&file.name, &job)
+                        || file.dir.components().any(|part| self.patterns.could_name(part, &job))
+                })
+                .cloned()
+                .map(Ok),
+        ))
+    }
+
+    fn links_of(&self, ino: u64) -> Result<Vec<Candidate>, SweepError> {
+        Ok(self.links.get(&ino).map_or_else(Vec::new, |places| {
+            places.iter().filter_map(|place| self.files.get(*place)).cloned().collect()
+        }))
+    }
+
+    fn totals(&self) -> Result<Totals, SweepError> {
+        Ok(self.totals)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.unread == 0
+    }
+
+    fn newest(&self) -> Result<Option<Timestamp>, SweepError> {
+        Ok(self.files.last().map(|file| file.age_time))
+    }
+
+    fn is_walk(&self) -> bool {
+        true
+    }
+}
