@@ -397,7 +397,11 @@ impl Standalone for Alone {
             problems::check_available(&sweep.request)?;
         }
         if !self.is_dry(&sweep.request) {
-            return self.carry_out(sweep, cancelled);
+            // A plan's report says what the plan was made for.
+            let policy = sweep.plan.iter().flatten().map(|plan| plan.policy).next();
+            let policy = policy.unwrap_or(sweep.request.policy);
+            let request = SweepRequest { policy, ..sweep.request.clone() };
+            return self.carry_out(&StandaloneSweep { request, ..sweep.clone() }, cancelled);
         }
         if sweep.plan.is_some() {
             return Err(ApiError::conflict(

@@ -48,8 +48,8 @@ impl Hunt {
         (!self.wanted.is_empty()).then(|| self.not_before.unwrap_or_else(Instant::now))
     }
 
-    /// A name was made and is gone before it could be looked at. As long as
-    /// links are in use here it may have been one.
+    /// A name may have gone that nobody looked at. As long as links are in use
+    /// here it may have been one.
     pub(super) fn missed_a_name(&mut self, now: Instant) {
         self.unseen |= self.in_use.is_some_and(|at| now.saturating_duration_since(at) < IN_USE);
     }

@@ -147,6 +147,10 @@ impl Root {
         for ino in missing {
             self.miss(ino);
         }
+        if !background && !deep && self.has_links {
+            // A name that the listing lacks may have been a link.
+            self.hunt.missed_a_name(Instant::now());
+        }
         let root = self.tree.root();
         if dir == root {
             let (name, mtime) = (Box::default(), listing.dir.id.mtime);

@@ -66,7 +66,7 @@ impl Root {
         match looked {
             Ok(seen) if self.is_foreign(&seen) => self.gone(hint, watcher, reading),
             Ok(seen) if seen.facts.id.kind == FileKind::Directory => self.found_directory(&hint, &seen.facts),
-            Ok(seen) => self.found_file(hint, &seen.facts),
+            Ok(seen) => self.found_file(hint, &seen.facts, reading),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.gone(hint, watcher, reading),
             Err(error) => {
                 tracing::debug!(dir = %self.shown(hint.dir), %error, "failed to look at a file");
@@ -97,7 +97,10 @@ impl Root {
             || self.task.exclusions.contains(&(id.dev, id.ino))
     }
 
-    fn found_file(&mut self, hint: Hint, facts: &FileFacts) {
+    fn found_file(&mut self, hint: Hint, facts: &FileFacts, reading: &mut Reading<'_>) {
+        if self.has_links {
+            self.link_gone(hint.dir, &hint.name, Some(facts.id.ino), hint.heard, reading);
+        }
         self.displace(hint.dir, &hint.name, None);
         let entry = FileEntry::from_facts(hint.name.clone(), facts, self.task.age_by);
         self.changes.push(Change::PutFile { dir: hint.dir, entry });
@@ -178,20 +181,28 @@ impl Root {
             return;
         }
         if self.has_links {
-            self.link_gone(dir, &name, heard, reading);
+            self.link_gone(dir, &name, None, heard, reading);
         }
         self.open.remove(&(dir, name.clone()));
         self.changes.push(Change::RemoveName { dir, name });
     }
 
-    /// The other names of a link that is gone are to be looked at.
-    fn link_gone(&mut self, dir: u64, name: &[u8], heard: Heard, reading: &mut Reading<'_>) {
+    /// What had this name before may have other names, which are to be looked at.
+    fn link_gone(
+        &mut self,
+        dir: u64,
+        name: &[u8],
+        now: Option<u64>,
+        heard: Heard,
+        reading: &mut Reading<'_>,
+    ) {
         let key = self.key();
         match reading.get().and_then(|snapshot| snapshot.file(key, dir, name).ok().flatten()) {
-            Some(before) if before.nlink > 1 => {
+            Some(before) if before.nlink > 1 && now != Some(before.ino) => {
                 self.linked.entry(before.ino).or_insert(None);
             }
-            None if heard.made => self.hunt.missed_a_name(Instant::now()),
+            // It came and went before anybody looked.
+            None if now.is_none() && (heard.made || heard.arrived) => self.hunt.missed_a_name(Instant::now()),
             _ => {}
         }
     }

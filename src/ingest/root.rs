@@ -23,7 +23,7 @@ pub(super) const MAX_WAITING: usize = 200_000;
 const MAX_TRIES: u8 = 5;
 /// Comparing everything because a link may have been missed takes at most one
 /// part in so many of the time.
-const DOUBT_SHARE: u32 = 100;
+const DOUBT_SHARE: u32 = 25;
 /// Up to this time such a comparison is worth waiting for.
 const SHORT: Duration = Duration::from_millis(10);
 
@@ -249,6 +249,8 @@ impl Root {
     /// Forgets a directory that is gone, and all beneath it.
     pub(super) fn forget_tree(&mut self, dir: u64, watcher: &Watcher) {
         self.changes.push(Change::RemoveDirTree { ino: dir });
+        // Links among what is gone may have other names elsewhere.
+        self.hunt.missed_a_name(Instant::now());
         let gone = self.tree.remove(dir);
         for ino in &gone {
             watcher.remove(self.id(*ino));
