@@ -5,7 +5,7 @@ use super::health::percent;
 use super::output::{Output, Tone};
 use super::table::Table;
 use crate::api::PlanAction;
-use crate::model::{ByteSize, Report, Resource, Shortfall, TimeSpan, escape_control};
+use crate::model::{ByteSize, PhaseReport, Report, Resource, Shortfall, TimeSpan, escape_control};
 
 /// 3 target not reached, else 1 with failures; a dry run is always 0.
 pub(super) fn exit_of(reports: &[Report]) -> Exit {
@@ -35,7 +35,11 @@ pub(super) fn render(report: &Report, list: bool, out: &mut Output) -> Result<()
         report.files_scanned
     ))?;
     render_usage(report, out)?;
-    for phase in &report.phases {
+    // A part of the run that found nothing to do says nothing to people.
+    let active = |phase: &&PhaseReport| {
+        phase.files_deleted > 0 || phase.errors_count > 0 || phase.skipped.values().any(|count| *count > 0)
+    };
+    for phase in report.phases.iter().filter(active) {
         let skipped = counts(phase.skipped.iter());
         let failed =
             if phase.errors_count > 0 { format!(", {} failed", phase.errors_count) } else { String::new() };

@@ -1,15 +1,13 @@
 //! One phase over all roots of a volume, oldest first over all of them.
 
-use std::collections::HashSet;
-
 use crate::model::{Action, Phase, Resource};
 
 use super::SweepError;
-use super::planner::{Circumstances, Planner, Tally};
+use super::planner::{Circumstances, Decided, Planner, Tally};
 use super::run::RunRoot;
 
 /// What a run decided on already, by root: an inode is decided on once.
-pub type Taken = Vec<HashSet<u64>>;
+pub type Taken = Vec<Decided>;
 
 /// What the removal of `action` should bring.
 pub(super) fn gain(action: &Action, resource: Resource) -> u64 {

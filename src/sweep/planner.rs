@@ -36,14 +36,21 @@ pub struct Tally {
     pub scanned: u64,
     /// Files that stay, by reason.
     pub kept: BTreeMap<&'static str, u64>,
-    /// Allocated bytes of files that stay because they may not go.
-    pub protected_bytes: u64,
 }
 
 impl Tally {
     fn keep(&mut self, why: &Keep) {
         *self.kept.entry(why.as_str()).or_default() += 1;
     }
+}
+
+/// What a run decided on in one root, by inode.
+#[derive(Debug, Default, Clone)]
+pub struct Decided {
+    /// To go: decided on once, by the first phase that may take it.
+    taken: HashSet<u64>,
+    /// To stay whatever the phase: counted once, though each phase meets it.
+    spared: HashSet<u64>,
 }
 
 /// Directories whose readings are remembered. Candidates in order of age come
@@ -142,9 +149,9 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The next removal, leaving out inodes in `taken` (decided on earlier in
+    /// The next removal, leaving out what `decided` has (from earlier in
     /// this run) and adding its own. `order` is left at 0: the run numbers.
-    pub fn next(&mut self, taken: &mut HashSet<u64>) -> Result<Option<Action>, SweepError> {
+    pub fn next(&mut self, decided: &mut Decided) -> Result<Option<Action>, SweepError> {
         if let Some(action) = self.unit.pop_front() {
             return Ok(Some(action));
         }
@@ -155,7 +162,7 @@ impl<'a> Planner<'a> {
                 return Ok(None);
             }
             self.tally.scanned += 1;
-            if taken.contains(&candidate.facts.id.ino) {
+            if decided.taken.contains(&candidate.facts.id.ino) {
                 continue;
             }
             if self.root.own.contains(&candidate.facts.id) {
@@ -164,10 +171,12 @@ impl<'a> Planner<'a> {
             }
             match self.decide(&candidate) {
                 Verdict::Keep { keep, .. } => {
-                    if matches!(keep, Keep::ActiveJob | Keep::Held | Keep::Protected) {
-                        self.tally.protected_bytes += candidate.facts.allocated;
+                    let for_good = matches!(keep, Keep::ActiveJob | Keep::Held | Keep::Protected);
+                    // Each name of a linked file counts, as it does where files go.
+                    if !for_good || candidate.facts.nlink > 1 || decided.spared.insert(candidate.facts.id.ino)
+                    {
+                        self.tally.keep(&keep);
                     }
-                    self.tally.keep(&keep);
                 }
                 Verdict::Remove { reason, age } => {
                     let first = Action {
@@ -179,7 +188,7 @@ impl<'a> Planner<'a> {
                         age,
                         expected_bytes: candidate.facts.allocated,
                     };
-                    if let Some(action) = self.with_links(first, taken)? {
+                    if let Some(action) = self.with_links(first, decided)? {
                         return Ok(Some(action));
                     }
                 }
@@ -212,9 +221,9 @@ impl<'a> Planner<'a> {
 
     /// All links of one inode that may go form one unit, taken together. Where
     /// the aim is space and a link stays, none goes: nothing would come free.
-    fn with_links(&mut self, first: Action, taken: &mut HashSet<u64>) -> Result<Option<Action>, SweepError> {
+    fn with_links(&mut self, first: Action, decided: &mut Decided) -> Result<Option<Action>, SweepError> {
         let ino = first.facts.id.ino;
-        taken.insert(ino);
+        decided.taken.insert(ino);
         if first.facts.nlink <= 1 || first.facts.id.kind != FileKind::Regular {
             return Ok(Some(first));
         }

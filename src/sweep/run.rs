@@ -194,7 +194,7 @@ pub fn plan(
             expires_at: None,
         })
         .collect();
-    let mut taken: Taken = roots.iter().map(|_| std::collections::HashSet::new()).collect();
+    let mut taken: Taken = roots.iter().map(|_| super::planner::Decided::default()).collect();
     let mut order = 0;
     let mut gained: u64 = 0;
     for &phase in &orders.phases {

@@ -8,7 +8,6 @@ mod allowance;
 mod batch;
 mod finish;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::model::{Action, Keep, Phase, Report, Skip, VolumeUsage};
@@ -19,6 +18,7 @@ use super::dirs::Emptied;
 use super::execute::Conditions;
 use super::last_phase::{LastPhase, aim_of};
 use super::merge::{Merged, Mixed, Taken};
+use super::planner::Decided;
 use super::record::RunRecord;
 use super::run::{Orders, RunRoot, Shared, Surroundings, circumstances, places};
 use super::walked::Walked;
@@ -151,7 +151,7 @@ impl<'a, 'r> Running<'a, 'r> {
                 })
                 .collect(),
             emptied: roots.iter().map(|_| Emptied::default()).collect(),
-            taken: roots.iter().map(|_| HashSet::new()).collect(),
+            taken: roots.iter().map(|_| Decided::default()).collect(),
             settle: Settle::new(before.as_ref().map_or(0, |usage| usage.used), patience(&probe)),
             probe,
             order: 0,

@@ -54,6 +54,7 @@ fn phases_follow_each_other_and_the_living_jobs_files_stay() {
     assert_eq!(phases, [Phase::Orphans, Phase::FailedJobs, Phase::Oldest]);
     assert_eq!(report.target_reached, Some(true));
     assert_eq!(std::fs::read_dir(world.path("a")).unwrap().count(), 26);
+    assert_eq!(report.skipped["active_job"], 26, "met by three phases, counted once");
 }
 
 #[test]
