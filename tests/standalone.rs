@@ -241,8 +241,7 @@ fn explain_tells_of_each_policy_and_of_what_stands_against_it() {
     host.file("old", 10, 30);
     host.file("mid", 10, 2);
     host.file("x.keep", 10, 99);
-    let explain =
-        |name: &str| host.ok(&["explain", host.path(name).to_str().unwrap(), "--json"]).json();
+    let explain = |name: &str| host.ok(&["explain", host.path(name).to_str().unwrap(), "--json"]).json();
     let old = explain("old");
     assert_eq!((&old["exists"], &old["root"]), (&Value::from(true), &Value::from("scratch")));
     assert!(old["summary"].as_str().unwrap().starts_with("goes at the next scheduled sweep"), "{old}");
@@ -316,8 +315,7 @@ fn configuration_that_observes_wins_over_the_command() {
 #[test]
 fn hostile_names_are_told_apart_encoded_and_removed() {
     let host = Host::new();
-    let names: [&[u8]; 6] =
-        [b"\xff\xfe", b"a\nb", b"-rf", b"--", b"\x1b[31mred", b"sp ace;$(touch pwned)"];
+    let names: [&[u8]; 6] = [b"\xff\xfe", b"a\nb", b"-rf", b"--", b"\x1b[31mred", b"sp ace;$(touch pwned)"];
     for name in names {
         host.file(OsStr::from_bytes(name), 10, 30);
     }

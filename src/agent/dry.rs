@@ -28,9 +28,8 @@ pub fn reports(
         .filter_map(|(plan, usage, orders)| {
             let root = &targets.iter().find(|target| target.root.name == plan.root)?.root;
             // Roots of one volume end at one target.
-            let volume = || {
-                planned.iter().filter(|(_, _, other)| other.head.volume_run == orders.head.volume_run)
-            };
+            let volume =
+                || planned.iter().filter(|(_, _, other)| other.head.volume_run == orders.head.volume_run);
             let bytes = volume().flat_map(|(plan, ..)| &plan.actions).map(|one| one.expected_bytes).sum();
             let inodes = volume().flat_map(|(plan, ..)| &plan.actions).filter(|one| one.expected_bytes > 0);
             let after = usage.map(|usage| without(&usage, bytes, inodes.count() as u64));

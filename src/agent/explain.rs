@@ -271,7 +271,9 @@ fn summary(quiet: &[PhaseVerdict], urgent: &[PhaseVerdict], obstacles: &[String]
     } else {
         match (first_due(quiet), first_due(urgent)) {
             (None, None) => binding(quiet).unwrap_or_else(|| "kept: no policy takes it".to_owned()),
-            (Some(due), None) => format!("stays for now: a scheduled sweep takes it after {due} at the earliest"),
+            (Some(due), None) => {
+                format!("stays for now: a scheduled sweep takes it after {due} at the earliest")
+            }
             (None, Some(due)) => format!("stays for now: goes in an emergency after {due} at the earliest"),
             (Some(due), Some(urgent)) => format!(
                 "stays for now: goes in an emergency after {urgent}, at a scheduled sweep after {due} at the earliest"
@@ -303,8 +305,7 @@ fn differences(facts: Option<&FileFacts>, path: &RelPath, with: &Knowledge<'_>) 
         (Ok(Some(Found::Dir(_))), Some(_)) => Some("the index takes it for a directory".to_owned()),
         (Ok(Some(Found::File(file))), Some(facts)) => {
             let entry = file.entry;
-            let same = (entry.ino, entry.size, entry.mtime)
-                == (facts.id.ino, facts.id.size, facts.id.mtime);
+            let same = (entry.ino, entry.size, entry.mtime) == (facts.id.ino, facts.id.size, facts.id.mtime);
             (!same).then(|| {
                 format!(
                     "the index knows it otherwise: inode {}, {} bytes, modified {}",

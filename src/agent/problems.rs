@@ -115,8 +115,7 @@ pub fn state_dir(error: &StateDirError) -> ApiError {
 
 /// Refuses policies for which this version keeps no data, instead of doing nothing in silence.
 pub fn check_available(request: &SweepRequest) -> Result<(), ApiError> {
-    let absent =
-        [Policy::Expired, Policy::Results, Policy::Session, Policy::Deferred, Policy::Trash];
+    let absent = [Policy::Expired, Policy::Results, Policy::Session, Policy::Deferred, Policy::Trash];
     if absent.contains(&request.policy) || request.session.is_some() {
         return Err(ApiError::invalid(format!(
             "the policy {} is not available in this version",
@@ -128,7 +127,8 @@ pub fn check_available(request: &SweepRequest) -> Result<(), ApiError> {
 
 /// A sweep that is refused because removals are paused.
 pub fn paused(pause: &Pause) -> ApiError {
-    let until = pause.until.map_or_else(|| "until guardian resume".to_owned(), |until| format!("until {until}"));
+    let until =
+        pause.until.map_or_else(|| "until guardian resume".to_owned(), |until| format!("until {until}"));
     ApiError::conflict(format!("removals are paused {until}"))
         .with_help("`guardian resume` ends the pause; --dry-run works meanwhile")
 }

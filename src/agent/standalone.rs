@@ -15,7 +15,9 @@ use crate::api::{
 };
 use crate::cli::{Standalone, StandaloneSweep, SweepOutcome};
 use crate::config::{RootSettings, Settings};
-use crate::model::{FileKind, JobId, Policy, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
+use crate::model::{
+    FileKind, JobId, Policy, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath,
+};
 use crate::policy::{ClockGuard, JobsView};
 use crate::store::StoreError;
 use crate::store::audit::AuditLog;
@@ -29,7 +31,8 @@ use crate::usage::{CapacityCounter, Probe};
 use super::engine::{Commission, Engine, Target};
 use super::jobs::{Caller, JobBook, JobChange, JobRegistry, Now, view_for_reading};
 use super::roots::{
-    Claim, LockedRoot, Looked, Opened, Opener, OwnPlaces, Reading, Refusal, check_nesting, look_root, open_root,
+    Claim, LockedRoot, Looked, Opened, Opener, OwnPlaces, Reading, Refusal, check_nesting, look_root,
+    open_root,
 };
 use super::state_dir::StateDir;
 use super::surroundings::Control;
@@ -77,7 +80,10 @@ impl Alone {
         let (ledger, origin) =
             Ledger::open(state.path(), clock::now()).map_err(|error| problems::store(&error))?;
         if let LedgerOrigin::Lost { reason } = &origin {
-            tracing::error!(reason, "the ledger was lost: files that name jobs stay until `guardian registry trust`");
+            tracing::error!(
+                reason,
+                "the ledger was lost: files that name jobs stay until `guardian registry trust`"
+            );
         }
         let ledger = Arc::new(ledger);
         let book: Arc<dyn JobBook> = Arc::clone(&ledger) as Arc<dyn JobBook>;
@@ -150,7 +156,10 @@ impl Alone {
             outcome.plans.push(plan);
         }
         if !sweep.request.dry_run {
-            note(&mut outcome, "removed nothing: the configuration says so (dry_run or keep_files_for_debugging)");
+            note(
+                &mut outcome,
+                "removed nothing: the configuration says so (dry_run or keep_files_for_debugging)",
+            );
         }
         for why in gathered.left_out {
             note(&mut outcome, &why);
@@ -178,8 +187,7 @@ impl Alone {
             socket: None,
         };
         let gathered = gather(&sweep.request, chosen, |settings| {
-            let opened =
-                open_root(settings, claim, &opener, now).map_err(|error| problems::root(&error))?;
+            let opened = open_root(settings, claim, &opener, now).map_err(|error| problems::root(&error))?;
             Ok(match opened {
                 Opened::Ready(root) => Ok(root),
                 Opened::Refused(refusal) => Err(refusal),
@@ -401,7 +409,8 @@ impl Standalone for Alone {
     }
 
     fn explain(&self, path: &[u8]) -> Result<Explanation, ApiError> {
-        let found = self.settings.roots.iter().find_map(|root| Some((root, explain::below(&root.path, path)?)));
+        let found =
+            self.settings.roots.iter().find_map(|root| Some((root, explain::below(&root.path, path)?)));
         let Some((settings, below)) = found else {
             return Ok(explain::outside(path, None, "lies beneath no root: guardian leaves it alone"));
         };
@@ -453,8 +462,7 @@ impl Standalone for Alone {
             Some(ledger) => ledger.job(id).map_err(|error| problems::store(&error))?,
             None => None,
         };
-        let record =
-            record.ok_or_else(|| ApiError::not_found(format!("job {id} is not registered")))?;
+        let record = record.ok_or_else(|| ApiError::not_found(format!("job {id} is not registered")))?;
         Ok(JobResource::of(&record, None, None))
     }
 

@@ -49,7 +49,8 @@ pub fn is_dry(settings: &Settings, request: &SweepRequest) -> bool {
 /// In words, when the root that is named is not ready, or none is.
 pub fn targets(agent: &Agent, request: &SweepRequest) -> Result<(Vec<Target>, Vec<String>), String> {
     let slots = agent.slots();
-    let wanted = |slot: &&Arc<super::state::Slot>| request.root.as_ref().is_none_or(|name| slot.name() == name);
+    let wanted =
+        |slot: &&Arc<super::state::Slot>| request.root.as_ref().is_none_or(|name| slot.name() == name);
     let mut left_out = Vec::new();
     for slot in slots.iter().filter(wanted) {
         if let SlotState::Suspended(why) = slot.state() {
@@ -71,9 +72,9 @@ pub fn pause_for(agent: &Agent, policy: Policy) -> Option<crate::store::ledger::
 
 fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), String> {
     let kept = match &run.request.plan {
-        Some(id) => Some(
-            agent.plans.get(id, clock::now()).ok_or_else(|| format!("plan {id} is not kept any more"))?,
-        ),
+        Some(id) => {
+            Some(agent.plans.get(id, clock::now()).ok_or_else(|| format!("plan {id} is not kept any more"))?)
+        }
         None => None,
     };
     let request = kept.as_ref().map_or(&run.request, |kept| &kept.request);
@@ -96,7 +97,9 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
     let mut plan = None;
     let result = if dry {
         if kept.is_some() {
-            return Err("the configuration says to remove nothing (dry_run or keep_files_for_debugging)".to_owned());
+            return Err(
+                "the configuration says to remove nothing (dry_run or keep_files_for_debugging)".to_owned()
+            );
         }
         plan_only(agent, &commission, &targets).map(|(reports, id)| {
             plan = Some(id);

@@ -35,7 +35,11 @@ impl Served {
         Ok(shown(pause.as_ref()))
     }
 
-    pub(super) fn begin_pause(&self, request: PauseRequest, by: &PeerIdentity) -> Result<PauseState, ApiError> {
+    pub(super) fn begin_pause(
+        &self,
+        request: PauseRequest,
+        by: &PeerIdentity,
+    ) -> Result<PauseState, ApiError> {
         let until = request.duration.map(|span| clock::now().plus(span.0));
         let state = self.set_pause(Some(Pause { until, emergencies: request.emergencies }))?;
         tracing::warn!(uid = by.uid, pid = by.pid, until = ?until, emergencies = request.emergencies, "removals are paused");
@@ -52,7 +56,8 @@ impl Served {
 
     pub(super) fn accept(&self, name: &RootName, by: &PeerIdentity) -> Result<RootResource, ApiError> {
         let agent = &self.agent;
-        let slot = agent.slot(name).ok_or_else(|| ApiError::not_found(format!("no root is called {name}")))?;
+        let slot =
+            agent.slot(name).ok_or_else(|| ApiError::not_found(format!("no root is called {name}")))?;
         if slot.ready().is_none() {
             slots::open(agent, &slot, Claim::Accept).map_err(|error| match &error {
                 SlotError::Root(error) => problems::root(error),

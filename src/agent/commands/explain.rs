@@ -23,18 +23,12 @@ pub(super) fn explain(agent: &Agent, path: &[u8]) -> Result<Explanation, ApiErro
         }
     };
     let snapshot = agent.engine.index.as_ref().and_then(|index| index.snapshot().ok());
-    let clock_trusted =
-        agent.engine.clock.lock().unwrap_or_else(PoisonError::into_inner).doubt().is_none();
+    let clock_trusted = agent.engine.clock.lock().unwrap_or_else(PoisonError::into_inner).doubt().is_none();
     // A copy: looking at the file must not hold up a job that starts.
     let jobs = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner).clone();
     judge(
         &root.guarded,
         &below,
-        &Knowledge {
-            jobs: &jobs,
-            now: clock::now(),
-            clock_trusted,
-            index: snapshot.as_ref().zip(root.key),
-        },
+        &Knowledge { jobs: &jobs, now: clock::now(), clock_trusted, index: snapshot.as_ref().zip(root.key) },
     )
 }

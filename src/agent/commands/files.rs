@@ -14,7 +14,9 @@ use super::Served;
 
 /// Where a page goes on: in which root, and behind which of its files.
 fn place(after: &str) -> Result<(RootName, Option<Cursor>), ApiError> {
-    let bad = || ApiError::invalid(format!("{after:?} is not a place in this list: pass `next` of the page before"));
+    let bad = || {
+        ApiError::invalid(format!("{after:?} is not a place in this list: pass `next` of the page before"))
+    };
     let (root, cursor) = after.split_once(':').ok_or_else(bad)?;
     let root = RootName::parse(root).map_err(|_| bad())?;
     let cursor = if cursor.is_empty() { None } else { Some(cursor.parse().map_err(|_| bad())?) };
@@ -50,7 +52,9 @@ impl Served {
             Some(after) => {
                 let (root, inside) = place(after)?;
                 let at = roots.iter().position(|(name, ..)| *name == root).ok_or_else(|| {
-                    ApiError::invalid(format!("root {root} is not listed any more: begin again without after"))
+                    ApiError::invalid(format!(
+                        "root {root} is not listed any more: begin again without after"
+                    ))
                 })?;
                 roots.drain(..at);
                 cursor = inside;

@@ -35,7 +35,10 @@ pub(super) fn state(agent: &Agent, slot: &Slot) -> (RootState, Option<String>) {
         SlotState::Suspended(why) => return (RootState::Suspended, Some(why)),
     };
     let Some(key) = root.key else {
-        return (RootState::Unwatched, Some("the ledger has no room for its key: it is walked instead".to_owned()));
+        return (
+            RootState::Unwatched,
+            Some("the ledger has no room for its key: it is walked instead".to_owned()),
+        );
     };
     let Some(status) = agent.ingest.status(key) else { return (RootState::Scanning, None) };
     match status.state {
@@ -109,7 +112,9 @@ pub(super) fn health(agent: &Agent) -> Health {
     let mut notes = Vec::new();
     if !agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner).known {
         status = Level::Critical;
-        notes.push("the ledger was lost: files that name jobs stay until `guardian registry trust`".to_owned());
+        notes.push(
+            "the ledger was lost: files that name jobs stay until `guardian registry trust`".to_owned(),
+        );
     }
     if agent.engine.clock.lock().unwrap_or_else(PoisonError::into_inner).doubt().is_some() {
         status = status.max(Level::Warning);

@@ -57,15 +57,23 @@ impl Served {
         Ok(Some((files, bytes)))
     }
 
-    pub(super) fn put_job(&self, id: &JobId, job: JobPut, by: &PeerIdentity) -> Result<JobResource, ApiError> {
+    pub(super) fn put_job(
+        &self,
+        id: &JobId,
+        job: JobPut,
+        by: &PeerIdentity,
+    ) -> Result<JobResource, ApiError> {
         if let Some(root) = &job.root {
             self.named(root)?;
         }
         let what = json!({ "action": "job_put", "job": id, "change": &job });
         let change =
             JobChange { state: job.state, ttl: job.ttl.map(|ttl| ttl.0), pid: job.pid, root: job.root };
-        let record =
-            self.agent.registry.put(id, &change, caller(by), Now::read()).map_err(|error| problems::job(&error))?;
+        let record = self
+            .agent
+            .registry
+            .put(id, &change, caller(by), Now::read())
+            .map_err(|error| problems::job(&error))?;
         self.record(by, what);
         Ok(self.shown(&record))
     }
@@ -93,7 +101,11 @@ impl Served {
         let items = records
             .iter()
             .map(|record| {
-                if Instant::now() < deadline { self.shown(record) } else { JobResource::of(record, None, None) }
+                if Instant::now() < deadline {
+                    self.shown(record)
+                } else {
+                    JobResource::of(record, None, None)
+                }
             })
             .collect();
         Ok(Listing { items, next })

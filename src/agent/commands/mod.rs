@@ -77,7 +77,8 @@ impl Served {
     fn settle(&self, keys: &[RootKey]) {
         let deadline = Instant::now() + SETTLE;
         for key in keys {
-            let scanning = self.agent.ingest.status(*key).is_none_or(|root| root.state == RootState::Scanning);
+            let scanning =
+                self.agent.ingest.status(*key).is_none_or(|root| root.state == RootState::Scanning);
             if !scanning && let Err(error) = self.agent.ingest.settle(*key, deadline) {
                 tracing::debug!(reason = %super::chain(&error), "the index is not up to date");
             }

@@ -10,7 +10,11 @@ use crate::sys::clock;
 use super::Served;
 
 impl Served {
-    pub(super) fn make_plan(&self, request: &SweepRequest, by: &PeerIdentity) -> Result<PlanResource, ApiError> {
+    pub(super) fn make_plan(
+        &self,
+        request: &SweepRequest,
+        by: &PeerIdentity,
+    ) -> Result<PlanResource, ApiError> {
         self.admit(request, by, "plan")?;
         let agent = &self.agent;
         let (targets, _) = sweeper::targets(agent, request).map_err(ApiError::conflict)?;
@@ -23,8 +27,7 @@ impl Served {
             list: true,
             stop: &|| None,
         };
-        let planned =
-            agent.engine.plan(&commission, &targets).map_err(|error| problems::engine(&error))?;
+        let planned = agent.engine.plan(&commission, &targets).map_err(|error| problems::engine(&error))?;
         let plans = planned
             .iter()
             .filter_map(|(plan, ..)| {

@@ -35,12 +35,18 @@ impl Served {
     /// The log is written, and read, oldest first: each page reads all that
     /// match, of which only one page is held. Places are counted from the
     /// oldest, so that what is appended meanwhile moves nothing.
-    pub(super) fn list_audit(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<AuditEntry>, ApiError> {
+    pub(super) fn list_audit(
+        &self,
+        filter: &AuditFilter,
+        page: &Page,
+    ) -> Result<Listing<AuditEntry>, ApiError> {
         let Some(log) = &self.agent.engine.audit else { return Ok(Listing::all(Vec::new())) };
         let before: u64 = match &page.after {
             None => u64::MAX,
             Some(after) => after.parse().map_err(|_| {
-                ApiError::invalid(format!("{after:?} is not a place in this list: pass `next` of the page before"))
+                ApiError::invalid(format!(
+                    "{after:?} is not a place in this list: pass `next` of the page before"
+                ))
             })?,
         };
         let accepts = filter.path.as_deref().map(|glob| self.matcher(glob)).transpose()?;

@@ -46,7 +46,8 @@ fn root(served: &Served, slot: &Slot) -> RootStats {
     let counted = Census::of(&served.census, agent, slot.name());
     let (active, failed) = {
         let view = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner);
-        let here = || view.jobs.values().filter(|job| job.root.as_ref().is_none_or(|root| root == slot.name()));
+        let here =
+            || view.jobs.values().filter(|job| job.root.as_ref().is_none_or(|root| root == slot.name()));
         (
             here().filter(|job| job.state.is_alive()).count() as u64,
             here().filter(|job| job.state.is_failure()).count() as u64,

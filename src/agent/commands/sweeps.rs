@@ -15,7 +15,12 @@ use super::Served;
 
 impl Served {
     /// Refuses what the present state forbids; `what` names the work in a refusal.
-    pub(super) fn admit(&self, request: &SweepRequest, by: &PeerIdentity, what: &str) -> Result<(), ApiError> {
+    pub(super) fn admit(
+        &self,
+        request: &SweepRequest,
+        by: &PeerIdentity,
+        what: &str,
+    ) -> Result<(), ApiError> {
         let agent = &self.agent;
         if request.plan.is_none() {
             problems::check_available(request)?;
@@ -30,7 +35,12 @@ impl Served {
         let limit = agent.settings().agent.rate_limit;
         self.rates.take(by.uid, limit, clock::since_boot()).map_err(|seconds| {
             ApiError::rate_limited(
-                format!("uid {} asked too often to {what}: {} in {} s are allowed", by.uid, limit.count, limit.per.as_secs()),
+                format!(
+                    "uid {} asked too often to {what}: {} in {} s are allowed",
+                    by.uid,
+                    limit.count,
+                    limit.per.as_secs()
+                ),
                 seconds,
             )
         })
@@ -72,9 +82,10 @@ impl Served {
                 Ok(run.resource())
             }
             Asked::Joined(run) => Ok(run.resource()),
-            Asked::Refused => {
-                Err(ApiError::new(Problem::Unavailable, "too many sweeps are waiting, or the agent is stopping"))
-            }
+            Asked::Refused => Err(ApiError::new(
+                Problem::Unavailable,
+                "too many sweeps are waiting, or the agent is stopping",
+            )),
         }
     }
 
