@@ -303,6 +303,23 @@ impl Root {
         self.doubts_not_before = Instant::now() + took * DOUBT_SHARE;
     }
 
+    /// Forgets what is known: all of it is about to be found anew.
+    pub(super) fn begin_scan(&mut self) {
+        self.scanning = true;
+        self.reconciling = false;
+        self.tree = Tree::new(self.task.dir.ino());
+        for queue in [&mut self.urgent, &mut self.background] {
+            queue.clear();
+        }
+        self.stranded.clear();
+        self.limbo.clear();
+        self.arrived.clear();
+        self.changes.clear();
+        self.linked.clear();
+        self.dropped = false;
+        self.retry_at = None;
+    }
+
     /// Takes over what the first scan found: directories as (inode, parent, name, watched).
     pub(super) fn scanned(
         &mut self,

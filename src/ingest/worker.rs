@@ -51,6 +51,8 @@ pub(super) struct Worker {
     stop: Arc<AtomicBool>,
     losses: u64,
     flush_at: Option<Instant>,
+    /// Why what was written would not survive a power cut.
+    flush_trouble: Option<String>,
     scan_number: u64,
 }
 
@@ -75,6 +77,7 @@ impl Worker {
             stop,
             losses,
             flush_at: None,
+            flush_trouble: None,
             scan_number: 0,
         }
     }
@@ -85,11 +88,10 @@ impl Worker {
             self.check_losses();
             let started = Instant::now();
             let heard = self.round();
+            let next = self.tick();
             self.publish();
             self.answer();
-            let busy =
-                heard || self.roots.iter().any(|root| !root.urgent.is_empty() || !root.hints.is_empty());
-            let next = self.tick();
+            let busy = heard || self.roots.iter().any(|root| !root.scanning && root.has_work());
             self.pause(busy || commanded, started, next);
         }
         self.finish();
@@ -167,8 +169,9 @@ impl Worker {
         next.extend(self.retries.iter().map(|(_, at)| *at));
         if self.flush_at.is_some_and(|at| at <= now) {
             self.flush_at = None;
-            if let Err(error) = self.world.index.flush() {
-                tracing::debug!(error = chain(&error), "the index was not made durable");
+            self.flush_trouble = self.world.index.flush().err().map(|error| chain(&error));
+            if let Some(error) = &self.flush_trouble {
+                tracing::debug!(error, "the index was not made durable");
                 self.flush_at = Some(now + settings.flush_interval);
             }
         }
@@ -263,7 +266,7 @@ impl Worker {
         self.scan_number += 1;
         let number = self.scan_number;
         let Some(root) = self.roots.iter_mut().find(|root| root.key() == key) else { return };
-        root.scanning = true;
+        root.begin_scan();
         let (commands, thread) = (self.commands.clone(), std::thread::current());
         let done = move |result| {
             // Nobody listens any more: then nobody needs it.
@@ -341,7 +344,10 @@ impl Worker {
         for root in &self.roots {
             let key = root.key();
             let entries = snapshot.as_ref().ok().and_then(|snapshot| snapshot.counters(key).ok());
-            let status = root.status(entries.map(|counters| counters.files), statuses.get(&key));
+            let mut status = root.status(entries.map(|counters| counters.files), statuses.get(&key));
+            if status.trouble.is_none() {
+                status.trouble.clone_from(&self.flush_trouble);
+            }
             statuses.insert(key, status);
         }
     }
