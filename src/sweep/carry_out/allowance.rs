@@ -41,7 +41,10 @@ impl Running<'_, '_> {
             self.settle.sampled(usage.used);
             let need = self.orders.target.excess(&usage);
             match self.settle.next(need, self.urgent(&usage), self.around.elapsed()) {
-                Step::Done => return Err(PhaseEnd::Reached),
+                Step::Done => {
+                    self.reached = Some(usage);
+                    return Err(PhaseEnd::Reached);
+                }
                 Step::Proceed { bytes } => return Ok(Some(bytes)),
                 Step::GiveUp { missing } => self.missing = self.missing.saturating_add(missing),
                 Step::Wait => {

@@ -14,7 +14,7 @@ use super::allowance::{SETTLE_PAUSE, patience};
 impl Running<'_, '_> {
     pub(super) fn finish(mut self, before: Option<&VolumeUsage>, begun: Duration) -> Vec<Report> {
         self.remove_emptied();
-        let usage = self.final_look();
+        let usage = self.reached.or_else(|| self.final_look());
         let target = self.orders.target;
         let reached = target.is_set().then(|| usage.as_ref().is_some_and(|now| target.is_reached(now)));
         let missing_to_target = usage.as_ref().map_or(0, |now| target.excess(now));

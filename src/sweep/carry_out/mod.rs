@@ -40,6 +40,9 @@ struct Running<'a, 'r> {
     /// Bytes written off because they did not show in time.
     missing: u64,
     ended: Option<String>,
+    /// What the volume showed when it was at the target. Whoever writes after
+    /// that look doesn't undo that the run reached it.
+    reached: Option<VolumeUsage>,
 }
 
 /// Why a phase ended.
@@ -158,6 +161,7 @@ impl<'a, 'r> Running<'a, 'r> {
             freed: 0,
             missing: 0,
             ended: None,
+            reached: None,
         };
         Some((running, before, begun))
     }
@@ -206,7 +210,7 @@ impl<'a, 'r> Running<'a, 'r> {
     }
 
     fn is_reached(&self) -> bool {
-        self.probe.look().is_ok_and(|usage| self.orders.target.is_reached(&usage))
+        self.reached.is_some() || self.probe.look().is_ok_and(|usage| self.orders.target.is_reached(&usage))
     }
 
     fn note_all(&mut self, note: &str) {
@@ -301,6 +305,7 @@ impl<'a, 'r> Running<'a, 'r> {
         let usage = self.probe.look().ok();
         let missing = usage.as_ref().map_or(0, |now| self.orders.target.excess(now));
         if missing == 0 && usage.is_some() {
+            self.reached = usage;
             return Err(PhaseEnd::Reached);
         }
         let credit = self.settle.credit();

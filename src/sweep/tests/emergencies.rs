@@ -90,3 +90,26 @@ fn files_younger_than_min_age_stay_while_space_is_not_nearly_gone() {
     assert_eq!(report.files_deleted, 11);
     assert!(world.files().len() == 85);
 }
+
+#[test]
+fn a_writer_that_goes_on_after_the_end_does_not_make_the_run_a_failure() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    // Each look after the one that shows the target adds 3 MiB of somebody else's.
+    let mut world = full();
+    let (inner, extra) = (world.root.probe.clone(), Arc::new(AtomicU64::new(0)));
+    let crate::usage::Probe::Capacity { root, size, counter } = inner else { panic!("a capacity root") };
+    let written = Arc::clone(&extra);
+    let counter: crate::usage::CapacityCounter = Arc::new(move || {
+        let used = counter()? + written.load(Ordering::SeqCst);
+        if used <= 85 << 20 {
+            written.fetch_add(3 << 20, Ordering::SeqCst);
+        }
+        Some(used)
+    });
+    world.root.probe = crate::usage::Probe::Capacity { root, size, counter };
+    let (report, _) = world.run(&world.orders(Policy::Emergency));
+    assert_eq!(report.target_reached, Some(true));
+    assert!(report.storage_after_percent.unwrap() <= 85.0);
+    assert!(report.shortfall.is_none());
+}
