@@ -152,6 +152,11 @@ impl State<'_> {
             let Some(action) = self.actions.get(number) else { continue };
             let parent = action.path.parent().unwrap_or_default();
             if at.as_ref().is_none_or(|place| place.path != parent) {
+                // Its descriptor would lead on to wherever the root was moved.
+                if !self.root.dir.is_in_place() {
+                    self.note(number, Ended::Skipped(Skip::Changed));
+                    continue;
+                }
                 match self.enter(parent) {
                     Ok(place) => at = Some(place),
                     Err(error) => {

@@ -71,3 +71,24 @@ fn a_tree_that_is_moved_to_where_it_is_protected_during_a_batch_is_left_alone() 
     assert_eq!(report.skipped["changed"], 5);
     assert_eq!(fs::read_dir(world.path("d.keep")).unwrap().count(), 5);
 }
+
+#[test]
+fn a_run_ends_when_its_root_is_moved_away() {
+    let world = World::new();
+    for n in 0..30 {
+        world.file(&format!("d/f{n}"), 10, 50 * HOUR);
+    }
+    let (root, away) = (world.path(""), world.path("").with_extension("kept"));
+    let observer = Observer::default();
+    let (from, to) = (root.clone(), away.clone());
+    *observer.before_removal.lock().unwrap() = Some(Box::new(move || {
+        if from.exists() {
+            fs::rename(&from, &to).unwrap();
+        }
+    }));
+    let report = world.run_with(&world.orders(Policy::Orphans), &observer);
+    let left = fs::read_dir(away.join("d")).unwrap().count();
+    fs::rename(&away, &root).unwrap();
+    assert_eq!(left, 30);
+    assert!(report.notes.iter().any(|note| note.contains("no longer at its path")), "{:?}", report.notes);
+}
