@@ -280,7 +280,6 @@ impl Running {
             beat: AtomicU64::new(0),
             logged_plans: Mutex::default(),
             stop,
-            config_files: Vec::new(),
             readings,
             remarks: Mutex::default(),
         });
