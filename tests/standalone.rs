@@ -130,6 +130,20 @@ fn listed(report: &Value) -> Vec<String> {
 }
 
 #[test]
+fn the_configuration_is_guardians_own_also_beneath_a_root() {
+    let host = Host::new();
+    let old = host.file("old", 10, 50);
+    let file = host.file("guardian.toml", 0, 0);
+    fs::copy(host.home.path().join("guardian.toml"), &file).unwrap();
+    let then = SystemTime::now() - Duration::from_secs(50 * HOUR);
+    File::options().write(true).open(&file).unwrap().set_modified(then).unwrap();
+    let mut command = Command::cargo_bin("guardian").unwrap();
+    command.env_remove("GUARDIAN_SOCKET").env_remove("XDG_RUNTIME_DIR").current_dir(host.root());
+    command.args(["--config", "guardian.toml", "sweep", "orphans"]).assert().success();
+    assert!(file.exists() && !old.exists());
+}
+
+#[test]
 fn a_dry_run_says_what_a_sweep_does_and_changes_no_byte() {
     let host = Host::new();
     host.file("old", 5000, 30);

@@ -9,7 +9,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::model::{
-    Action, Plan, PlanAction, Policy, Report, Requester, RootName, RunId, SweepRequest, Trigger, VolumeUsage,
+    Action, Plan, PlanAction, Policy, Report, Requester, RootName, RunId, SweepRequest, Timestamp, Trigger,
+    VolumeUsage,
 };
 use crate::policy::{Amount, ClockGuard, JobsView, NoReferences, References};
 use crate::store::RootKey;
@@ -136,6 +137,15 @@ impl Engine {
         }
     }
 
+    /// The wall clock, and whether it can be trusted with ages. Compared anew
+    /// for each run: a clock that jumped makes a sweep due that very moment,
+    /// before anybody else has looked.
+    pub fn look_at_clock(&self) -> (Timestamp, bool) {
+        let (wall, boot) = (clock::now(), clock::since_boot());
+        let doubt = lock(&self.clock).observe(wall, boot, clock::time_is_synchronised());
+        (wall, doubt.is_none())
+    }
+
     fn references(&self) -> &dyn References {
         &NoReferences
     }
@@ -155,8 +165,7 @@ impl Engine {
         request: &SweepRequest,
         usage: Option<&VolumeUsage>,
     ) -> Result<Vec<RunRoot<'a>>, EngineError> {
-        let now = clock::now();
-        let trusted = lock(&self.clock).doubt().is_none();
+        let (now, trusted) = self.look_at_clock();
         group
             .iter()
             .map(|target| {
@@ -291,8 +300,7 @@ impl Engine {
             let Some(volume) = group.first().map(|target| VolumeId::of(&target.root)) else { continue };
             self.turns.with(volume, emergency, |between| {
                 let usage = self.usage(&group);
-                let now = clock::now();
-                let trusted = lock(&self.clock).doubt().is_none();
+                let (now, trusted) = self.look_at_clock();
                 let roots: Vec<RunRoot<'_>> = group
                     .iter()
                     .map(|target| RunRoot {

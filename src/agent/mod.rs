@@ -29,6 +29,9 @@ pub mod surroundings;
 pub mod sweeper;
 pub mod turns;
 
+#[cfg(test)]
+mod tests;
+
 /// An error with its causes, on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

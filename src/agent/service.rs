@@ -282,7 +282,6 @@ impl Running {
             beat: AtomicU64::new(0),
             logged_plans: Mutex::default(),
             stop,
-            config_files: Vec::new(),
             readings,
             remarks: Mutex::default(),
         });
@@ -383,19 +382,23 @@ impl Running {
         if let Err(error) = self.agent.ledger.backup(&copy) {
             tracing::warn!(reason = %chain(&error), "the registry is not copied");
         }
-        let keep = settings.roots.iter().map(|root| root.retain.records).max();
+        // To a clock that jumped all records look old, and with a job's record
+        // goes what is known of its files.
+        let (now, trusted) = self.agent.engine.look_at_clock();
+        let keep = settings.roots.iter().map(|root| root.retain.records).max().filter(|_| trusted);
         if let Some(keep) = keep {
             let pruned = self
                 .agent
                 .registry
                 .prune(keep, Now::read())
-                .and_then(|_| self.agent.ledger.prune_history(clock::now().minus(keep)));
+                .and_then(|_| self.agent.ledger.prune_history(now.minus(keep)));
             if let Err(error) = pruned {
                 tracing::warn!(reason = %chain(&error), "old records are kept");
             }
         }
-        if let Some(audit) = &self.agent.engine.audit
-            && let Err(error) = audit.prune(clock::now().minus(settings.agent.audit_retention))
+        if trusted
+            && let Some(audit) = &self.agent.engine.audit
+            && let Err(error) = audit.prune(now.minus(settings.agent.audit_retention))
         {
             tracing::warn!(reason = %chain(&error), "old audit segments are kept");
         }
@@ -432,7 +435,10 @@ impl Running {
         }
         self.runtime.shutdown_background();
         self.jobs.stop();
-        note_clock(agent, clock::now(), clock::since_boot());
+        // A doubted time on record would be what the next start believes.
+        if let (now, true) = agent.engine.look_at_clock() {
+            note_clock(agent, now, clock::since_boot());
+        }
         if let Err(error) = agent.registry.flush() {
             tracing::warn!(reason = %chain(&error), "the last heartbeats are not on record");
         }

@@ -86,7 +86,7 @@ pub fn own_files(agent: &Agent) -> OwnFiles {
     OwnPlaces {
         state_dir: Some(settings.agent.state_dir.clone()),
         files: std::iter::once(settings.agent.socket.clone())
-            .chain(agent.config_files.iter().cloned())
+            .chain(settings.files.iter().cloned())
             .collect(),
         roots: settings.roots.iter().map(|root| root.path.clone()).collect(),
     }

@@ -70,7 +70,9 @@ impl Alone {
     fn own_places(&self) -> OwnPlaces {
         OwnPlaces {
             state_dir: Some(self.state_dir().to_owned()),
-            files: vec![self.settings.agent.socket.clone()],
+            files: std::iter::once(self.settings.agent.socket.clone())
+                .chain(self.settings.files.iter().cloned())
+                .collect(),
             roots: self.settings.roots.iter().map(|root| root.path.clone()).collect(),
         }
     }

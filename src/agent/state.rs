@@ -195,8 +195,6 @@ pub struct Agent {
     pub logged_plans: Mutex<HashMap<(RootName, Policy), u64>>,
     /// Ends everything.
     pub stop: StopToken,
-    /// Configuration files in force: guardian's own, wherever they lie.
-    pub config_files: Vec<std::path::PathBuf>,
     /// How names are read as jobs, by the key of a root: the index asks.
     pub readings: SharedReadings,
     /// Health remarks by root, from the guard (blown fuse, futile runs, unwatched parts).

@@ -41,7 +41,7 @@ pub(super) fn check(
         let origin = merged.agent.get("dry_run").map_or(Origin::Default, |value| value.origin.clone());
         warnings.push(Warning { origin, text: "dry_run is on: nothing will be removed".to_owned() });
     }
-    Settings { agent, roots, alert_hooks, warnings, shown }
+    Settings { agent, roots, alert_hooks, files: Vec::new(), warnings, shown }
 }
 
 fn agent(fields: &mut Fields<'_>, environment: &Environment, probe: &dyn Probe) -> AgentSettings {

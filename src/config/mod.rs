@@ -114,6 +114,7 @@ pub fn settle(inputs: &Inputs<'_>, probe: &dyn Probe) -> Result<Settings, Config
     merged.add(layer, &mut problems);
     let layer = outside::flags(inputs.overrides, inputs.cwd, &merged, &mut problems);
     merged.add(layer, &mut problems);
-    let settings = check::check(&merged, inputs.environment, probe, warnings, &mut problems);
+    let mut settings = check::check(&merged, inputs.environment, probe, warnings, &mut problems);
+    settings.files = inputs.files.iter().map(|file| inputs.cwd.join(&file.path)).collect();
     if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Invalid(problems)) }
 }

@@ -17,6 +17,8 @@ pub struct Settings {
     pub roots: Vec<RootSettings>,
     /// The `[[alert_hook]]` tables.
     pub alert_hooks: Vec<AlertHook>,
+    /// The files that were read, by absolute path.
+    pub files: Vec<PathBuf>,
     /// Odd things to log at the start.
     pub warnings: Vec<Warning>,
     /// Every value in effect with its origin, for `config show`.

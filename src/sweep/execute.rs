@@ -4,7 +4,8 @@
 //! moment before. For every file, in this order and within microseconds: its
 //! jobs' states are read now, policy judges the facts on disk now, the
 //! descriptor is compared with the plan and asked whether anybody else holds
-//! it, and the name is compared once more. The jobs' lock is held from the
+//! it, its directory must still be at the planned path beneath the root, and
+//! the name is compared once more. The jobs' lock is held from the
 //! first of these until the file is gone, so that a job whose start was
 //! answered can't lose a file to a decision made before.
 //!
@@ -151,6 +152,11 @@ impl State<'_> {
             let Some(action) = self.actions.get(number) else { continue };
             let parent = action.path.parent().unwrap_or_default();
             if at.as_ref().is_none_or(|place| place.path != parent) {
+                // Its descriptor would lead on to wherever the root was moved.
+                if !self.root.dir.is_in_place() {
+                    self.note(number, Ended::Skipped(Skip::Changed));
+                    continue;
+                }
                 match self.enter(parent) {
                     Ok(place) => at = Some(place),
                     Err(error) => {
@@ -183,6 +189,7 @@ impl State<'_> {
             // Planned facts: the times on disk are our own doing by now.
             return match self.objection(action, place, name, &action.facts, &jobs) {
                 Some(why) => Ended::Skipped(why),
+                None if !self.is_in_place(place) => Ended::Skipped(Skip::Changed),
                 None => held.remove_link(&place.dir, name).map_or_else(refused, removed),
             };
         }
@@ -202,6 +209,9 @@ impl State<'_> {
         if let Some(why) = self.objection(action, place, name, &facts, &jobs) {
             return Ended::Skipped(why);
         }
+        if !self.is_in_place(place) {
+            return Ended::Skipped(Skip::Changed);
+        }
         if action.facts.nlink <= 1 {
             return verified.remove().map_or_else(refused, removed);
         }
@@ -212,6 +222,13 @@ impl State<'_> {
             }
             Err(refusal) => refused(refusal),
         }
+    }
+
+    /// Whether the open directory is still what the planned path leads to. Whoever
+    /// moves a tree out of the root, or to where it is protected, changes no file
+    /// in it: only the way there tells.
+    fn is_in_place(&self, place: &Place) -> bool {
+        self.root.dir.leads_to(&place.path, &place.dir)
     }
 
     /// The facts that age counts from. Access and creation are no part of a

@@ -285,6 +285,16 @@ impl RootDir {
             .is_ok_and(|now| (now.dev, now.ino, now.mount_id) == (self.dev(), self.ino(), self.mount_id()))
     }
 
+    /// Whether `path` below the root still leads to this very directory. The
+    /// root itself is asked by [`Self::is_in_place`].
+    pub fn leads_to(&self, path: &RelPath, dir: &DirHandle) -> bool {
+        path.is_root()
+            || self
+                .dir
+                .open_below(path)
+                .is_ok_and(|now| (now.dev, now.ino, now.mount_id) == (dir.dev, dir.ino, dir.mount_id))
+    }
+
     /// Opens a directory below the root (or the root again).
     pub fn open_dir(&self, path: &RelPath) -> Result<DirHandle, SysError> {
         self.dir.open_below(path).map_err(|e| SysError::io("open directory", path.under(&self.path), e))

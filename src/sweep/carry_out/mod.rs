@@ -85,7 +85,7 @@ pub fn carry_out_plan(
     };
     let mut rest = actions.into_iter().peekable();
     while let Some(first) = rest.peek() {
-        if let Some(why) = around.stop() {
+        if let Some(why) = running.must_stop() {
             running.note_all(&why);
             break;
         }
@@ -209,6 +209,15 @@ impl<'a, 'r> Running<'a, 'r> {
         }
     }
 
+    /// Why no further batch may go: somebody said so, or a root is not where it
+    /// was. Its descriptor would lead on to wherever its directory was moved.
+    fn must_stop(&self) -> Option<String> {
+        self.around.stop().or_else(|| {
+            let gone = self.roots.iter().find(|one| !one.root.dir.is_in_place())?;
+            Some(format!("stopped: root {} is no longer at its path", gone.root.name))
+        })
+    }
+
     fn is_reached(&self) -> bool {
         self.reached.is_some() || self.probe.look().is_ok_and(|usage| self.orders.target.is_reached(&usage))
     }
@@ -240,7 +249,7 @@ impl<'a, 'r> Running<'a, 'r> {
         }
         let mut returns = Returns::default();
         let end = loop {
-            if let Some(why) = self.around.stop() {
+            if let Some(why) = self.must_stop() {
                 self.note_all(&why);
                 self.ended = Some(why);
                 break PhaseEnd::Stopped;

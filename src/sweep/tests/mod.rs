@@ -3,6 +3,7 @@
 
 mod emergencies;
 mod fixed_sets;
+mod moved;
 mod plans;
 
 use std::collections::HashSet;

@@ -1,0 +1,94 @@
+//! What is moved while a run is at work.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::model::{JobId, Policy, RelPath};
+use crate::policy::References;
+
+use super::super::carry_out::carry_out;
+use super::super::run::Shared;
+use super::{HOUR, Observer, World};
+
+/// Renames a directory at the last question that is asked before a removal.
+struct Moves {
+    removing: Arc<AtomicBool>,
+    from: PathBuf,
+    to: PathBuf,
+}
+
+impl References for Moves {
+    fn is_held(&self, _: &RelPath, _: &[u8]) -> bool {
+        if self.removing.load(Ordering::SeqCst) && self.from.exists() {
+            fs::rename(&self.from, &self.to).unwrap();
+        }
+        false
+    }
+
+    fn refers(&self, _: &RelPath, _: &[u8]) -> bool {
+        false
+    }
+
+    fn tracked_jobs(&self, _: &RelPath, _: &[u8]) -> &[JobId] {
+        &[]
+    }
+}
+
+fn moved_meanwhile(world: &World, from: &str, to: PathBuf) -> crate::model::Report {
+    let removing = Arc::new(AtomicBool::new(false));
+    let references = Moves { removing: Arc::clone(&removing), from: world.path(from), to };
+    let observer = Observer::default();
+    *observer.before_removal.lock().unwrap() = Some(Box::new(move || removing.store(true, Ordering::SeqCst)));
+    let roots = [world.run_root(false)];
+    let shared = Shared { jobs: &world.jobs, references: &references };
+    carry_out(&world.orders(Policy::Orphans), &roots, shared, &observer).remove(0)
+}
+
+#[test]
+fn a_tree_that_is_moved_out_of_the_root_during_a_batch_is_left_alone() {
+    let world = World::new();
+    let outside = tempfile::tempdir().unwrap();
+    for n in 0..5 {
+        world.file(&format!("d/e/f{n}"), 10, 50 * HOUR);
+    }
+    let first = world.file("d/e/linked", 10, 50 * HOUR);
+    fs::hard_link(&first, world.path("d/e/again")).unwrap();
+    let report = moved_meanwhile(&world, "d", outside.path().join("rescued"));
+    assert_eq!(report.files_deleted, 0);
+    assert_eq!(fs::read_dir(outside.path().join("rescued/e")).unwrap().count(), 7);
+}
+
+#[test]
+fn a_tree_that_is_moved_to_where_it_is_protected_during_a_batch_is_left_alone() {
+    let world = World::new();
+    for n in 0..5 {
+        world.file(&format!("d/f{n}"), 10, 50 * HOUR);
+    }
+    let report = moved_meanwhile(&world, "d", world.path("d.keep"));
+    assert_eq!(report.files_deleted, 0);
+    assert_eq!(report.skipped["changed"], 5);
+    assert_eq!(fs::read_dir(world.path("d.keep")).unwrap().count(), 5);
+}
+
+#[test]
+fn a_run_ends_when_its_root_is_moved_away() {
+    let world = World::new();
+    for n in 0..30 {
+        world.file(&format!("d/f{n}"), 10, 50 * HOUR);
+    }
+    let (root, away) = (world.path(""), world.path("").with_extension("kept"));
+    let observer = Observer::default();
+    let (from, to) = (root.clone(), away.clone());
+    *observer.before_removal.lock().unwrap() = Some(Box::new(move || {
+        if from.exists() {
+            fs::rename(&from, &to).unwrap();
+        }
+    }));
+    let report = world.run_with(&world.orders(Policy::Orphans), &observer);
+    let left = fs::read_dir(away.join("d")).unwrap().count();
+    fs::rename(&away, &root).unwrap();
+    assert_eq!(left, 30);
+    assert!(report.notes.iter().any(|note| note.contains("no longer at its path")), "{:?}", report.notes);
+}
