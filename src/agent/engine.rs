@@ -9,8 +9,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::model::{
-    Action, Plan, PlanAction, Policy, Report, Requester, RootName, RunId, SweepRequest, Timestamp, Trigger,
-    VolumeUsage,
+    Action, Phase, Plan, PlanAction, Policy, Report, Requester, RootName, RunId, SweepRequest, Timestamp,
+    Trigger, VolumeUsage,
 };
 use crate::policy::{Amount, ClockGuard, JobsView, NoReferences, References};
 use crate::store::RootKey;
@@ -78,6 +78,8 @@ pub struct Commission<'a> {
     pub list: bool,
     /// Another reason to stop after a batch.
     pub stop: &'a (dyn Fn() -> Option<String> + Sync),
+    /// A part of the policy that is not due now.
+    pub leave_out: Option<Phase>,
 }
 
 /// The shared machinery.
@@ -204,6 +206,7 @@ impl Engine {
         let roots: Vec<&GuardedRoot> = group.iter().map(|target| target.root.as_ref()).collect();
         let mut orders = orders(self.head(commission), commission.request, &roots, usage);
         orders.list = commission.list;
+        orders.phases.retain(|phase| Some(*phase) != commission.leave_out);
         orders
     }
 

@@ -298,6 +298,7 @@ fn emergency(agent: &Agent, targets: &[Target]) -> u64 {
         control: &control,
         list: false,
         stop: &stop,
+        leave_out: None,
     };
     if agent.settings().agent.dry_run {
         match agent.engine.plan(&commission, targets) {

@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::model::{Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
+use crate::model::{Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
 use crate::policy::{Amount, Due, Fuse, due, fuse};
 use crate::sys::clock;
 
@@ -84,6 +84,8 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
         control: &control,
         list: false,
         stop: &stop,
+        // Orphans have an interval of their own.
+        leave_out: (policy == Policy::Scheduled).then_some(Phase::Orphans),
     };
     let mut allowed: Vec<Target> = Vec::new();
     for target in agent.targets(None) {

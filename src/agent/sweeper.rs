@@ -93,6 +93,7 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
         control: &run.control,
         list: false,
         stop: &stop,
+        leave_out: None,
     };
     let mut plan = None;
     let result = if dry {
