@@ -177,7 +177,7 @@ impl Engine {
                     && at.emergency
                     && let Some(newest) = nominator.newest()?
                 {
-                    at.now = newest;
+                    (at.wall, at.now) = (Some(at.now), newest);
                 }
                 let past = usage.is_some_and(|usage| past_its_mark(&target.root, usage))
                     || request.until_percent.is_some()

@@ -71,12 +71,9 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
     let only_plan = settings.agent.dry_run || settings.agent.keep_files_for_debugging;
     let request = SweepRequest::of(policy);
     let control = Control::default();
-    let stop = || {
-        if agent.stop.is_raised() {
-            return Some("the agent stops".to_owned());
-        }
-        agent.pause_at(clock::now()).map(|_| "paused".to_owned())
-    };
+    let targets = agent.targets(None);
+    let watch = agent.watch_over(&targets);
+    let stop = || watch().or_else(|| agent.pause_at(clock::now()).map(|_| "paused".to_owned()));
     let commission = Commission {
         request: &request,
         trigger: Trigger::Scheduled,
@@ -88,7 +85,7 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
         leave_out: (policy == Policy::Scheduled).then_some(Phase::Orphans),
     };
     let mut allowed: Vec<Target> = Vec::new();
-    for target in agent.targets(None) {
+    for target in targets {
         let new = target.root.new_until.is_some_and(|until| clock::now() < until);
         match agent.engine.share(&commission, &target) {
             Ok((plan, root)) => {

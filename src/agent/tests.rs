@@ -1,6 +1,7 @@
 //! The agent as a whole, inside this process: what holds between its parts.
 
 mod clock;
+mod reload;
 
 use std::fs;
 use std::path::{Path, PathBuf};
