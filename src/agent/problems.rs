@@ -53,6 +53,8 @@ pub fn engine(error: &EngineError) -> ApiError {
         EngineError::UnknownRoot(_) | EngineError::BadPlan(_) => ApiError::invalid(error.to_string()),
         EngineError::Suspended { .. } | EngineError::NoRoots => ApiError::conflict(error.to_string()),
         EngineError::Plan(_) => ApiError::internal(error),
+        EngineError::UsageUnknown(_) => ApiError::new(Problem::Unavailable, error.to_string())
+            .with_help("its files are still being counted, or the volume does not answer: try again"),
     }
 }
 

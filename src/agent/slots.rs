@@ -85,9 +85,7 @@ pub fn own_files(agent: &Agent) -> OwnFiles {
     let settings = agent.settings();
     OwnPlaces {
         state_dir: Some(settings.agent.state_dir.clone()),
-        files: std::iter::once(settings.agent.socket.clone())
-            .chain(settings.files.iter().cloned())
-            .collect(),
+        files: std::iter::once(settings.agent.socket.clone()).chain(settings.files.iter().cloned()).collect(),
         roots: settings.roots.iter().map(|root| root.path.clone()).collect(),
     }
     .collect()
