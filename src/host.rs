@@ -12,8 +12,14 @@ pub(crate) struct Here;
 
 impl Host for Here {
     fn run(&self, settings: Settings, again: ReadAgain) -> Result<(), Failure> {
-        guardian::agent::service::run(settings, again)
-            .map_err(|error| Failure::new(Exit::Failures, "run", with_causes(&error)))
+        guardian::agent::service::run(settings, again).map_err(|error| {
+            let exit = match &error {
+                held if held.is_held() => Exit::Refused,
+                wrong if wrong.is_configuration() => Exit::Usage,
+                _ => Exit::Failures,
+            };
+            Failure::new(exit, "run", with_causes(&error))
+        })
     }
 
     fn standalone(&self, settings: Settings) -> Result<Box<dyn Standalone>, ApiError> {
