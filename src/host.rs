@@ -2,18 +2,24 @@
 
 use guardian::agent::demo::{DemoError, demo};
 use guardian::agent::standalone::Alone;
-use guardian::api::{ApiError, with_causes};
+use guardian::api::ApiError;
 use guardian::cli::{Exit, Failure, Host, ReadAgain, Standalone};
 use guardian::config::Settings;
-use guardian::model::Report;
+use guardian::model::{Report, with_causes};
 
 /// This process.
 pub(crate) struct Here;
 
 impl Host for Here {
     fn run(&self, settings: Settings, again: ReadAgain) -> Result<(), Failure> {
-        guardian::agent::service::run(settings, again)
-            .map_err(|error| Failure::new(Exit::Failures, "run", with_causes(&error)))
+        guardian::agent::service::run(settings, again).map_err(|error| {
+            let exit = match &error {
+                held if held.is_held() => Exit::Refused,
+                wrong if wrong.is_configuration() => Exit::Usage,
+                _ => Exit::Failures,
+            };
+            Failure::new(exit, "run", with_causes(&error))
+        })
     }
 
     fn standalone(&self, settings: Settings) -> Result<Box<dyn Standalone>, ApiError> {

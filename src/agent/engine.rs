@@ -59,6 +59,9 @@ pub enum EngineError {
     /// A plan's entry does not fit its root.
     #[error("failed to read plan: {0}")]
     BadPlan(String),
+    /// Where the run is to end is a matter of usage, and nobody knows it.
+    #[error("failed to sweep {0}: how full its volume is can't be told now")]
+    UsageUnknown(RootName),
     /// No root can be swept.
     #[error("failed to sweep: no root is ready")]
     NoRoots,
@@ -202,12 +205,15 @@ impl Engine {
         commission: &Commission<'_>,
         group: &[Target],
         usage: Option<&VolumeUsage>,
-    ) -> Orders {
+    ) -> Result<Orders, EngineError> {
         let roots: Vec<&GuardedRoot> = group.iter().map(|target| target.root.as_ref()).collect();
-        let mut orders = orders(self.head(commission), commission.request, &roots, usage);
+        let Some(mut orders) = orders(self.head(commission), commission.request, &roots, usage) else {
+            let first = group.first().ok_or(EngineError::NoRoots)?;
+            return Err(EngineError::UsageUnknown(first.root.name.clone()));
+        };
         orders.list = commission.list;
         orders.phases.retain(|phase| Some(*phase) != commission.leave_out);
-        orders
+        Ok(orders)
     }
 
     /// Plans a request over `targets`; changes nothing anywhere. One plan for
@@ -221,7 +227,7 @@ impl Engine {
         for group in by_volume(targets) {
             let usage = self.usage(&group);
             let roots = self.run_roots(&group, commission.request, usage.as_ref())?;
-            let orders = self.orders_for(commission, &group, usage.as_ref());
+            let orders = self.orders_for(commission, &group, usage.as_ref())?;
             let shared = Shared { jobs: &self.jobs, references: self.references() };
             let plans = plan(&orders, &roots, shared, usage.as_ref())?;
             all.extend(plans.into_iter().map(|plan| (plan, usage, orders.clone())));
@@ -239,7 +245,7 @@ impl Engine {
         let group = [target.clone()];
         let usage = self.usage(&group);
         let roots = self.run_roots(&group, commission.request, usage.as_ref())?;
-        let mut orders = self.orders_for(commission, &group, usage.as_ref());
+        let mut orders = self.orders_for(commission, &group, usage.as_ref())?;
         orders.max_files = None;
         let shared = Shared { jobs: &self.jobs, references: self.references() };
         let totals = match roots.first() {
@@ -265,7 +271,7 @@ impl Engine {
             self.turns.with(volume, emergency, |between| {
                 let usage = self.usage(&group);
                 let roots = self.run_roots(&group, commission.request, usage.as_ref())?;
-                let orders = self.orders_for(commission, &group, usage.as_ref());
+                let orders = self.orders_for(commission, &group, usage.as_ref())?;
                 let shared = Shared { jobs: &self.jobs, references: self.references() };
                 let world = self.world(commission, &group, between);
                 let done = carry_out(&orders, &roots, shared, &world);
@@ -313,7 +319,7 @@ impl Engine {
                         past_its_mark: true,
                     })
                     .collect();
-                let mut orders = self.orders_for(commission, &group, usage.as_ref());
+                let mut orders = self.orders_for(commission, &group, usage.as_ref())?;
                 orders.target = crate::policy::Target::none(crate::model::Resource::Bytes);
                 orders.max_files = commission.request.max_files;
                 let shared = Shared { jobs: &self.jobs, references: self.references() };
@@ -321,7 +327,8 @@ impl Engine {
                 let done = carry_out_plan(&orders, &roots, shared, &world, mine);
                 self.remember(&done);
                 reports.extend(done);
-            });
+                Ok::<(), EngineError>(())
+            })?;
         }
         Ok(reports)
     }

@@ -32,14 +32,4 @@ pub mod turns;
 #[cfg(test)]
 mod tests;
 
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        text.push_str(": ");
-        text.push_str(&deeper.to_string());
-        cause = deeper.source();
-    }
-    text
-}
+pub(crate) use crate::model::with_causes as chain;

@@ -1,7 +1,8 @@
 //! What failures of the rooms below are to those who asked: refusals with
 //! their status and help.
 
-use crate::api::{ApiError, Problem, with_causes};
+use crate::api::{ApiError, Problem};
+use crate::model::with_causes;
 use crate::model::{Policy, RootName, SweepRequest};
 use crate::store::StoreError;
 use crate::store::ledger::Pause;
@@ -53,6 +54,8 @@ pub fn engine(error: &EngineError) -> ApiError {
         EngineError::UnknownRoot(_) | EngineError::BadPlan(_) => ApiError::invalid(error.to_string()),
         EngineError::Suspended { .. } | EngineError::NoRoots => ApiError::conflict(error.to_string()),
         EngineError::Plan(_) => ApiError::internal(error),
+        EngineError::UsageUnknown(_) => ApiError::new(Problem::Unavailable, error.to_string())
+            .with_help("its files are still being counted, or the volume does not answer: try again"),
     }
 }
 

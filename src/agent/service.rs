@@ -90,6 +90,25 @@ pub enum ServiceError {
     },
 }
 
+impl ServiceError {
+    /// Another guardian has the state directory or a root: starting again does not help.
+    pub const fn is_held(&self) -> bool {
+        matches!(
+            self,
+            Self::StateDir(super::state_dir::StateDirError::Held { .. })
+                | Self::Slot(slots::SlotError::Refused { .. })
+        )
+    }
+
+    /// The configuration does not hold: starting again does not help.
+    pub const fn is_configuration(&self) -> bool {
+        match self {
+            Self::Root(error) | Self::Slot(slots::SlotError::Root(error)) => error.is_configuration(),
+            _ => false,
+        }
+    }
+}
+
 /// What the supervisor waits for.
 pub enum Notice {
     /// Stop.
@@ -212,6 +231,31 @@ pub fn run(settings: Settings, again: ReadAgain) -> Result<(), ServiceError> {
     ended.and(stopped)
 }
 
+/// Opens all roots. One that is not there today is left to the guard, which
+/// takes it once it is: the others must not go unguarded for it. What somebody
+/// has to decide (configuration, another guardian's lock or claim) ends the
+/// start, and so does a failure that leaves nothing to guard.
+fn open_roots(agent: &Agent) -> Result<(), ServiceError> {
+    let mut failed = None;
+    for slot in agent.slots() {
+        match slots::open(agent, &slot, Claim::Usual) {
+            Ok(()) => {}
+            Err(error) if error.may_pass() => {
+                tracing::error!(root = %slot.name(), reason = %chain(&error), "the root is not guarded yet");
+                slots::suspend(agent, &slot, chain(&error));
+                if !error.is_suspension() {
+                    failed.get_or_insert(error);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match failed {
+        Some(error) if agent.slots().iter().all(|slot| slot.ready().is_none()) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// The agent at work.
 pub struct Running {
     agent: Arc<Agent>,
@@ -288,9 +332,7 @@ impl Running {
         // The socket first: a second agent ends here, before it touches a root.
         let socket = agent.settings().agent.socket.clone();
         let listener = listen(&socket)?;
-        for slot in agent.slots() {
-            slots::open(&agent, &slot, Claim::Usual)?;
-        }
+        open_roots(&agent)?;
         Self::serve(agent, listener, ingest, registry, notices, state_dir)
     }
 

@@ -47,6 +47,22 @@ pub enum SlotError {
     },
 }
 
+impl SlotError {
+    /// Whether it may pass by itself, without anybody deciding anything.
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Root(error) => !error.is_configuration(),
+            Self::Refused { .. } => self.is_suspension(),
+            Self::Ingest { .. } => false,
+        }
+    }
+
+    /// Whether the root is merely not there, or not as it was.
+    pub const fn is_suspension(&self) -> bool {
+        matches!(self, Self::Refused { refusal: Refusal::Suspended(_), .. })
+    }
+}
+
 /// A refusal in words, with what to do.
 pub fn in_words(refusal: &Refusal) -> String {
     match refusal {

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use crate::model::{Action, FileFacts, Keep, RelPath, Skip};
+use crate::model::{Action, FileFacts, Keep, RelPath, Skip, with_causes};
 use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify};
 use crate::sys::open_check::OpenCheck;
 use crate::sys::remove::{Refusal, Removed, Unit, verify};
@@ -316,16 +316,4 @@ fn refused_directory(error: &SysError) -> Ended {
         _ if error.errno() == Some(libc::ELOOP) => Ended::Skipped(Skip::Changed),
         _ => Ended::Failed(with_causes(error)),
     }
-}
-
-/// An error with its causes, on one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        text.push_str(": ");
-        text.push_str(&deeper.to_string());
-        cause = deeper.source();
-    }
-    text
 }

@@ -34,32 +34,31 @@ pub fn emergency_target(roots: &[&GuardedRoot], usage: &VolumeUsage) -> Target {
     Target { percent: low, ..Target::none(Resource::Bytes) }
 }
 
-/// The orders for a request over the roots of one volume.
+/// The orders for a request over the roots of one volume. `None`: the request
+/// ends where usage says so, and usage is unknown. No target can stand in for
+/// it: a run would take everything, or claim to have reached what nobody saw.
 pub fn orders(
     head: RunHead,
     request: &SweepRequest,
     roots: &[&GuardedRoot],
     usage: Option<&VolumeUsage>,
-) -> Orders {
+) -> Option<Orders> {
     let asked = request.free.is_some() || request.until_percent.is_some();
     let target = match usage {
         Some(usage) if request.policy == Policy::Emergency && !asked => emergency_target(roots, usage),
         Some(usage) => Target::of_request(usage, request.free.map(|size| size.0), request.until_percent),
-        // Unknown usage: a target that is set but can't be judged stops the run before it begins.
-        None if asked || request.policy == Policy::Emergency => {
-            Target { percent: Some(request.until_percent.unwrap_or(0.0)), ..Target::none(Resource::Bytes) }
-        }
+        None if asked || request.policy == Policy::Emergency => return None,
         None => Target::none(Resource::Bytes),
     };
     let bound = roots.iter().map(|root| root.limits.max_files).min();
-    Orders {
+    Some(Orders {
         phases: phases_of(head.policy).to_vec(),
         target,
         max_files: request.max_files.or(if request.policy == Policy::Emergency { None } else { bound }),
         batch: request.batch_size,
         list: false,
         head,
-    }
+    })
 }
 
 /// The circumstances of the decisions about one root.

@@ -121,6 +121,20 @@ pub enum RootError {
 }
 
 impl RootError {
+    /// Whether somebody has to mend the configuration; anything else may pass.
+    pub const fn is_configuration(&self) -> bool {
+        match self {
+            Self::Missing { .. }
+            | Self::NotADirectory { .. }
+            | Self::System { .. }
+            | Self::Checkout { .. }
+            | Self::Nested { .. }
+            | Self::MinFree { .. }
+            | Self::Pattern { .. } => true,
+            Self::Refused { .. } | Self::Volume { .. } | Self::Store { .. } | Self::Unsteady { .. } => false,
+        }
+    }
+
     pub(super) fn sys(name: &RootName) -> impl FnOnce(SysError) -> Self {
         let name = name.clone();
         move |source| Self::Refused { name, source }

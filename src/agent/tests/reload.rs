@@ -34,6 +34,7 @@ fn sweep(host: &Host, interfere: impl FnOnce() + Send) -> Report {
         control: &Control::default(),
         list: false,
         stop: &stop,
+        leave_out: None,
     };
     agent.engine.sweep(&commission, &targets).unwrap().remove(0)
 }

@@ -124,3 +124,23 @@ fn a_writer_that_goes_on_after_the_end_does_not_make_the_run_a_failure() {
     assert!(report.storage_after_percent.unwrap() <= 85.0);
     assert!(report.shortfall.is_none());
 }
+
+/// What asks for an amount, asked while nobody can say how full the volume is.
+#[test]
+fn a_run_that_ends_by_usage_does_not_begin_while_usage_is_unknown() {
+    let world = full();
+    let asked = |policy, free, until| {
+        let request = crate::model::SweepRequest {
+            free: Option::map(free, crate::model::ByteSize),
+            until_percent: until,
+            ..crate::model::SweepRequest::of(policy)
+        };
+        let head = world.orders(policy).head;
+        crate::sweep::orders::orders(head, &request, &[&world.root], None)
+    };
+    assert!(asked(Policy::Emergency, None, None).is_none());
+    assert!(asked(Policy::Oldest, Some(1 << 20), None).is_none(), "1 MiB, not all there is");
+    assert!(asked(Policy::Oldest, None, Some(50.0)).is_none());
+    let all_due = asked(Policy::Orphans, None, None).expect("what is due is due however full it is");
+    assert!(!all_due.target.is_set());
+}
