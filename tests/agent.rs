@@ -372,6 +372,16 @@ fn a_root_that_another_agent_guards_is_refused_with_code_5() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(5), "{said}");
     assert!(said.contains("another agent") && said.contains(home.path("socket").to_str().unwrap()), "{said}");
+    // Its socket alone, the same way.
+    fs::create_dir(other.path("another")).unwrap();
+    other.configure("", &root(&other.path("another"), ""));
+    let theirs = fs::read_to_string(other.path("guardian.toml")).unwrap();
+    let socket = |home: &Home| format!("{:?}", home.path("socket"));
+    fs::write(other.path("guardian.toml"), theirs.replace(&socket(&other), &socket(&home))).unwrap();
+    let output = other.start_in_vain();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("another agent answers there"), "{said}");
     // The same state directory, the same way.
     let output = home.start_in_vain();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
