@@ -21,6 +21,11 @@ pub struct OwnPlaces {
     pub roots: Vec<PathBuf>,
 }
 
+/// The copy of the registry, which is replaced every hour: the inode of the one
+/// before is free then for anybody's file, which would pass for guardian's. Its
+/// name in the state directory is out of reach with the directory itself.
+const REPLACED: &str = "ledger.bak";
+
 impl OwnPlaces {
     /// Collects device and inode of all of them as they are now; to be asked
     /// again after files were made. What is not there is left out.
@@ -31,8 +36,9 @@ impl OwnPlaces {
     pub fn collect(&self) -> OwnFiles {
         let mut found = HashSet::new();
         let state = self.state_dir.iter().map(|dir| WalkDir::new(dir).follow_root_links(true));
+        let state = state.map(|walk| walk.into_iter().filter_entry(|entry| entry.file_name() != REPLACED));
         let private = self.roots.iter().map(|root| WalkDir::new(root.join(PRIVATE_NAME)).max_depth(1));
-        for entry in state.chain(private).flatten().flatten() {
+        for entry in state.flatten().chain(private.flatten()).flatten() {
             if let Ok(seen) = entry.metadata() {
                 found.insert((seen.dev(), seen.ino()));
             }

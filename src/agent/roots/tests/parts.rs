@@ -67,6 +67,9 @@ fn own_files_are_all_that_guardian_wrote_and_no_more() {
     for theirs in [&path, &private.join("trash/theirs")] {
         assert!(!own.contains(&identity(theirs)), "{}", theirs.display());
     }
+    fs::write(state.join("ledger.bak"), "").unwrap();
+    let copy = state.join("ledger.bak");
+    assert!(!places.collect().contains(&identity(&copy)), "its inode is soon anybody's");
     fs::write(state.join("later"), "").unwrap();
     assert!(!own.contains(&identity(&state.join("later"))));
     assert!(places.collect().contains(&identity(&state.join("later"))));
