@@ -122,6 +122,14 @@ impl Home {
         }
     }
 
+    /// Kills the agent as a power cut of the process.
+    #[allow(dead_code, reason = "not every file of tests kills it")]
+    pub(crate) fn kill(&mut self) {
+        let mut agent = self.agent.take().unwrap();
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+    }
+
     /// Whether the agent is still there.
     pub(crate) fn runs(&mut self) -> bool {
         self.agent.as_mut().is_some_and(|agent| agent.try_wait().unwrap().is_none())
