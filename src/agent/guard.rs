@@ -107,7 +107,7 @@ impl Guard {
         }
         if doubt.is_none() && now >= self.clock_mark_due {
             self.clock_mark_due = now + CLOCK_MARK_INTERVAL;
-            super::service::note_clock(&self.agent, wall, now);
+            super::clock::note_clock(&self.agent.ledger, wall, now);
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::model::{Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
-use crate::policy::{Amount, Due, Fuse, due, fuse};
+use crate::policy::{Due, Fuse, due, fuse};
 use crate::sys::clock;
 
 use super::engine::{Commission, Target};
@@ -169,14 +169,6 @@ pub fn log_plan(agent: &Agent, plan: &Plan) {
             root = %plan.root, policy = %action.phase, path = %action.path,
             bytes = action.expected_bytes, reason = %action.reason, "would remove"
         );
-    }
-}
-
-/// What a plan takes, by its actions.
-pub fn amount(plan: &Plan) -> Amount {
-    Amount {
-        files: plan.actions.len() as u64,
-        bytes: plan.actions.iter().map(|action| action.expected_bytes).sum(),
     }
 }
 
