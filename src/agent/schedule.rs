@@ -43,6 +43,7 @@ pub fn work(agent: &Arc<Agent>) {
             match due(now, interval, last, agent.started_at) {
                 Due::At(at) => next = next.min(now.age_at(at)),
                 Due::Now { missed } => {
+                    next = next.min(interval);
                     if let Err(error) = agent.ledger.set_last_run(name, now) {
                         tracing::warn!(reason = %super::chain(&error), "failed to note a scheduled sweep");
                         // Without the note it would be due again at once.

@@ -92,13 +92,14 @@ pub enum ServiceError {
 }
 
 impl ServiceError {
-    /// Another guardian has the state directory or a root: starting again does not help.
-    pub const fn is_held(&self) -> bool {
-        matches!(
-            self,
-            Self::StateDir(super::state_dir::StateDirError::Held { .. })
-                | Self::Slot(slots::SlotError::Refused { .. })
-        )
+    /// Another guardian has the state directory, a root or the socket: starting again does not help.
+    pub fn is_held(&self) -> bool {
+        match self {
+            Self::StateDir(error) => matches!(error, super::state_dir::StateDirError::Held { .. }),
+            Self::Slot(error) => matches!(error, slots::SlotError::Refused { .. }),
+            Self::Socket { source, .. } => source.kind() == std::io::ErrorKind::AddrInUse,
+            _ => false,
+        }
     }
 
     /// The configuration does not hold: starting again does not help.

@@ -27,7 +27,14 @@ impl Served {
         let agent = &self.agent;
         // Held while the ledger is written, so that two requests end in one order in both places.
         let mut held = agent.pause.write().unwrap_or_else(PoisonError::into_inner);
-        agent.ledger.set_pause(pause.as_ref()).map_err(|error| problems::store(&error))?;
+        match agent.ledger.set_pause(pause.as_ref()) {
+            Ok(()) => {}
+            // Nothing would ever free the space that the ledger waits for.
+            Err(error) if pause.is_none() && error.is_no_space() => {
+                tracing::error!(reason = %crate::agent::chain(&error), "the end of the pause is not on record: a restart would pause again");
+            }
+            Err(error) => return Err(problems::store(&error)),
+        }
         held.clone_from(&pause);
         drop(held);
         agent.stir.bell.ring();
