@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use crate::model::{Action, FileFacts, Keep, RelPath, Skip};
+use crate::model::{Action, FileFacts, Keep, Phase, RelPath, Skip};
 use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify};
 use crate::sys::open_check::OpenCheck;
 use crate::sys::remove::{Refusal, Removed, Unit, verify};
@@ -200,6 +200,14 @@ impl State<'_> {
         let bind = self.root.user_marks.bind(verified.facts().uid, self.with.moment.emergency);
         // A mark that can't be read may be there.
         if bind && !matches!(verified.keep_mark(), Mark::Absent) {
+            return Ended::Skipped(Skip::Held);
+        }
+        // A later expiry refers to the file, and spares it from what references do.
+        let last_resort = self.with.moment.emergency && action.phase == Phase::Oldest;
+        if self.root.xattr_expiry
+            && !last_resort
+            && verified.expires().is_some_and(|at| at > self.with.moment.now)
+        {
             return Ended::Skipped(Skip::Held);
         }
         let facts = match self.facts_now(place, name, verified.facts()) {
