@@ -11,7 +11,7 @@
 //!
 //! One failing file never stops the rest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
@@ -84,6 +84,7 @@ pub fn execute(root: &GuardedRoot, actions: &[Action], with: Conditions<'_>) -> 
             ended: actions.iter().map(|_| None).collect(),
             directories: HashMap::new(),
         }),
+        lost_from: Mutex::default(),
     };
     let next = AtomicUsize::new(0);
     let worker = || {
@@ -102,7 +103,11 @@ pub fn execute(root: &GuardedRoot, actions: &[Action], with: Conditions<'_>) -> 
         }
         worker();
     });
-    state.end.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let mut end = state.end.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // What others emptied while we looked is not ours to tidy up.
+    let lost_from = state.lost_from.into_inner().unwrap_or_else(PoisonError::into_inner);
+    end.directories.retain(|path, _| lost_from.contains(path));
+    end
 }
 
 /// Groups actions so that one worker has a directory, and one worker has all
@@ -132,6 +137,8 @@ struct State<'a> {
     how: OpenCheck,
     locks: DirectoryLocks,
     end: Mutex<BatchEnd>,
+    /// Directories from which something was removed.
+    lost_from: Mutex<HashSet<RelPath>>,
 }
 
 /// The directory that a worker has open.
@@ -167,6 +174,12 @@ impl State<'_> {
             }
             let Some(place) = &at else { continue };
             let ended = self.remove_one(action, place, &mut unit);
+            if matches!(ended, Ended::Removed { .. }) {
+                let mut lost_from = self.lost_from.lock().unwrap_or_else(PoisonError::into_inner);
+                if !lost_from.contains(&place.path) {
+                    lost_from.insert(place.path.clone());
+                }
+            }
             self.note(number, ended);
         }
     }
