@@ -2,10 +2,10 @@
 
 use guardian::agent::demo::{DemoError, demo};
 use guardian::agent::standalone::Alone;
-use guardian::api::{ApiError, with_causes};
+use guardian::api::ApiError;
 use guardian::cli::{Exit, Failure, Host, ReadAgain, Standalone};
 use guardian::config::Settings;
-use guardian::model::Report;
+use guardian::model::{Report, with_causes};
 
 /// This process.
 pub(crate) struct Here;

@@ -9,8 +9,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::model::{
-    Action, Plan, PlanAction, Policy, Report, Requester, RootName, RunId, SweepRequest, Timestamp, Trigger,
-    VolumeUsage,
+    Action, Phase, Plan, PlanAction, Policy, Report, Requester, RootName, RunId, SweepRequest, Timestamp,
+    Trigger, VolumeUsage,
 };
 use crate::policy::{Amount, ClockGuard, JobsView, NoReferences, References};
 use crate::store::RootKey;
@@ -81,6 +81,8 @@ pub struct Commission<'a> {
     pub list: bool,
     /// Another reason to stop after a batch.
     pub stop: &'a (dyn Fn() -> Option<String> + Sync),
+    /// A part of the policy that is not due now.
+    pub leave_out: Option<Phase>,
 }
 
 /// The shared machinery.
@@ -178,7 +180,7 @@ impl Engine {
                     && at.emergency
                     && let Some(newest) = nominator.newest()?
                 {
-                    at.now = newest;
+                    (at.wall, at.now) = (Some(at.now), newest);
                 }
                 let past = usage.is_some_and(|usage| past_its_mark(&target.root, usage))
                     || request.until_percent.is_some()
@@ -210,6 +212,7 @@ impl Engine {
             return Err(EngineError::UsageUnknown(first.root.name.clone()));
         };
         orders.list = commission.list;
+        orders.phases.retain(|phase| Some(*phase) != commission.leave_out);
         Ok(orders)
     }
 
@@ -250,7 +253,7 @@ impl Engine {
             None => return Err(EngineError::NoRoots),
         };
         let plans = plan(&orders, &roots, shared, usage.as_ref())?;
-        let taken = plans.first().map(super::schedule::amount).unwrap_or_default();
+        let taken = plans.first().map(amount).unwrap_or_default();
         Ok((taken, Amount { files: totals.files, bytes: totals.bytes }))
     }
 
@@ -362,5 +365,13 @@ impl Engine {
         {
             tracing::warn!(reason = %super::chain(&error), "the record of removals is not synced");
         }
+    }
+}
+
+/// What a plan takes, by its actions.
+fn amount(plan: &Plan) -> Amount {
+    Amount {
+        files: plan.actions.len() as u64,
+        bytes: plan.actions.iter().map(|action| action.expected_bytes).sum(),
     }
 }

@@ -112,7 +112,7 @@ impl Guard {
         }
         if doubt.is_none() && now >= self.clock_mark_due {
             self.clock_mark_due = now + CLOCK_MARK_INTERVAL;
-            super::service::note_clock(&self.agent, wall, now);
+            super::clock::note_clock(&self.agent.ledger, wall, now);
         }
     }
 
@@ -286,9 +286,12 @@ fn begin_emergency(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     let agent = Arc::clone(agent);
     let thread = std::thread::Builder::new().name("guardian-emergency".to_owned());
     let started = thread.spawn(move || {
-        let freed = emergency(&agent, &targets);
+        let watch = agent.watch_over(&targets);
+        let freed = emergency(&agent, &targets, &watch);
+        // One that was ended from outside says nothing about what the next can free.
+        let counts = if watch().is_some() { needed } else { freed };
         agent.stir.bell.ring();
-        (freed, needed)
+        (counts, needed)
     });
     match started {
         Ok(handle) => volume.emergency = Some(handle),
@@ -297,15 +300,12 @@ fn begin_emergency(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
 }
 
 /// Runs one emergency; what it freed, in bytes.
-fn emergency(agent: &Agent, targets: &[Target]) -> u64 {
+fn emergency(agent: &Agent, targets: &[Target], watch: &(dyn Fn() -> Option<String> + Sync)) -> u64 {
     let request = SweepRequest::of(Policy::Emergency);
     let control = Control::default();
     let stop = || {
-        if agent.stop.is_raised() {
-            return Some("the agent stops".to_owned());
-        }
-        let paused = agent.pause_at(clock::now()).is_some_and(|pause| pause.emergencies);
-        paused.then(|| "paused".to_owned())
+        let paused = || agent.pause_at(clock::now()).is_some_and(|pause| pause.emergencies);
+        watch().or_else(|| paused().then(|| "paused".to_owned()))
     };
     let commission = Commission {
         request: &request,
@@ -314,6 +314,7 @@ fn emergency(agent: &Agent, targets: &[Target]) -> u64 {
         control: &control,
         list: false,
         stop: &stop,
+        leave_out: None,
     };
     if agent.settings().agent.dry_run {
         match agent.engine.plan(&commission, targets) {

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod census;
+pub mod clock;
 pub mod commands;
 pub mod demo;
 pub mod dry;
@@ -22,6 +23,7 @@ pub mod schedule;
 pub mod service;
 pub mod signals;
 pub mod slots;
+mod socket;
 pub mod standalone;
 pub mod state;
 pub mod state_dir;
@@ -32,14 +34,4 @@ pub mod turns;
 #[cfg(test)]
 mod tests;
 
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        text.push_str(": ");
-        text.push_str(&deeper.to_string());
-        cause = deeper.source();
-    }
-    text
-}
+pub(crate) use crate::model::with_causes as chain;

@@ -1,7 +1,8 @@
 //! What failures of the rooms below are to those who asked: refusals with
 //! their status and help.
 
-use crate::api::{ApiError, Problem, with_causes};
+use crate::api::{ApiError, Problem};
+use crate::model::with_causes;
 use crate::model::{Policy, RootName, SweepRequest};
 use crate::store::StoreError;
 use crate::store::ledger::Pause;

@@ -9,8 +9,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::model::{Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
-use crate::policy::{Amount, Due, Fuse, due, fuse};
+use crate::model::{Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
+use crate::policy::{Due, Fuse, due, fuse};
 use crate::sys::clock;
 
 use super::engine::{Commission, Target};
@@ -43,6 +43,7 @@ pub fn work(agent: &Arc<Agent>) {
             match due(now, interval, last, agent.started_at) {
                 Due::At(at) => next = next.min(now.age_at(at)),
                 Due::Now { missed } => {
+                    next = next.min(interval);
                     if let Err(error) = agent.ledger.set_last_run(name, now) {
                         tracing::warn!(reason = %super::chain(&error), "failed to note a scheduled sweep");
                         // Without the note it would be due again at once.
@@ -71,12 +72,9 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
     let only_plan = settings.agent.dry_run || settings.agent.keep_files_for_debugging;
     let request = SweepRequest::of(policy);
     let control = Control::default();
-    let stop = || {
-        if agent.stop.is_raised() {
-            return Some("the agent stops".to_owned());
-        }
-        agent.pause_at(clock::now()).map(|_| "paused".to_owned())
-    };
+    let targets = agent.targets(None);
+    let watch = agent.watch_over(&targets);
+    let stop = || watch().or_else(|| agent.pause_at(clock::now()).map(|_| "paused".to_owned()));
     let commission = Commission {
         request: &request,
         trigger: Trigger::Scheduled,
@@ -84,9 +82,11 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
         control: &control,
         list: false,
         stop: &stop,
+        // Orphans have an interval of their own.
+        leave_out: (policy == Policy::Scheduled).then_some(Phase::Orphans),
     };
     let mut allowed: Vec<Target> = Vec::new();
-    for target in agent.targets(None) {
+    for target in targets {
         let new = target.root.new_until.is_some_and(|until| clock::now() < until);
         match agent.engine.share(&commission, &target) {
             Ok((plan, root)) => {
@@ -170,14 +170,6 @@ pub fn log_plan(agent: &Agent, plan: &Plan) {
             root = %plan.root, policy = %action.phase, path = %action.path,
             bytes = action.expected_bytes, reason = %action.reason, "would remove"
         );
-    }
-}
-
-/// What a plan takes, by its actions.
-pub fn amount(plan: &Plan) -> Amount {
-    Amount {
-        files: plan.actions.len() as u64,
-        bytes: plan.actions.iter().map(|action| action.expected_bytes).sum(),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::watch::Kinds;
 use super::roots::{
     Adoption, Claim, LockedRoot, Opened, Opener, OwnPlaces, Refusal, RootError, RootPresence, open_root,
 };
-use super::state::{Agent, ReadyRoot, Slot, SlotState};
+use super::state::{Agent, BEING_ADOPTED, ReadyRoot, Slot, SlotState};
 
 /// How long a look at a root with a capacity may wait for its counters.
 const COUNT_PATIENCE: Duration = Duration::from_millis(500);
@@ -187,8 +187,8 @@ fn set(slot: &Slot, state: SlotState) {
     *slot.state.write().unwrap_or_else(PoisonError::into_inner) = state;
 }
 
-/// Leaves a root alone from now on. A run that is under way ends by its own
-/// checks: everything it touches is beneath the descriptor it began with.
+/// Leaves a root alone from now on. A run that is under way ends after its batch
+/// ([`Agent::watch_over`]).
 pub fn suspend(agent: &Agent, slot: &Slot, why: String) {
     if let Some(root) = slot.ready()
         && let Some(key) = root.key
@@ -247,7 +247,7 @@ fn adopt(agent: &Agent, slot: &Arc<Slot>, locked: &mut LockedRoot) {
     match locked.try_adopt_later(&by, clock::now()) {
         Ok(Adoption::Waits) => {}
         // Opened anew on the next tick, as an adopted root or by its new owner.
-        Ok(Adoption::Complete | Adoption::Overtaken) => suspend(agent, slot, "being adopted".to_owned()),
+        Ok(Adoption::Complete | Adoption::Overtaken) => suspend(agent, slot, BEING_ADOPTED.to_owned()),
         Err(error) => {
             tracing::debug!(root = %slot.name(), reason = %super::chain(&error), "not adopted yet");
         }

@@ -312,6 +312,7 @@ fn commission<'a>(
         control,
         list: sweep.list,
         stop,
+        leave_out: None,
     }
 }
 

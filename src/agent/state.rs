@@ -96,6 +96,10 @@ impl Bell {
     }
 }
 
+/// Why a root is suspended for the moment between being guarded for want of room
+/// and being adopted: it is the same root by the same rules.
+pub const BEING_ADOPTED: &str = "being adopted";
+
 /// A root that is locked and ready.
 pub struct ReadyRoot {
     /// Its lock and identity.
@@ -244,6 +248,36 @@ impl Agent {
                 Some(Target { root: Arc::clone(&root.guarded), key: root.key })
             })
             .collect()
+    }
+
+    /// Why a run over `targets` must end after its batch, if it must: what it
+    /// removes by are the rules of when it began. To be made before the run begins.
+    pub fn watch_over(&self, targets: &[Target]) -> impl Fn() -> Option<String> + Sync + '_ {
+        let of = |target: &Target| {
+            let is_its =
+                |slot: &&Arc<Slot>| slot.ready().is_some_and(|root| Arc::ptr_eq(&root.guarded, &target.root));
+            (target.root.name.clone(), self.slots().iter().find(is_its).cloned())
+        };
+        let began: Vec<_> = targets.iter().map(of).collect();
+        move || {
+            if self.stop.is_raised() {
+                return Some("the agent stops".to_owned());
+            }
+            let now = self.slots();
+            began.iter().find_map(|(name, slot)| {
+                // A reload keeps the slots whose settings did not change.
+                let Some(slot) = slot.as_ref().filter(|slot| now.iter().any(|one| Arc::ptr_eq(one, slot)))
+                else {
+                    return Some(format!("stopped: root {name} was configured anew"));
+                };
+                match slot.state() {
+                    SlotState::Suspended(why) if why != BEING_ADOPTED => {
+                        Some(format!("stopped: root {name} is suspended: {why}"))
+                    }
+                    _ => None,
+                }
+            })
+        }
     }
 
     /// The pause in force at `now`.

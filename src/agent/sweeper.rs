@@ -80,11 +80,10 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
     let request = kept.as_ref().map_or(&run.request, |kept| &kept.request);
     let (targets, left_out) = targets(agent, request)?;
     let dry = is_dry(&agent.settings(), &run.request);
+    let watch = agent.watch_over(&targets);
     let stop = || {
-        if agent.stop.is_raised() {
-            return Some("the agent stops".to_owned());
-        }
-        (!dry && pause_for(agent, request.policy).is_some()).then(|| "paused".to_owned())
+        let paused = || !dry && pause_for(agent, request.policy).is_some();
+        watch().or_else(|| paused().then(|| "paused".to_owned()))
     };
     let commission = Commission {
         request,
@@ -93,6 +92,7 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
         control: &run.control,
         list: false,
         stop: &stop,
+        leave_out: None,
     };
     let mut plan = None;
     let result = if dry {

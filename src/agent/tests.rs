@@ -1,6 +1,7 @@
 //! The agent as a whole, inside this process: what holds between its parts.
 
 mod clock;
+mod reload;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::{Environment, Overrides, Settings, load};
 
-use super::service::{Notice, Running};
+use super::service::Running;
+use super::signals::Notice;
 
 const HOUR: u64 = 3600;
 

@@ -108,7 +108,7 @@ impl ApiError {
 
     /// 500: something failed that the client cannot mend; `error` with its causes becomes the detail.
     pub fn internal(error: &dyn std::error::Error) -> Self {
-        Self::new(Problem::Internal, with_causes(error))
+        Self::new(Problem::Internal, crate::model::with_causes(error))
     }
 
     /// Adds what the user can do about it.
@@ -117,22 +117,6 @@ impl ApiError {
         self.help = Some(help.into());
         self
     }
-}
-
-/// An error and its causes in one line, `outer: inner: innermost`. A cause that
-/// the outer message already ends with is not repeated.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 impl IntoResponse for ApiError {

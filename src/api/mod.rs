@@ -18,6 +18,6 @@ mod wire;
 
 pub use access::PeerIdentity;
 pub use commands::Commands;
-pub use error::{ApiError, Problem, with_causes};
+pub use error::{ApiError, Problem};
 pub use server::serve;
 pub use wire::*;

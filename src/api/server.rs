@@ -127,7 +127,7 @@ async fn converse(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(error = %super::with_causes(&error), uid = peer.uid, "a connection ended early");
+        tracing::debug!(error = %crate::model::with_causes(&error), uid = peer.uid, "a connection ended early");
     }
 }
 

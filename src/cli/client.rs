@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::failure::{Exit, Failure, NoAgent};
-use crate::api::{ApiError, with_causes};
+use crate::api::ApiError;
+use crate::model::with_causes;
 
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

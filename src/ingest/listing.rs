@@ -131,8 +131,6 @@ impl Root {
             if is_file(entry.facts.id.kind) {
                 if entry.facts.nlink > 1 {
                     self.saw_link();
-                }
-                if entry.facts.nlink > 1 && !background {
                     self.linked.insert(entry.facts.id.ino, Some((entry.facts.nlink, entry.facts.id.ctime)));
                 }
                 files.push(FileEntry::from_facts(entry.name, &entry.facts, self.task.age_by));

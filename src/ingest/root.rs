@@ -386,7 +386,9 @@ impl Root {
     /// Whether something waits that the next round can do.
     pub(super) fn has_work(&self) -> bool {
         let waiting = [&self.hints, &self.later].iter().any(|hints| !hints.is_empty());
-        waiting || !(self.urgent.is_empty() && self.stranded.is_empty() && self.limbo.is_empty())
+        waiting
+            || !self.linked.is_empty()
+            || !(self.urgent.is_empty() && self.stranded.is_empty() && self.limbo.is_empty())
     }
 
     /// Whether everything known of has been applied.
@@ -395,7 +397,6 @@ impl Root {
             && !self.has_work()
             && self.changes.is_empty()
             && self.arrived.is_empty()
-            && self.linked.is_empty()
             && !self.hunt.is_near()
             && !self.doubts_are_near()
     }

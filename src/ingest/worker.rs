@@ -1,7 +1,6 @@
 //! The thread that owns all roots.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
@@ -25,17 +24,7 @@ const LISTING_SLICE: Duration = Duration::from_millis(25);
 /// Pause before a scan that failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// An error with its causes on one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
-}
+pub(super) use crate::model::with_causes as chain;
 
 /// The owner of all roots.
 pub(super) struct Worker {

@@ -5,6 +5,7 @@
 //! shapes of the public contract. Must not know: files, clocks, threads, the
 //! store, logging. Time always arrives as a value.
 
+mod causes;
 mod file;
 mod ids;
 mod job;
@@ -19,6 +20,7 @@ mod time;
 mod units;
 mod usage;
 
+pub use causes::with_causes;
 pub use file::{FileFacts, FileKind, FileTimes, Identity};
 pub use ids::{ChunkId, IdError, JobId, LedgerId, PlanId, RootName, RunId};
 pub use job::{Covers, JobRecord, JobState, ProcessId};

@@ -114,8 +114,8 @@ struct Wait {
 
 impl Wait {
     /// Whether it is over (at the limit it is); else why the file stays.
-    fn check(&self, now: Timestamp, job: Option<&JobId>) -> Result<Duration, Verdict> {
-        let age = self.from.age_at(now);
+    fn check(&self, moment: &Moment, job: Option<&JobId>) -> Result<Duration, Verdict> {
+        let age = moment.age(self.from);
         if age >= self.limit {
             return Ok(age);
         }
@@ -126,7 +126,7 @@ impl Wait {
                 age: Some(age),
                 limit: Some(self.limit),
                 // A time in the future counts as now: waiting begins now.
-                due_at: Some(self.from.min(now).plus(self.limit)),
+                due_at: Some(self.from.min(moment.now).plus(self.limit)),
             },
         ))
     }
@@ -162,7 +162,7 @@ fn counts_as_living(rules: &RootRules, moment: &Moment, job: &JobFacts) -> bool 
     moment.emergency
         && job.presumed
         && job.state.is_failure()
-        && job.last_sign_of_life.age_at(moment.now) < rules.retain.emergency_orphans
+        && moment.age(job.last_sign_of_life) < rules.retain.emergency_orphans
 }
 
 struct Case<'a> {
@@ -269,7 +269,7 @@ impl Case<'_> {
         keep: Keep,
         job: Option<&JobId>,
     ) -> Result<Duration, Verdict> {
-        Wait { from, limit, keep }.check(self.moment.now, job)
+        Wait { from, limit, keep }.check(self.moment, job)
     }
 
     fn check_grace(&self, job: &JobId) -> Result<(), Verdict> {
@@ -278,7 +278,7 @@ impl Case<'_> {
     }
 
     fn remove(&self, reason: Reason) -> Judged {
-        Ok(Verdict::Remove { reason, age: self.time().age_at(self.moment.now) })
+        Ok(Verdict::Remove { reason, age: self.moment.age(self.time()) })
     }
 
     fn orphan(&self) -> Judged {

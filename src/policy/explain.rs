@@ -53,7 +53,7 @@ pub fn explain(
     let owner = match jobs.owner_of(readings.jobs().chain(tracked), &rules.root, facts.uid) {
         Ownership::ProtectedBy(job, facts) => format!("job {job}, {}", facts.state.as_str()),
         Ownership::Belongs(job, facts) => {
-            let ended = TimeSpan(facts.ended().age_at(moment.now));
+            let ended = TimeSpan(moment.age(facts.ended()));
             let how = if facts.presumed { "presumed " } else { "" };
             format!("job {job}, {how}{} {ended} ago", facts.state.as_str())
         }
@@ -71,7 +71,7 @@ pub fn explain(
             PhaseVerdict { phase, verdict, text, due_at }
         })
         .collect();
-    Explanation { readings, owner, age: rules.age_by.newest(facts).age_at(moment.now), phases }
+    Explanation { readings, owner, age: moment.age(rules.age_by.newest(facts)), phases }
 }
 
 /// Why a file stays, in words.

@@ -85,6 +85,8 @@ pub struct Moment {
     /// found in the root instead of the clock's when the clock is not trusted
     /// in an emergency.
     pub now: Timestamp,
+    /// What the clock itself says, where `now` is not its time.
+    pub wall: Option<Timestamp>,
     /// Whether this is an emergency.
     pub emergency: bool,
     /// Whether the clock can be trusted with ages (see [`super::ClockGuard`]).
@@ -103,6 +105,14 @@ impl Moment {
     /// An ordinary moment: no emergency, a clock to trust.
     pub fn ordinary(now: Timestamp) -> Self {
         Self { now, clock_trusted: true, ..Self::default() }
+    }
+
+    /// How old something of the time `from` is. What a doubted clock stamped
+    /// is measured by that clock too, and the younger age counts: a clock that
+    /// was set back by years must not make what was just written the oldest.
+    pub fn age(&self, from: Timestamp) -> Duration {
+        let age = from.age_at(self.now);
+        self.wall.filter(|wall| from <= *wall).map_or(age, |wall| age.min(from.age_at(wall)))
     }
 
     /// A moment of an emergency.

@@ -72,7 +72,7 @@ fn may_go(root: &GuardedRoot, path: &RelPath, before: &DirBefore, with: Conditio
     let parent = path.parent().unwrap_or_default();
     let is_child_of_root = parent.is_root();
     let names_a_job = !rules.patterns.readings(path.name()).is_empty();
-    before.facts.id.mtime.age_at(with.moment.now) >= limit
+    with.moment.age(before.facts.id.mtime) >= limit
         && (!is_child_of_root || names_a_job)
         && !context.protected
         && !with.references.is_held(&parent, path.name())

@@ -172,7 +172,7 @@ impl Nominator for Indexed<'_> {
         let mut newest = None;
         for file in self.index.oldest(self.key) {
             let file = file.map_err(self.failed())?;
-            newest = newest.max(Some(file.entry.age_time));
+            newest = newest.max(Some(file.entry.ctime));
         }
         Ok(newest)
     }

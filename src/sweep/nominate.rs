@@ -58,8 +58,10 @@ pub trait Nominator: Send + Sync {
     /// Whether every file of the root is known. Phase 4 waits for that.
     fn is_complete(&self) -> bool;
 
-    /// The newest time found in the root: ages are measured against it in an
-    /// emergency while the clock is not trusted. `None` if the root is empty.
+    /// The newest ctime found in the root: ages are measured against it in an
+    /// emergency while the clock is not trusted. Of the times of a file the one
+    /// that its owner can't set: a single file from the future would make all
+    /// others old. `None` if the root is empty.
     fn newest(&self) -> Result<Option<Timestamp>, SweepError>;
 
     /// Whether this is a walk just done: nothing better can be asked.

@@ -75,6 +75,7 @@ pub fn moment(
     });
     Moment {
         now,
+        wall: None,
         emergency,
         clock_trusted,
         min_age_suspended: emergency && urgent,

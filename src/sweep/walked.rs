@@ -109,7 +109,7 @@ impl Nominator for Walked {
     }
 
     fn newest(&self) -> Result<Option<Timestamp>, SweepError> {
-        Ok(self.files.last().map(|file| file.age_time))
+        Ok(self.files.iter().map(|file| file.facts.id.ctime).max())
     }
 
     fn is_walk(&self) -> bool {

@@ -57,6 +57,29 @@ impl LockFile {
         Ok(Locked::Taken(Self { file }))
     }
 
+    /// What the holder of the lock file `name` in `dir` wrote; `None` when nobody
+    /// holds it or there is none. Nothing is made or written.
+    pub fn holder(dir: &DirHandle, name: &str) -> Result<Option<Vec<u8>>, SysError> {
+        let failed = |e: Errno| SysError::named("open lock file", name.as_bytes(), e);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match openat(dir, name, flags, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let mut text = Vec::new();
+                file.take(MAX_HOLDER)
+                    .read_to_end(&mut text)
+                    .map_err(|e| SysError::named("read lock file", name.as_bytes(), e))?;
+                Ok(Some(text))
+            }
+            Err(TryLockError::Error(e)) => Err(SysError::named("lock", name.as_bytes(), e)),
+        }
+    }
+
     /// Writes another text about the holder.
     pub fn rewrite(&mut self, holder: &[u8]) -> std::io::Result<()> {
         write_holder(&mut self.file, holder)

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::agent::roots::Claim;
 use crate::agent::slots::{self, SlotError};
-use crate::agent::{problems, service};
+use crate::agent::{clock as clocks, problems};
 use crate::api::{ApiError, PauseRequest, PauseState, PeerIdentity, RootResource, TrustState};
 use crate::model::RootName;
 use crate::store::ledger::Pause;
@@ -27,7 +27,14 @@ impl Served {
         let agent = &self.agent;
         // Held while the ledger is written, so that two requests end in one order in both places.
         let mut held = agent.pause.write().unwrap_or_else(PoisonError::into_inner);
-        agent.ledger.set_pause(pause.as_ref()).map_err(|error| problems::store(&error))?;
+        match agent.ledger.set_pause(pause.as_ref()) {
+            Ok(()) => {}
+            // Nothing would ever free the space that the ledger waits for.
+            Err(error) if pause.is_none() && error.is_no_space() => {
+                tracing::error!(reason = %crate::agent::chain(&error), "the end of the pause is not on record: a restart would pause again");
+            }
+            Err(error) => return Err(problems::store(&error)),
+        }
         held.clone_from(&pause);
         drop(held);
         agent.stir.bell.ring();
@@ -87,7 +94,7 @@ impl Served {
             guard.trust(wall, boot);
             doubted
         };
-        service::note_clock(agent, wall, boot);
+        clocks::note_clock(&agent.ledger, wall, boot);
         self.record(by, json!({ "action": "clock_trust" }));
         agent.stir.bell.ring();
         Ok(TrustState { trusted: true, changed: doubted })

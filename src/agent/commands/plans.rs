@@ -26,6 +26,7 @@ impl Served {
             control: &control,
             list: true,
             stop: &|| None,
+            leave_out: None,
         };
         let planned = agent.engine.plan(&commission, &targets).map_err(|error| problems::engine(&error))?;
         let plans = planned

@@ -22,7 +22,8 @@ use crate::store::audit::{AuditFilter, AuditRecord, Outcome};
 use crate::sys::process;
 
 use super::jobs::{Caller, JobChange, JobError, Now};
-use super::service::{Notice, Running, ServiceError};
+use super::service::{Running, ServiceError};
+use super::signals::Notice;
 use super::state::{Agent, Seen};
 use super::{commands, signals};
 
@@ -90,7 +91,7 @@ pub enum DemoError {
         /// Which.
         path: PathBuf,
         /// What it says.
-        why: ApiError,
+        why: Box<ApiError>,
     },
     /// Signals can't be caught.
     #[error("failed to catch signals")]
@@ -294,7 +295,7 @@ impl Story<'_> {
             let Some(path) = self.stage.one_left(kind) else { continue };
             let told = commands
                 .explain(path.as_os_str().as_bytes())
-                .map_err(|why| DemoError::Explain { path: path.clone(), why })?;
+                .map_err(|why| DemoError::Explain { path: path.clone(), why: Box::new(why) })?;
             self.say(&format!("  {:<24}{}", kind.pattern(), told.summary));
         }
         Ok(())

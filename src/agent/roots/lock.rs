@@ -68,6 +68,11 @@ pub(super) enum RootLock {
     None,
 }
 
+/// Who holds the lock in a private directory; nothing is locked.
+pub(super) fn holder(private: &DirHandle) -> Result<Option<LockHolder>, SysError> {
+    Ok(LockFile::holder(private, LOCK)?.map(|text| LockHolder::read(&text)))
+}
+
 /// Locks a directory, if no other guardian has.
 pub(super) fn lock_directory(dir: &DirHandle) -> Result<Result<RootLock, LockHolder>, SysError> {
     if let Some(lock) = lock_dir(dir)? {

@@ -48,7 +48,12 @@ pub fn open_root(
         };
         match facts.standing {
             Standing::Suspended(suspension) => return Ok(suspended(by, record, suspension)),
-            Standing::Claimed(ledger) => return Ok(Opened::Refused(Refusal::Claimed(ledger))),
+            Standing::Claimed(ledger) => {
+                // While its guardian works, asking that one is the way, not taking over.
+                let private = facts.private.as_ref().map(PrivateDir::handle);
+                let holder = private.map(lock::holder).transpose().map_err(RootError::sys(name))?;
+                return Ok(Opened::Refused(holder.flatten().map_or(Refusal::Claimed(ledger), Refusal::Held)));
+            }
             Standing::Known | Standing::New | Standing::Lost | Standing::TakenOver => {}
         }
         let mut root = LockedRoot::begin(settings, facts, record.as_ref(), now)?;

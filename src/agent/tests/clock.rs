@@ -45,6 +45,7 @@ fn a_sweep_that_a_jump_of_the_clock_made_due_does_not_believe_it() {
         control: &Control::default(),
         list: false,
         stop: &|| None,
+        leave_out: None,
     };
     let agent = host.running.agent();
     let targets: Vec<_> = agent.targets(None).into_iter().map(|one| Target { key: None, ..one }).collect();

@@ -26,6 +26,33 @@ fn registry() -> JobsView {
 }
 
 #[test]
+fn a_clock_that_was_set_back_does_not_make_the_newest_files_the_oldest() {
+    let rules = rules();
+    // It says a hundred days ago; files from before it was set back are up to two hours newer than `now`.
+    let wall = ago(2400.0);
+    let moment = Moment { clock_trusted: false, wall: Some(wall), ..Moment::emergency(now()) };
+    let jobs = jobs(vec![(
+        "gone",
+        JobFacts {
+            presumed: true,
+            ended_at: Some(wall),
+            last_sign_of_life: ago(2400.1),
+            ..job(JobState::Failed, Some(2400.0))
+        },
+    )]);
+    for (phase, at, hours, expected) in [
+        (Phase::Oldest, "just_written", 2400.0, "- too_young"),
+        (Phase::Orphans, "written_half_an_hour_ago", 2400.5, "- too_young"),
+        (Phase::FailedJobs, "job_gone_1", 2400.0, "- active_job"),
+        (Phase::Orphans, "from_before", 2.0, "+ "),
+        (Phase::Orphans, "from_long_before", 2402.0, "+ "),
+    ] {
+        let said = says(phase, &rules, &moment, &jobs, at, hours);
+        assert!(said.starts_with(expected), "{at}: {said}");
+    }
+}
+
+#[test]
 fn situations_and_their_reasons() {
     use Phase::{CompletedJobs, FailedJobs, MaxAge, Oldest, Orphans};
     let (rules, all) = (rules(), registry());
@@ -207,6 +234,7 @@ fn an_explanation_says_what_every_phase_says_and_when_the_file_is_due() {
 fn moments() -> impl Strategy<Value = Moment> {
     (any::<[bool; 4]>(), prop::option::of(0u64..100_000)).prop_map(|([e, c, m, n], older)| Moment {
         now: now(),
+        wall: None,
         emergency: e,
         clock_trusted: c,
         min_age_suspended: m,

@@ -207,13 +207,4 @@ pub(in crate::store) fn is_damage(fault: &Fault) -> bool {
         ))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
-}
+use crate::model::with_causes as chain;

@@ -196,7 +196,7 @@ impl<'a, 'r> Running<'a, 'r> {
                     past_its_mark: one.past_its_mark,
                 }),
                 Err(error) => {
-                    self.note_all(&super::execute::with_causes(&error));
+                    self.note_all(&crate::model::with_causes(&error));
                     return;
                 }
             }
@@ -234,7 +234,7 @@ impl<'a, 'r> Running<'a, 'r> {
         let mut merged = match Merged::new(roots, places(roots, phase, emergency), phase, with) {
             Ok(merged) => merged,
             Err(error) => {
-                let said = super::execute::with_causes(&error);
+                let said = crate::model::with_causes(&error);
                 self.note_all(&format!("{phase}: {said}"));
                 return PhaseEnd::Exhausted;
             }
@@ -276,7 +276,7 @@ impl<'a, 'r> Running<'a, 'r> {
                 Ok(batch) if batch.is_empty() => break PhaseEnd::Exhausted,
                 Ok(batch) => batch,
                 Err(error) => {
-                    let said = super::execute::with_causes(&error);
+                    let said = crate::model::with_causes(&error);
                     self.note_all(&format!("{phase}: {said}"));
                     break PhaseEnd::Exhausted;
                 }
@@ -333,7 +333,7 @@ impl<'a, 'r> Running<'a, 'r> {
                 Err(PhaseEnd::Exhausted)
             }
             Err(error) => {
-                self.note_all(&super::execute::with_causes(&error));
+                self.note_all(&crate::model::with_causes(&error));
                 Err(PhaseEnd::Exhausted)
             }
         }

@@ -26,6 +26,17 @@ fn full() -> World {
 }
 
 #[test]
+fn a_file_from_the_future_does_not_make_the_others_old() {
+    use super::super::nominate::Nominator;
+    let world = World::new();
+    let forged = world.file("forged", 10, 0);
+    let future = std::time::SystemTime::now() + std::time::Duration::from_secs(100 * 365 * 24 * HOUR);
+    std::fs::File::options().write(true).open(&forged).unwrap().set_modified(future).unwrap();
+    let newest = super::Walked::walk(&world.root).unwrap().newest().unwrap().unwrap();
+    assert!(newest <= crate::sys::clock::now());
+}
+
+#[test]
 fn an_emergency_takes_orphans_first_and_stops_at_the_target() {
     let world = full();
     let orders = world.orders(Policy::Emergency);

@@ -1,0 +1,17 @@
+//! Errors in words.
+
+/// An error and its causes in one line, `outer: inner: innermost`. A cause that
+/// the outer message already ends with is not repeated.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}

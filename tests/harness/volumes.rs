@@ -1,0 +1,84 @@
+//! Volumes that exist only while a test runs: it runs itself again in a mount
+//! namespace of its own, so that its mounts go with it, however it ends.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+
+/// Set in the process that runs inside the namespace.
+pub(super) const INSIDE: &str = "GUARDIAN_TEST_IN_NAMESPACE";
+
+/// Whether the test is to go on here: in its own mount namespace. Elsewhere it
+/// runs the test `name` there, or says why it can't.
+pub(crate) fn inside(name: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    // Without root the user namespace gives the right to mount tmpfs and binds.
+    let flags: &[&str] = if is_root() {
+        &["--mount", "--propagation=private"]
+    } else {
+        &["--user", "--map-root-user", "--mount"]
+    };
+    let possible = Command::new("unshare").args(flags).arg("true").output();
+    match possible {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => {
+            eprintln!("skipped: no mount namespace: {}", String::from_utf8_lossy(&output.stderr).trim());
+            return false;
+        }
+        Err(why) => {
+            eprintln!("skipped: unshare can't be run: {why}");
+            return false;
+        }
+    }
+    let output = Command::new("unshare")
+        .args(flags)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    eprintln!("{text}");
+    assert!(output.status.success() && text.contains("1 passed"), "{name} fails in its namespace");
+    false
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new(program).args(arguments).output().map_err(|why| format!("{program}: {why}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// Mounts a new tmpfs of so many MiB.
+pub(crate) fn tmpfs(at: &Path, mib: u64) -> Result<(), String> {
+    fs::create_dir_all(at).unwrap();
+    run("mount", &["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs", at.to_str().unwrap()])
+}
+
+/// Makes a file system of so many MiB in the file `image` and mounts it.
+pub(crate) fn loop_mounted(kind: &str, image: &Path, at: &Path, mib: u64) -> Result<(), String> {
+    fs::create_dir_all(at).unwrap();
+    File::create(image).unwrap().set_len(mib << 20).unwrap();
+    let image = image.to_str().unwrap();
+    run(&format!("mkfs.{kind}"), &["-q", image])?;
+    run("mount", &["-o", "loop", image, at.to_str().unwrap()])
+}
+
+/// Shows the directory `from` at `at`.
+pub(crate) fn bind(from: &Path, at: &Path) -> Result<(), String> {
+    run("mount", &["--bind", from.to_str().unwrap(), at.to_str().unwrap()])
+}
+
+/// Takes away what is mounted there, though the agent is still at work in it.
+pub(crate) fn unmount(at: &Path) -> Result<(), String> {
+    run("umount", &["--lazy", at.to_str().unwrap()])
+}
