@@ -84,3 +84,49 @@ fn what_somebody_must_decide_ends_the_start_with_its_exit_code() {
     until("the first agent is ready", || states(&home) == ["ready"]);
     assert_eq!(exit_of(run(&home)), Some(5), "another agent has the state directory");
 }
+
+/// Unmounts what the test mounted.
+struct Mounted(std::path::PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// The state directory of `home` on a volume of its own without a byte left.
+fn full_state(home: &TempDir) -> Option<Mounted> {
+    let state = home.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&state).output();
+    if !mount.is_ok_and(|ran| ran.status.success()) {
+        eprintln!("skipped: no tmpfs can be mounted here");
+        return None;
+    }
+    let _ = fs::write(state.join("fill"), vec![1; 1 << 17]);
+    Some(Mounted(state))
+}
+
+#[test]
+fn a_root_with_a_capacity_is_cleaned_while_there_is_no_room_for_ledger_and_index() {
+    let home = home("capacity = \"1MiB\"\nage_by = [\"mtime\"]\nregistry_grace = \"0s\"\n");
+    let Some(mounted) = full_state(&home) else { return };
+    for n in 0..24 {
+        let path = home.path().join(format!("scratch/f{n}"));
+        fs::write(&path, vec![1; 1 << 16]).unwrap();
+        let then = std::time::SystemTime::now() - Duration::from_secs(7200);
+        fs::File::open(&path).unwrap().set_modified(then).unwrap();
+    }
+    let agent = run(&home);
+    let left = || {
+        fs::read_dir(home.path().join("scratch"))
+            .unwrap()
+            .flatten()
+            .filter(|one| one.file_name() != ".guardian")
+            .count()
+    };
+    until("usage is below the low mark", || left() <= 13);
+    assert!(left() >= 12, "and no more than needed went: {}", left());
+    drop(agent);
+    drop(mounted);
+}

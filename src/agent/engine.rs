@@ -253,7 +253,7 @@ impl Engine {
             None => return Err(EngineError::NoRoots),
         };
         let plans = plan(&orders, &roots, shared, usage.as_ref())?;
-        let taken = plans.first().map(super::schedule::amount).unwrap_or_default();
+        let taken = plans.first().map(amount).unwrap_or_default();
         Ok((taken, Amount { files: totals.files, bytes: totals.bytes }))
     }
 
@@ -365,5 +365,13 @@ impl Engine {
         {
             tracing::warn!(reason = %super::chain(&error), "the record of removals is not synced");
         }
+    }
+}
+
+/// What a plan takes, by its actions.
+fn amount(plan: &Plan) -> Amount {
+    Amount {
+        files: plan.actions.len() as u64,
+        bytes: plan.actions.iter().map(|action| action.expected_bytes).sum(),
     }
 }

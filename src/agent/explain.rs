@@ -124,7 +124,7 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
     }
     told.notes.extend(differences(Some(&facts), path, with));
     let (quiet, urgent) = verdicts(root, path, &facts, with);
-    let (obstacles, binds) = place.obstacles(root, path, &facts);
+    let (obstacles, binds) = place.obstacles(root, path, &facts, with.now);
     told.summary = summary(&quiet, &urgent, &obstacles, binds);
     told.notes.extend(obstacles);
     told.policies = quiet
@@ -153,7 +153,13 @@ impl Place {
 
     /// What would be found when the file is about to go, as far as looking
     /// tells; and whether one of them binds in every phase.
-    fn obstacles(&self, root: &GuardedRoot, path: &RelPath, facts: &FileFacts) -> (Vec<String>, bool) {
+    fn obstacles(
+        &self,
+        root: &GuardedRoot,
+        path: &RelPath,
+        facts: &FileFacts,
+        now: Timestamp,
+    ) -> (Vec<String>, bool) {
         let mut found = Vec::new();
         let mut binds = false;
         if facts.nlink > 1 {
@@ -172,7 +178,8 @@ impl Place {
         } else if root.open_check == OpenCheckKind::Partial {
             found.push("other hosts or layers may have it open unseen".to_owned());
         }
-        match self.mark(path) {
+        let (mark, expires) = self.marks(path);
+        match mark {
             Mark::Present => {
                 let (always, quiet) =
                     (root.user_marks.bind(facts.uid, true), root.user_marks.bind(facts.uid, false));
@@ -188,11 +195,16 @@ impl Place {
             }
             Mark::Absent | Mark::Unknown => {}
         }
+        if let Some(at) = expires.filter(|at| root.xattr_expiry && *at > now) {
+            found.push(format!(
+                "marked to expire at {at}: until then only an emergency's last phase takes it"
+            ));
+        }
         (found, binds)
     }
 
-    fn mark(&self, path: &RelPath) -> Mark {
-        let Some(dir) = &self.dir else { return Mark::Absent };
+    fn marks(&self, path: &RelPath) -> (Mark, Option<Timestamp>) {
+        let Some(dir) = &self.dir else { return (Mark::Absent, None) };
         let name = dir.proc_path().join(OsStr::from_bytes(path.name()));
         let mut options = OpenOptions::new();
         options.read(true);
@@ -201,7 +213,7 @@ impl Place {
             .custom_flags(flags | libc::O_NOATIME)
             .open(&name)
             .or_else(|_| options.custom_flags(flags).open(&name));
-        opened.map_or(Mark::Unknown, xattr::keep_mark)
+        opened.map_or((Mark::Unknown, None), |file| (xattr::keep_mark(&file), xattr::expires(&file)))
     }
 }
 

@@ -29,6 +29,9 @@ const CLOCK_MARK_INTERVAL: Duration = Duration::from_secs(600);
 /// Between two looks at a volume that does not answer.
 const UNREADABLE_PAUSE: Duration = Duration::from_secs(1);
 
+/// How many times as long as a look took its volume is then left alone at least.
+const SLOW_REST: u32 = 3;
+
 /// A ready root on a volume.
 struct Member {
     slot: Arc<Slot>,
@@ -41,6 +44,8 @@ struct Volume {
     monitor: VolumeMonitor,
     /// When it was last asked, whether it answered or not.
     looked_at: Option<Duration>,
+    /// How long that took.
+    took: Duration,
     backoff: Backoff,
     emergency: Option<JoinHandle<(u64, u64)>>,
     unreadable: bool,
@@ -107,7 +112,7 @@ impl Guard {
         }
         if doubt.is_none() && now >= self.clock_mark_due {
             self.clock_mark_due = now + CLOCK_MARK_INTERVAL;
-            super::service::note_clock(&self.agent, wall, now);
+            super::clock::note_clock(&self.agent.ledger, wall, now);
         }
     }
 
@@ -146,6 +151,7 @@ impl Guard {
                         monitor: VolumeMonitor::new(first.root.guarded.probe.clone(), longest),
                         members,
                         looked_at: None,
+                        took: Duration::ZERO,
                         backoff: Backoff::default(),
                         emergency: other.and_then(|volume| volume.emergency),
                         unreadable: false,
@@ -174,6 +180,11 @@ impl Guard {
             }
             next = next.min(volume.due(stirred && !looked).saturating_sub(clock::since_boot()));
         }
+        // Roots that wait for something outside are not told when it comes.
+        let waits = |slot: &Arc<Slot>| slot.ready().is_none_or(|root| root.awaits_adoption());
+        if self.agent.slots().iter().any(waits) {
+            next = next.min(PRESENCE_INTERVAL);
+        }
         next
     }
 }
@@ -186,7 +197,9 @@ impl Volume {
             return looked_at.saturating_add(UNREADABLE_PAUSE);
         }
         let marks: Vec<Marks> = self.members.iter().map(|one| one.root.guarded.marks).collect();
-        looked_at.saturating_add(self.monitor.pause(&marks, stirred))
+        // One that is slow to answer must not keep the others waiting all the time.
+        let rest = self.took.saturating_mul(SLOW_REST);
+        looked_at.saturating_add(self.monitor.pause(&marks, stirred).max(rest))
     }
 }
 
@@ -196,8 +209,11 @@ fn look(
     levels: &mut HashMap<(crate::model::RootName, Resource), LevelState>,
     now: Duration,
 ) {
-    volume.looked_at = Some(now);
-    let look = match volume.monitor.look(now) {
+    let looked = volume.monitor.look(now);
+    // Its pause begins when it has answered.
+    volume.looked_at = Some(clock::since_boot());
+    volume.took = clock::since_boot().saturating_sub(now);
+    let look = match looked {
         Ok(look) => look,
         Err(error) => {
             if !std::mem::replace(&mut volume.unreadable, true) {

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod census;
+pub mod clock;
 pub mod commands;
 pub mod demo;
 pub mod dry;
@@ -22,6 +23,7 @@ pub mod schedule;
 pub mod service;
 pub mod signals;
 pub mod slots;
+mod socket;
 pub mod standalone;
 pub mod state;
 pub mod state_dir;

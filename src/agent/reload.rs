@@ -2,13 +2,16 @@
 
 use std::sync::{Arc, PoisonError};
 
+use crate::config::Settings;
 use crate::sys::notify_service;
 
 use super::chain;
 use super::roots::{Claim, check_nesting};
-use super::service::ReadAgain;
 use super::slots;
 use super::state::Agent;
+
+/// Reads the settings anew, or says what is wrong with them.
+pub type ReadAgain = Box<dyn Fn() -> Result<Settings, String> + Send>;
 
 /// Reads the settings again and takes them. Roots that did not change go on
 /// without a gap; changed ones are opened anew; removed ones are let go. State
@@ -37,7 +40,7 @@ pub fn reload(agent: &Arc<Agent>, again: &ReadAgain) {
     notify_service::ready();
 }
 
-fn take(agent: &Arc<Agent>, new: crate::config::Settings) {
+fn take(agent: &Arc<Agent>, new: Settings) {
     let old = agent.slots();
     let mut next = Vec::new();
     let mut fresh = Vec::new();

@@ -6,7 +6,6 @@
 //! index are durable, and everything joins within a deadline. A second signal
 //! exits at once.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,16 +15,18 @@ use std::time::{Duration, Instant};
 
 use crate::config::Settings;
 use crate::ingest::Ingest;
-use crate::model::Timestamp;
-use crate::policy::ClockGuard;
 use crate::store::audit::AuditLog;
 use crate::store::index::{Index, OpenOptions, Opened};
-use crate::store::ledger::{ClockMark, Ledger, LedgerOrigin};
+use crate::store::ledger::{Ledger, LedgerOrigin};
 use crate::sys::{clock, notify_service};
 
+use super::clock::{clock_guard, note_clock};
 use super::engine::Engine;
 use super::jobs::{JobRegistry, JobsThread, Now};
+use super::reload::ReadAgain;
 use super::roots::{Claim, check_nesting};
+use super::signals::Notice;
+use super::socket::listen;
 use super::state::{Agent, Bell, SharedReadings, Stir, StopToken};
 use super::state_dir::StateDir;
 use super::{chain, guard, schedule, signals, slots, sweeper};
@@ -110,19 +111,6 @@ impl ServiceError {
     }
 }
 
-/// What the supervisor waits for.
-pub enum Notice {
-    /// Stop.
-    Stop,
-    /// Read the settings again.
-    Reload,
-    /// A worker ended.
-    Ended(&'static str),
-}
-
-/// Reads the settings anew, or says what is wrong with them.
-pub type ReadAgain = Box<dyn Fn() -> Result<Settings, String> + Send>;
-
 /// Tells the supervisor when a worker ends, however it ends.
 struct Leaving(&'static str, Sender<Notice>);
 
@@ -149,24 +137,6 @@ fn worker(
     Ok((name, handle))
 }
 
-/// Notes the clocks in the ledger, so that a start after a jump is recognised.
-pub fn note_clock(agent: &Agent, wall: Timestamp, since_boot: Duration) {
-    let mark = ClockMark {
-        wall,
-        boot_id: clock::boot_id().unwrap_or_default(),
-        boottime_nanos: u64::try_from(since_boot.as_nanos()).unwrap_or(u64::MAX),
-    };
-    if let Err(error) = agent.ledger.set_clock_mark(&mark) {
-        tracing::debug!(reason = %chain(&error), "the time is not in the ledger");
-    }
-}
-
-/// Whether the clock can be trusted, by what the ledger noted last.
-pub fn clock_guard(ledger: &Ledger) -> ClockGuard {
-    let last = ledger.clock_mark().ok().flatten().map(|mark| mark.wall);
-    ClockGuard::at_start(clock::now(), clock::since_boot(), last, clock::time_is_synchronised())
-}
-
 fn open_index(state_dir: &Path, readings: &SharedReadings) -> Result<Index, ServiceError> {
     let known = Arc::clone(readings);
     let options = OpenOptions {
@@ -187,32 +157,6 @@ fn open_index(state_dir: &Path, readings: &SharedReadings) -> Result<Index, Serv
         }
     }
     Ok(index)
-}
-
-/// The socket's listener; a socket file that nobody listens on any more is replaced.
-fn listen(path: &Path) -> Result<std::os::unix::net::UnixListener, ServiceError> {
-    use std::os::unix::net::{UnixListener, UnixStream};
-    let failed = |source| ServiceError::Socket { path: path.to_owned(), source };
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(failed)?;
-    }
-    if std::fs::symlink_metadata(path).is_ok_and(|meta| {
-        use std::os::unix::fs::FileTypeExt;
-        meta.file_type().is_socket()
-    }) {
-        if UnixStream::connect(path).is_ok() {
-            return Err(failed(std::io::Error::new(
-                std::io::ErrorKind::AddrInUse,
-                "another agent answers there; give this one another --socket",
-            )));
-        }
-        std::fs::remove_file(path).map_err(failed)?;
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    // Who may do what is decided by the peer's credentials, not by the file.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
 }
 
 /// Runs the agent until it is told to stop.
@@ -480,7 +424,7 @@ impl Running {
         self.jobs.stop();
         // A doubted time on record would be what the next start believes.
         if let (now, true) = agent.engine.look_at_clock() {
-            note_clock(agent, now, clock::since_boot());
+            note_clock(&agent.ledger, now, clock::since_boot());
         }
         if let Err(error) = agent.registry.flush() {
             tracing::warn!(reason = %chain(&error), "the last heartbeats are not on record");

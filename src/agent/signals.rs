@@ -8,7 +8,15 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::service::Notice;
+/// What the supervisor waits for.
+pub enum Notice {
+    /// Stop.
+    Stop,
+    /// Read the settings again.
+    Reload,
+    /// A worker ended.
+    Ended(&'static str),
+}
 
 /// Exit status after a second signal: as a shell tells of an interruption.
 const AT_ONCE: i32 = 130;

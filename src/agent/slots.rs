@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::config::{RootSettings, Watch};
-use crate::ingest::RootTask;
+use crate::ingest::{RootState::Scanning, RootTask};
 use crate::model::RootName;
 use crate::sweep::root::OwnFiles;
 use crate::sys::clock;
-use crate::usage::CapacityCounter;
+use crate::usage::{CapacityCounter, by_walking};
 use crate::watch::Kinds;
 
 use super::roots::{
@@ -140,12 +140,7 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
     }
     let own = own_files(agent);
     let settings = &slot.settings;
-    let counter = locked.key().filter(|_| settings.capacity.is_some()).map(|key| {
-        let ingest = agent.ingest.clone();
-        let count: CapacityCounter =
-            Arc::new(move || ingest.allocated_now(key, Instant::now() + COUNT_PATIENCE).ok());
-        count
-    });
+    let counter = settings.capacity.is_some().then(|| counter(agent, &locked, &own));
     let guarded = Arc::new(locked.guarded(&own, counter, agent.settings().agent.workers)?);
     if let Some(key) = locked.key() {
         agent.know_readings(key, &guarded.rules.patterns);
@@ -170,6 +165,22 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
     let key = locked.key();
     set(slot, SlotState::Ready(Arc::new(ReadyRoot { locked: Mutex::new(locked), guarded, key })));
     Ok(())
+}
+
+/// Counts by the index; by a walk where that can't be had, because there is no
+/// room for it or it is damaged: such a root must be cleaned all the same.
+fn counter(agent: &Agent, locked: &LockedRoot, own: &OwnFiles) -> CapacityCounter {
+    let walk = by_walking(locked.dir(), &own.0);
+    let Some(key) = locked.key() else { return walk };
+    let ingest = agent.ingest.clone();
+    Arc::new(move || match ingest.allocated_now(key, Instant::now() + COUNT_PATIENCE) {
+        Ok(bytes) => Some(bytes),
+        // A scan under way comes to its count by itself.
+        Err(_) if ingest.status(key).is_some_and(|root| root.state == Scanning && root.trouble.is_none()) => {
+            None
+        }
+        Err(_) => walk(),
+    })
 }
 
 fn set(slot: &Slot, state: SlotState) {

@@ -5,28 +5,23 @@
 //! private directory. Otherwise sweeps are the agent's: the same checks, on
 //! record, with their report in the history. Must not know: HTTP, rendering.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::api::{
     ApiError, Explanation, JobPut, JobResource, PlanAction, RootResource, RootState, TrustState,
 };
 use crate::cli::{Standalone, StandaloneSweep, SweepOutcome};
 use crate::config::{RootSettings, Settings};
-use crate::model::{
-    FileKind, JobId, Policy, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath,
-};
+use crate::model::{JobId, Policy, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
 use crate::policy::{ClockGuard, JobsView};
 use crate::store::StoreError;
 use crate::store::audit::AuditLog;
 use crate::store::ledger::{Ledger, LedgerOrigin, LedgerReader, Pause};
 use crate::sweep::root::{GuardedRoot, OwnFiles};
-use crate::sys::dir::RootDir;
-use crate::sys::walk::{Found, Walk};
 use crate::sys::{clock, process};
-use crate::usage::{CapacityCounter, Probe};
+use crate::usage::{Probe, by_walking};
 
 use super::engine::{Commission, Engine, Target};
 use super::jobs::{Caller, JobBook, JobChange, JobRegistry, Now, view_for_reading};
@@ -206,7 +201,7 @@ impl Alone {
         let own = self.own_places().collect();
         let mut targets = Vec::new();
         for root in &locked {
-            let counter = walking_counter(root.dir(), &own);
+            let counter = by_walking(root.dir(), &own.0);
             let guarded = root
                 .guarded(&own, Some(counter), self.settings.agent.workers)
                 .map_err(|error| problems::root(&error))?;
@@ -365,31 +360,9 @@ fn gather<R>(
     }
 }
 
-/// Counts the allocated bytes of a root with a capacity, each inode once, by
-/// walking it at each look: without an agent nobody keeps counters.
-fn walking_counter(dir: &Arc<RootDir>, own: &OwnFiles) -> CapacityCounter {
-    let (dir, own) = (Arc::clone(dir), own.clone());
-    Arc::new(move || {
-        let counted: Mutex<(u64, HashSet<u64>)> = Mutex::default();
-        let end = Walk::new(&dir).exclude(&own.0).run(|found| {
-            let Found::Directory(listing) = found else { return };
-            let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
-            for entry in &listing.entries {
-                let facts = &entry.facts;
-                let first = facts.nlink <= 1 || counted.1.insert(facts.id.ino);
-                if facts.id.kind != FileKind::Directory && first {
-                    counted.0 = counted.0.saturating_add(facts.allocated);
-                }
-            }
-        });
-        end.ok()?;
-        Some(counted.into_inner().unwrap_or_else(PoisonError::into_inner).0)
-    })
-}
-
 fn count_by_walking(root: &mut GuardedRoot, settings: &RootSettings, own: &OwnFiles) {
     if let Some(size) = settings.capacity {
-        let counter = walking_counter(&root.dir, own);
+        let counter = by_walking(&root.dir, &own.0);
         root.probe = Probe::Capacity { root: Arc::clone(&root.dir), size, counter };
     }
 }

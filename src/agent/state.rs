@@ -110,6 +110,13 @@ pub struct ReadyRoot {
     pub key: Option<RootKey>,
 }
 
+impl ReadyRoot {
+    /// Whether something of its adoption waits for room.
+    pub fn awaits_adoption(&self) -> bool {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner).awaits_adoption()
+    }
+}
+
 /// Where a configured root stands.
 #[derive(Clone)]
 pub enum SlotState {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::{Environment, Overrides, Settings, load};
 
-use super::service::{Notice, Running};
+use super::service::Running;
+use super::signals::Notice;
 
 const HOUR: u64 = 3600;
 

@@ -11,11 +11,11 @@
 //!
 //! One failing file never stops the rest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use crate::model::{Action, FileFacts, Keep, RelPath, Skip, with_causes};
+use crate::model::{Action, FileFacts, Keep, Phase, RelPath, Skip, with_causes};
 use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify};
 use crate::sys::open_check::OpenCheck;
 use crate::sys::remove::{Refusal, Removed, Unit, verify};
@@ -84,6 +84,7 @@ pub fn execute(root: &GuardedRoot, actions: &[Action], with: Conditions<'_>) -> 
             ended: actions.iter().map(|_| None).collect(),
             directories: HashMap::new(),
         }),
+        lost_from: Mutex::default(),
     };
     let next = AtomicUsize::new(0);
     let worker = || {
@@ -102,7 +103,11 @@ pub fn execute(root: &GuardedRoot, actions: &[Action], with: Conditions<'_>) -> 
         }
         worker();
     });
-    state.end.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let mut end = state.end.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // What others emptied while we looked is not ours to tidy up.
+    let lost_from = state.lost_from.into_inner().unwrap_or_else(PoisonError::into_inner);
+    end.directories.retain(|path, _| lost_from.contains(path));
+    end
 }
 
 /// Groups actions so that one worker has a directory, and one worker has all
@@ -132,6 +137,8 @@ struct State<'a> {
     how: OpenCheck,
     locks: DirectoryLocks,
     end: Mutex<BatchEnd>,
+    /// Directories from which something was removed.
+    lost_from: Mutex<HashSet<RelPath>>,
 }
 
 /// The directory that a worker has open.
@@ -167,6 +174,12 @@ impl State<'_> {
             }
             let Some(place) = &at else { continue };
             let ended = self.remove_one(action, place, &mut unit);
+            if matches!(ended, Ended::Removed { .. }) {
+                let mut lost_from = self.lost_from.lock().unwrap_or_else(PoisonError::into_inner);
+                if !lost_from.contains(&place.path) {
+                    lost_from.insert(place.path.clone());
+                }
+            }
             self.note(number, ended);
         }
     }
@@ -200,6 +213,14 @@ impl State<'_> {
         let bind = self.root.user_marks.bind(verified.facts().uid, self.with.moment.emergency);
         // A mark that can't be read may be there.
         if bind && !matches!(verified.keep_mark(), Mark::Absent) {
+            return Ended::Skipped(Skip::Held);
+        }
+        // A later expiry refers to the file, and spares it from what references do.
+        let last_resort = self.with.moment.emergency && action.phase == Phase::Oldest;
+        if self.root.xattr_expiry
+            && !last_resort
+            && verified.expires().is_some_and(|at| at > self.with.moment.now)
+        {
             return Ended::Skipped(Skip::Held);
         }
         let facts = match self.facts_now(place, name, verified.facts()) {

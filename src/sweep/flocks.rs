@@ -8,11 +8,11 @@
 use std::collections::HashMap;
 
 use crate::model::RelPath;
-use crate::sys::lock::directory_locks;
+use crate::sys::lock::{HeldLock, directory_locks};
 
 use super::root::GuardedRoot;
 
-/// Locks on directories of one root's device.
+/// Locks on directories that may lie in one root.
 #[derive(Debug, Default)]
 pub struct DirectoryLocks {
     /// Holders by inode; an unknown holder counts as root.
@@ -23,10 +23,17 @@ impl DirectoryLocks {
     /// Reads them now. Where `/proc/locks` can't be read there are none to
     /// respect: cleaning must not depend on it.
     pub fn read(root: &GuardedRoot) -> Self {
+        Self::of(directory_locks().unwrap_or_default(), root)
+    }
+
+    /// By inode number alone: on btrfs the device in `/proc/locks` is another
+    /// than `stat` shows. At worst a directory counts as held that only shares
+    /// its number with one that is.
+    fn of(locks: Vec<HeldLock>, root: &GuardedRoot) -> Self {
         let mut holders: HashMap<u64, Vec<u32>> = HashMap::new();
-        for held in directory_locks().unwrap_or_default() {
+        for held in locks {
             // Our own lock is on the root itself, never on what lies beneath.
-            if held.dev == root.dev() && held.ino != root.dir.ino() && held.pid != std::process::id() {
+            if held.ino != root.dir.ino() && held.pid != std::process::id() {
                 holders.entry(held.ino).or_default().push(held.uid.unwrap_or(0));
             }
         }
@@ -61,6 +68,19 @@ pub fn keep(holders: &[u32], owner: u32, emergency: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_counts_though_the_kernel_names_another_device_for_it() {
+        use std::os::unix::fs::MetadataExt;
+        let world = crate::sweep::tests::World::new();
+        world.file("d/e/f", 10, 0);
+        let ino = std::fs::metadata(world.path("d")).unwrap().ino();
+        // As seen on btrfs: stat shows 0:40, /proc/locks 00:27, which is 0:39.
+        let held = HeldLock { dev: world.root.dev() + 1, ino, pid: 1, uid: Some(1000) };
+        let locks = DirectoryLocks::of(vec![held], &world.root);
+        let below = RelPath::from_bytes(*b"d/e").unwrap();
+        assert_eq!(locks.holders_of(&world.root, &below), [1000]);
+    }
 
     #[test]
     fn in_an_emergency_only_root_and_the_owner_can_hold() {

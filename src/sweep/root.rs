@@ -90,6 +90,8 @@ pub struct GuardedRoot {
     pub open_check: OpenCheckKind,
     /// Whose `keep` marks bind.
     pub user_marks: UserMarks,
+    /// Whether `expires` marks on files count.
+    pub xattr_expiry: bool,
     /// Whether directories that a run emptied go too.
     pub remove_empty_dirs: bool,
     /// What to do when the target can't be reached.

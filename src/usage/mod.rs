@@ -5,8 +5,10 @@
 //! or for a root with a capacity what its counters say; never a sum of
 //! removals. Must not know: what is done about it.
 
+mod counting;
 mod monitor;
 mod probe;
 
+pub use counting::by_walking;
 pub use monitor::{Look, VolumeMonitor};
 pub use probe::{CapacityCounter, Probe, UsageError};

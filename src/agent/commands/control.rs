@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::agent::roots::Claim;
 use crate::agent::slots::{self, SlotError};
-use crate::agent::{problems, service};
+use crate::agent::{clock as clocks, problems};
 use crate::api::{ApiError, PauseRequest, PauseState, PeerIdentity, RootResource, TrustState};
 use crate::model::RootName;
 use crate::store::ledger::Pause;
@@ -94,7 +94,7 @@ impl Served {
             guard.trust(wall, boot);
             doubted
         };
-        service::note_clock(agent, wall, boot);
+        clocks::note_clock(&agent.ledger, wall, boot);
         self.record(by, json!({ "action": "clock_trust" }));
         agent.stir.bell.ring();
         Ok(TrustState { trusted: true, changed: doubted })

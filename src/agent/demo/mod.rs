@@ -22,7 +22,8 @@ use crate::store::audit::{AuditFilter, AuditRecord, Outcome};
 use crate::sys::process;
 
 use super::jobs::{Caller, JobChange, JobError, Now};
-use super::service::{Notice, Running, ServiceError};
+use super::service::{Running, ServiceError};
+use super::signals::Notice;
 use super::state::{Agent, Seen};
 use super::{commands, signals};
 

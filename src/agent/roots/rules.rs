@@ -117,6 +117,7 @@ pub(super) fn guarded(parts: Parts<'_>) -> Result<GuardedRoot, RootError> {
             config::UserMarks::NotInEmergency => UserMarks::NotInEmergency,
             config::UserMarks::None => UserMarks::None,
         },
+        xattr_expiry: settings.xattr_expiry,
         remove_empty_dirs: settings.remove_empty_dirs,
         futile: match settings.emergency_futile {
             config::Futile::Stop => Futile::Stop,

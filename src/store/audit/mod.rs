@@ -55,8 +55,8 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// Opens the log in `dir` (made if needed) and preallocates. Fails with no
-    /// space only if there is not even a current segment.
+    /// Opens the log in `dir` (made if needed) and preallocates. Where there is
+    /// no room for a segment, each append tries again to make one.
     pub fn open(dir: &Path) -> Result<Self, AuditError> {
         let failed = |error| StoreError::io("open audit log", dir, error);
         std::fs::create_dir_all(dir).map_err(failed)?;
@@ -73,7 +73,11 @@ impl AuditLog {
         }
         let current = match current {
             Some(current) => current,
-            None => Segment::create(dir, 1).map_err(failed)?,
+            None => match Segment::create(dir, 1) {
+                // The first append with room makes one.
+                Err(error) if crate::store::error::is_full(&error) => Segment::absent(dir).map_err(failed)?,
+                made => made.map_err(failed)?,
+            },
         };
         let state = State { current, spare, dirty: false, synced_at: None };
         let log = Self { dir: dir.to_owned(), state: Mutex::new(state) };

@@ -44,6 +44,11 @@ impl Segment {
         Ok(Self { number, file, end: 0 })
     }
 
+    /// Stands for a segment that there was no room for: it has no room either.
+    pub(super) fn absent(dir: &Path) -> io::Result<Self> {
+        Ok(Self { number: 0, file: File::open(dir)?, end: SEGMENT })
+    }
+
     /// Opens for appending behind the last whole frame; what a torn write left
     /// behind it is overwritten with zeros, so that it can never be read as a frame.
     pub(super) fn open(dir: &Path, number: u32) -> io::Result<Self> {

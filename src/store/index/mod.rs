@@ -188,7 +188,8 @@ impl Index {
 
     /// Remembers damage: the next write sets the file aside.
     fn failed(&self, action: &'static str, fault: Fault) -> StoreError {
-        let damage = fault.means_damage();
+        // A file that was begun while there was no room can't be opened either.
+        let damage = is_damage(&fault);
         let error = self.holder.error(action, fault);
         if damage {
             *self.damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());

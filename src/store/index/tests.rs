@@ -353,3 +353,17 @@ fn bulk_figures() {
     let bytes = std::fs::metadata(&path).unwrap().len();
     println!("200,000 files: {took:?}, {} bytes a file", bytes / 200_000);
 }
+
+#[test]
+fn a_file_that_was_begun_without_room_is_replaced_while_it_runs() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("not there yet").join("i");
+    let (index, opened) = Index::open(&path, options()).unwrap();
+    assert!(matches!(opened, Opened::Unavailable(_)), "{opened:?}");
+    // What redb leaves where it could make the file longer and not write to it.
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, vec![0; 1 << 16]).unwrap();
+    assert!(index.snapshot().is_err());
+    index.flush().unwrap();
+    assert!(index.snapshot().is_ok());
+}

@@ -1,9 +1,12 @@
 //! The ledger: the durable truth about jobs, roots, runs and pauses.
 //!
 //! Promises: a write that returned is on disk; a lost ledger is told as lost,
-//! never taken for an empty one. Must not know: what follows from its records.
+//! never taken for an empty one. On a full volume a new one is begun in memory,
+//! where it can be read; nothing can be recorded in it until there is room.
+//! Must not know: what follows from its records.
 
 mod backup;
+mod begin;
 mod read;
 mod records;
 mod tables;
@@ -11,8 +14,9 @@ mod tables;
 mod tests;
 
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
-use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
 pub use read::LedgerReader;
 pub use records::{ClockMark, Pause, RequestRecord, RootRecord};
@@ -21,6 +25,7 @@ use super::database::{Commit, Holder, guarded};
 use super::error::Fault;
 use super::{RootKey, StoreError};
 use crate::model::{JobId, JobRecord, LedgerId, Report, RootName, Timestamp};
+use begin::Unborn;
 use tables::{HISTORY, JOBS, LAST_RUNS, META, REQUESTS, ROOTS};
 
 /// Name of the file in the state directory.
@@ -53,6 +58,8 @@ pub struct Ledger {
     holder: Holder,
     id: LedgerId,
     began_at: Timestamp,
+    /// What it begins with, while there is no room for its file.
+    unborn: RwLock<Option<Unborn>>,
 }
 
 fn identity(transaction: &ReadTransaction) -> Result<Option<(LedgerId, Timestamp)>, Fault> {
@@ -67,10 +74,16 @@ impl Ledger {
         let path = dir.join(FILE);
         let existed = std::fs::metadata(&path).is_ok_and(|m| m.len() > 0);
         let holder = Holder::new(&path, CACHE_BYTES, tables::create);
-        let found = holder.begin_read().and_then(|t| guarded(|| identity(&t)));
+        // Opening would make the file: a new one appears whole or not at all, so
+        // that one that was never finished is not taken for a lost one.
+        let found = match existed {
+            true => holder.begin_read().and_then(|t| guarded(|| identity(&t))),
+            false => Ok(None),
+        };
         let reason = match found {
             Ok(Some((id, began_at))) => {
-                return Ok((Self { holder, id, began_at }, LedgerOrigin::Existing));
+                let ledger = Self { holder, id, began_at, unborn: RwLock::default() };
+                return Ok((ledger, LedgerOrigin::Existing));
             }
             Ok(None) if existed => Some("it has no id".to_owned()),
             Ok(None) => {
@@ -84,20 +97,39 @@ impl Ledger {
         }
         let kept = if reason.is_some() { backup::read(&dir.join(BACKUP)) } else { None };
         let id = LedgerId::new(uuid::Uuid::new_v4().to_string());
-        let begun = holder.write(Commit::Durable, |t| {
-            tables::put(t, META, b"began_at", &now)?;
-            tables::put(t, META, b"trusted", &reason.is_none())?;
-            if let Some(kept) = &kept {
-                kept.restore(t)?;
+        let unborn = Unborn::new(id.clone(), now, reason.is_none(), kept)
+            .map_err(|fault| holder.error("create", fault))?;
+        let ledger = Self { holder, id, began_at: now, unborn: RwLock::new(Some(unborn)) };
+        match ledger.make_file() {
+            Ok(()) => {}
+            // Cleaning must not wait for room: it is what makes some.
+            Err(error) if error.is_no_space() => {
+                tracing::error!(%error, "no job can be registered and no run recorded until there is room");
             }
-            tables::put(t, META, b"id", &id)
-        });
-        begun.map_err(|fault| holder.error("create", fault))?;
+            Err(error) => return Err(error),
+        }
         let origin = reason.map_or(LedgerOrigin::Created, |reason| LedgerOrigin::Lost { reason });
-        Ok((Self { holder, id, began_at: now }, origin))
+        Ok((ledger, origin))
+    }
+
+    /// Makes the file, if it was not made yet.
+    fn make_file(&self) -> Result<(), StoreError> {
+        if self.unborn.read().unwrap_or_else(PoisonError::into_inner).is_none() {
+            return Ok(());
+        }
+        let mut unborn = self.unborn.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(beginning) = unborn.as_ref() {
+            beginning.make(self.holder.path())?;
+            *unborn = None;
+        }
+        Ok(())
     }
 
     fn read<T>(&self, call: impl FnOnce(&ReadTransaction) -> Result<T, Fault>) -> Result<T, StoreError> {
+        if let Some(unborn) = self.unborn.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            return guarded(|| call(&unborn.memory.begin_read()?))
+                .map_err(|fault| self.holder.error("read", fault));
+        }
         let read = self.holder.begin_read().and_then(|t| guarded(|| call(&t)));
         read.map_err(|fault| {
             self.holder.give_up_after(&fault);
@@ -106,6 +138,7 @@ impl Ledger {
     }
 
     fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, Fault>) -> Result<T, StoreError> {
+        self.make_file()?;
         self.holder.write(Commit::Durable, change).map_err(|fault| self.holder.error("write", fault))
     }
 
@@ -201,6 +234,8 @@ impl Ledger {
 
     /// Copies jobs and roots to `path` (JSON, replaced as a whole).
     pub fn backup(&self, path: &Path) -> Result<(), StoreError> {
+        // A copy without its ledger would tell of a loss.
+        self.make_file()?;
         let last = self.read(|t| tables::get(t, META, b"last_root_key"))?;
         backup::Backup { jobs: self.all_jobs()?, roots: self.roots()?, last_root_key: last.unwrap_or(0) }
             .write(path)

@@ -68,3 +68,45 @@ fn a_lost_ledger_is_told_and_keeps_the_jobs_of_its_backup_but_is_not_trusted() {
     std::fs::remove_file(dir.path().join(FILE)).unwrap();
     assert!(matches!(Ledger::open(dir.path(), NOW).unwrap().1, LedgerOrigin::Lost { .. }));
 }
+
+/// A volume of 64 KiB under `dir`, or why there is none.
+fn tiny_volume(dir: &std::path::Path) -> Result<(), String> {
+    let ran = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+        .arg(dir)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if ran.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&ran.stderr).into_owned()) }
+}
+
+#[test]
+fn a_ledger_begins_on_a_full_volume_and_records_once_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    if let Err(why) = tiny_volume(dir.path()) {
+        eprintln!("skipped: no tmpfs can be mounted: {why}");
+        return;
+    }
+    struct Unmount<'a>(&'a std::path::Path);
+    impl Drop for Unmount<'_> {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg(self.0).status();
+        }
+    }
+    let _unmount = Unmount(dir.path());
+    let fill = dir.path().join("fill");
+    let _ = std::fs::write(&fill, vec![1; 1 << 17]).unwrap_err();
+    let (ledger, origin) = Ledger::open(dir.path(), NOW).unwrap();
+    assert_eq!(origin, LedgerOrigin::Created);
+    assert!(ledger.trusted().unwrap() && ledger.all_jobs().unwrap().is_empty());
+    assert!(ledger.put_job(&job("a")).unwrap_err().is_no_space(), "nothing is claimed to be on record");
+    assert!(ledger.all_jobs().unwrap().is_empty());
+    // As after a kill: nothing there is taken for a loss.
+    assert_eq!(Ledger::open(dir.path(), NOW).unwrap().1, LedgerOrigin::Created);
+    std::fs::remove_file(&fill).unwrap();
+    ledger.put_job(&job("a")).unwrap();
+    let id = ledger.id();
+    drop(ledger);
+    let (again, origin) = Ledger::open(dir.path(), NOW).unwrap();
+    assert_eq!((origin, again.id()), (LedgerOrigin::Existing, id));
+    assert_eq!(again.all_jobs().unwrap(), vec![job("a")]);
+}

@@ -274,3 +274,20 @@ fn a_tree_that_somebody_holds_by_flock_stays() {
     assert!(held.exists() && !free.exists());
     assert_eq!(report.skipped["held"], 1);
 }
+
+#[test]
+fn a_file_marked_to_expire_later_is_no_orphan_yet() {
+    let world = World::new();
+    let mark = |path: &std::path::Path, at: &str| {
+        rustix::fs::setxattr(path, "user.guardian.expires", at.as_bytes(), rustix::fs::XattrFlags::empty())
+    };
+    let later = world.file("later", 10, 50 * HOUR);
+    let past = world.file("past", 10, 50 * HOUR);
+    if let Err(error) = mark(&later, "2200-01-01T00:00:00Z").and_then(|()| mark(&past, "1000000000")) {
+        eprintln!("skipped: this file system has no user marks: {error}");
+        return;
+    }
+    let (report, _) = world.run(&world.orders(Policy::Orphans));
+    assert!(later.exists() && !past.exists());
+    assert_eq!(report.skipped["held"], 1);
+}

@@ -88,6 +88,7 @@ impl World {
             own: OwnFiles::default(),
             open_check: OpenCheckKind::Lease,
             user_marks: UserMarks::NotInEmergency,
+            xattr_expiry: true,
             remove_empty_dirs: true,
             futile: Futile::Stop,
             new_until: None,

@@ -92,3 +92,26 @@ fn a_run_ends_when_its_root_is_moved_away() {
     assert_eq!(left, 30);
     assert!(report.notes.iter().any(|note| note.contains("no longer at its path")), "{:?}", report.notes);
 }
+
+#[test]
+fn a_directory_that_its_owner_emptied_during_the_run_stays() {
+    let world = World::new();
+    let file = world.file("d/e/f", 10, 60 * HOUR);
+    let other = world.file("other", 10, 50 * HOUR);
+    world.age(&world.path("d/e"), 60 * HOUR);
+    // In use when the run comes to it; then whoever uses it removes it and goes on in its directory.
+    let mut open = Some(fs::File::open(&file).unwrap());
+    let mut batches = 0;
+    let observer = Observer::default();
+    *observer.before_removal.lock().unwrap() = Some(Box::new(move || {
+        batches += 1;
+        if batches == 2 {
+            drop(open.take());
+            fs::remove_file(&file).unwrap();
+        }
+    }));
+    let orders = super::super::run::Orders { batch: Some(1), ..world.orders(Policy::Orphans) };
+    let report = world.run_with(&orders, &observer);
+    assert_eq!((report.skipped["in_use"], other.exists()), (1, false));
+    assert!(world.path("d/e").exists());
+}
