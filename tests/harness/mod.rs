@@ -34,6 +34,8 @@ impl Drop for Home {
         if std::thread::panicking() {
             eprintln!("the agent's log:\n{}", self.log());
         }
+        // What is mounted in it would keep the directory from going.
+        volumes::unmount_beneath(self.dir.path());
     }
 }
 

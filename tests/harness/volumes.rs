@@ -82,3 +82,14 @@ pub(crate) fn bind(from: &Path, at: &Path) -> Result<(), String> {
 pub(crate) fn unmount(at: &Path) -> Result<(), String> {
     run("umount", &["--lazy", at.to_str().unwrap()])
 }
+
+/// Takes away what is mounted beneath `dir`, the last mounted first.
+pub(super) fn unmount_beneath(dir: &Path) {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for line in mounts.lines().rev() {
+        // The fifth field (proc_pid_mountinfo(5)); these paths have nothing to escape.
+        if let Some(at) = line.split(' ').nth(4).map(Path::new).filter(|at| at.starts_with(dir)) {
+            let _ = unmount(at);
+        }
+    }
+}
