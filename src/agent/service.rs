@@ -197,9 +197,12 @@ fn listen(path: &Path) -> Result<std::os::unix::net::UnixListener, ServiceError>
 
 /// Runs the agent until it is told to stop.
 pub fn run(settings: Settings, again: ReadAgain) -> Result<(), ServiceError> {
-    super::logging::start(settings.agent.log_format);
+    super::logging::start(settings.agent.log_format, settings.verbosity);
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
+    }
+    if settings.roots.is_empty() {
+        tracing::warn!("no root is configured: nothing is guarded");
     }
     let (notices, noticed) = channel();
     signals::forward(notices.clone())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::{FileTimes, Level, RootName};
 
 use super::show::ShownTable;
-use super::{Origin, Warning};
+use super::{Origin, Verbosity, Warning};
 
 /// Everything the agent needs to know, checked.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Settings {
     pub roots: Vec<RootSettings>,
     /// The `[[alert_hook]]` tables.
     pub alert_hooks: Vec<AlertHook>,
+    /// Which lines reach the log; no key, only a flag.
+    pub verbosity: Verbosity,
     /// Odd things to log at the start.
     pub warnings: Vec<Warning>,
     /// Every value in effect with its origin, for `config show`.
