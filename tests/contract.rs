@@ -419,3 +419,20 @@ fn flags_stand_before_or_after_the_verb() {
     assert_eq!((&job["ttl"], &job["root"], &job["state"]), (&json!(30), &json!("scratch"), &json!("active")));
     assert_eq!(guarded.run(&["audit", "--since", "2026-01-01T00:00:00Z"]).code, 0);
 }
+
+#[test]
+fn a_list_of_removals_comes_from_the_agent_too_and_stays_out_of_the_history() {
+    let guarded = Guarded::configured("automatic = false", "");
+    let old = guarded.file("old", 4096, 30);
+    let other = guarded.file("other", 4096, 29);
+    let guarded = guarded.start(&[]);
+    guarded.knows(2);
+    let done = guarded.run(&["sweep", "orphans", "--max-files", "1", "--list", "--json"]);
+    let report: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!(paths(&report), BTreeSet::from([old.to_str().unwrap().to_owned()]), "{report}");
+    let told = guarded.run(&["sweep", "orphans", "--list"]);
+    assert!(told.out.contains(other.to_str().unwrap()), "{}", told.out);
+    let history = guarded.get("/v1/history").body;
+    assert_eq!(history["items"].as_array().unwrap().len(), 2);
+    assert!(history["items"].as_array().unwrap().iter().all(|run| run.get("actions").is_none()), "{history}");
+}
