@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::model::{Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
-use crate::policy::{Due, Fuse, due, fuse};
+use crate::policy::{Amount, Due, Fuse, due, fuse};
 use crate::sys::clock;
 
 use super::engine::{Commission, Target};
