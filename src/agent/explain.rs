@@ -196,7 +196,9 @@ impl Place {
             Mark::Absent | Mark::Unknown => {}
         }
         if let Some(at) = expires.filter(|at| root.xattr_expiry && *at > now) {
-            found.push(format!("marked to expire at {at}: until then only an emergency's last phase takes it"));
+            found.push(format!(
+                "marked to expire at {at}: until then only an emergency's last phase takes it"
+            ));
         }
         (found, binds)
     }
