@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Keep, Plan, PlanAction, PlanResource, Report, RunId, Skip, Timestamp, VolumeUsage};
+use crate::model::{Plan, PlanAction, PlanResource, Report, RunId, Skip, Timestamp, VolumeUsage};
 use crate::policy::Target as Goal;
 use crate::sweep::record::{RunEnd, RunRecord};
 use crate::sweep::run::Orders;
@@ -67,7 +67,7 @@ fn report(
         RunRecord::begin(&orders.head, RunId::new(new_id()), plan.root.clone(), target.resource, before);
     record.scanned(plan.scanned);
     for &phase in &orders.phases {
-        record.phase(phase, None);
+        record.phase(phase, plan.cutoffs.get(&phase).copied());
     }
     let listed: Vec<serde_json::Value> = plan
         .actions
@@ -87,13 +87,8 @@ fn report(
     end.reclaim.unlinked_bytes = plan.actions.iter().map(|action| action.expected_bytes).sum();
     let mut report = record.finish_dry(&plan.actions, listed, end);
     // A plan counts what stays for the run as a whole, not for each phase.
-    for (keep, skip) in [
-        (Keep::ActiveJob, Skip::ActiveJob),
-        (Keep::Held, Skip::Held),
-        (Keep::Protected, Skip::Protected),
-        (Keep::Linked, Skip::Linked),
-    ] {
-        let count = plan.kept.get(keep.as_str()).copied().unwrap_or(0);
+    for skip in Skip::ALL {
+        let count = plan.kept.get(skip.as_str()).copied().unwrap_or(0);
         *report.skipped.entry(skip.as_str().to_owned()).or_default() += count;
         if let [only] = report.phases.as_mut_slice()
             && count > 0

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::api::{ApiError, Explanation, JobReading, PolicyVerdict, Verdict as WireVerdict};
-use crate::model::{FileFacts, FileKind, Phase, RelPath, RootName, Timestamp, WirePath};
+use crate::model::{FileFacts, FileKind, Phase, RelPath, RootName, Skip, Timestamp, WirePath};
 use crate::policy::{self, JobsView, Moment, NoReferences, PathReadings, PhaseVerdict, Verdict};
 use crate::store::index::{Found, Snapshot};
 use crate::store::{RootKey, StoreError};
@@ -124,15 +124,32 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
     }
     told.notes.extend(differences(Some(&facts), path, with));
     let (quiet, urgent) = verdicts(root, path, &facts, with);
-    let (obstacles, binds) = place.obstacles(root, path, &facts, with.now);
-    told.summary = summary(&quiet, &urgent, &obstacles, binds);
-    told.notes.extend(obstacles);
+    let found = place.obstacles(root, path, &facts, with.now);
+    told.summary = summary(&quiet, &urgent, &found);
     told.policies = quiet
         .iter()
-        .map(|one| shown(one, one.phase.as_str().to_owned()))
-        .chain(urgent.iter().map(|one| shown(one, format!("emergency:{}", one.phase))))
+        .map(|one| shown(one, one.phase.as_str().to_owned(), found.quiet))
+        .chain(urgent.iter().map(|one| shown(one, format!("emergency:{}", one.phase), found.urgent)))
         .collect();
+    told.notes.extend(found.notes);
     Ok(told)
+}
+
+/// What stands against a removal that policy would allow.
+#[derive(Debug, Clone, Copy)]
+struct Bar {
+    skip: Skip,
+    why: &'static str,
+}
+
+/// What was found at a file that policy does not see.
+#[derive(Debug, Default)]
+struct Obstacles {
+    notes: Vec<String>,
+    /// Binds outside emergencies.
+    quiet: Option<Bar>,
+    /// Binds in emergencies.
+    urgent: Option<Bar>,
 }
 
 /// A name, and what lies there.
@@ -151,44 +168,29 @@ impl Place {
         Ok(Self { dir: Some(dir), seen })
     }
 
-    /// What would be found when the file is about to go, as far as looking
-    /// tells; and whether one of them binds in every phase.
-    fn obstacles(
-        &self,
-        root: &GuardedRoot,
-        path: &RelPath,
-        facts: &FileFacts,
-        now: Timestamp,
-    ) -> (Vec<String>, bool) {
-        let mut found = Vec::new();
-        let mut binds = false;
+    /// What would be found when the file is about to go, as far as looking tells.
+    fn obstacles(&self, root: &GuardedRoot, path: &RelPath, facts: &FileFacts, now: Timestamp) -> Obstacles {
+        let mut found = Obstacles::default();
         if facts.nlink > 1 {
-            found.push(format!(
+            found.notes.push(format!(
                 "has {} links: sweeps that aim at space leave it while a link outside the plan remains",
                 facts.nlink
             ));
         }
         if facts.id.kind != FileKind::Regular {
-            return (found, binds);
-        }
-        let open = OpenFiles::snapshot();
-        if open.contains(facts.id.dev, facts.id.ino) {
-            binds = true;
-            found.push("open or mapped now: it stays while it is".to_owned());
-        } else if root.open_check == OpenCheckKind::Partial {
-            found.push("other hosts or layers may have it open unseen".to_owned());
+            return found;
         }
         let (mark, expires) = self.marks(path);
         match mark {
             Mark::Present => {
-                let (always, quiet) =
-                    (root.user_marks.bind(facts.uid, true), root.user_marks.bind(facts.uid, false));
-                binds |= always;
-                found.push(
-                    match (always, quiet) {
-                        (true, _) => "marked user.guardian.keep: it stays",
-                        (false, true) => "marked user.guardian.keep: it stays, but not in an emergency",
-                        (false, false) => "marked user.guardian.keep, which does not bind here (user_marks)",
+                let bar = Bar { skip: Skip::Held, why: "marked user.guardian.keep: it stays" };
+                found.quiet = root.user_marks.bind(facts.uid, false).then_some(bar);
+                found.urgent = root.user_marks.bind(facts.uid, true).then_some(bar);
+                found.notes.push(
+                    match (found.urgent, found.quiet) {
+                        (Some(bar), _) => bar.why,
+                        (None, Some(_)) => "marked user.guardian.keep: it stays, but not in an emergency",
+                        (None, None) => "marked user.guardian.keep, which does not bind here (user_marks)",
                     }
                     .to_owned(),
                 );
@@ -196,11 +198,22 @@ impl Place {
             Mark::Absent | Mark::Unknown => {}
         }
         if let Some(at) = expires.filter(|at| root.xattr_expiry && *at > now) {
-            found.push(format!(
+            found.notes.push(format!(
                 "marked to expire at {at}: until then only an emergency's last phase takes it"
             ));
+            let bar = Bar { skip: Skip::Held, why: "marked to expire later" };
+            found.quiet = found.quiet.or(Some(bar));
         }
-        (found, binds)
+        let open = OpenFiles::snapshot();
+        if open.contains(facts.id.dev, facts.id.ino) {
+            let bar = Bar { skip: Skip::InUse, why: "open or mapped now: it stays while it is" };
+            found.quiet = found.quiet.or(Some(bar));
+            found.urgent = found.urgent.or(Some(bar));
+            found.notes.push(bar.why.to_owned());
+        } else if root.open_check == OpenCheckKind::Partial {
+            found.notes.push("other hosts or layers may have it open unseen".to_owned());
+        }
+        found
     }
 
     fn marks(&self, path: &RelPath) -> (Mark, Option<Timestamp>) {
@@ -263,7 +276,12 @@ fn verdicts(
     (ask(&ordinary, &QUIET), ask(&emergency, &EMERGENCY))
 }
 
-fn shown(one: &PhaseVerdict, policy: String) -> PolicyVerdict {
+fn shown(one: &PhaseVerdict, policy: String, bar: Option<Bar>) -> PolicyVerdict {
+    if let (Verdict::Remove { .. }, Some(bar)) = (&one.verdict, bar) {
+        let (rule, reason) =
+            (bar.skip.as_str().to_owned(), format!("kept: {}; otherwise {}", bar.why, one.text));
+        return PolicyVerdict { policy, verdict: WireVerdict::Keep, rule, reason, due_at: None };
+    }
     let (verdict, rule) = match &one.verdict {
         Verdict::Remove { reason, .. } => (WireVerdict::Remove, reason.rule()),
         Verdict::Keep { keep, .. } => (WireVerdict::Keep, keep.as_str()),
@@ -272,10 +290,10 @@ fn shown(one: &PhaseVerdict, policy: String) -> PolicyVerdict {
 }
 
 /// What will happen, in one sentence.
-fn summary(quiet: &[PhaseVerdict], urgent: &[PhaseVerdict], obstacles: &[String], binds: bool) -> String {
+fn summary(quiet: &[PhaseVerdict], urgent: &[PhaseVerdict], found: &Obstacles) -> String {
     let removes = |said: &[PhaseVerdict]| said.iter().find(|one| one.verdict.is_remove()).cloned();
     let first_due = |said: &[PhaseVerdict]| said.iter().filter_map(|one| one.due_at).min();
-    let mut text = if let Some(one) = removes(quiet) {
+    let text = if let Some(one) = removes(quiet) {
         format!("goes at the next scheduled sweep ({}): {}", one.phase, one.text)
     } else if let Some(one) = removes(urgent) {
         let quiet = first_due(quiet).map_or_else(String::new, |due| format!("; otherwise not before {due}"));
@@ -292,10 +310,12 @@ fn summary(quiet: &[PhaseVerdict], urgent: &[PhaseVerdict], obstacles: &[String]
             ),
         }
     };
-    if binds && let Some(why) = obstacles.iter().find(|why| why.contains("it stays")) {
-        text = format!("{why}; then it {text}");
+    match (found.quiet, found.urgent) {
+        (None, None) => text,
+        (Some(bar), Some(_)) => format!("{}; otherwise: {text}", bar.why),
+        (Some(bar), None) => format!("{}, but not in an emergency; otherwise: {text}", bar.why),
+        (None, Some(bar)) => format!("{}, in an emergency; otherwise: {text}", bar.why),
     }
-    text
 }
 
 /// The reason that every phase gives, or else the first that is one.

@@ -238,9 +238,10 @@ fn look(
             let marks = &member.root.guarded.marks;
             let percent = look.usage.percent(resource);
             match state.observe(now, &look.usage, resource, marks) {
-                Some(Crossing::Rose { to, .. } | Crossing::Fell { to, .. }) => {
+                Some(Crossing::Rose { to, .. }) => {
                     log::level(member.slot.name(), resource, to, false, percent);
                 }
+                Some(Crossing::Fell { to, .. }) => log::fell(member.slot.name(), resource, to, percent),
                 Some(Crossing::Lasts(to)) => log::level(member.slot.name(), resource, to, true, percent),
                 None => {}
             }

@@ -43,18 +43,23 @@ pub fn run_ended(report: &Report) {
     }
 }
 
-/// A level was crossed or lasts.
-pub fn level(root: &RootName, resource: Resource, level: Level, lasting: bool, percent: f64) {
-    let resource = match resource {
-        Resource::Bytes => "bytes",
-        Resource::Inodes => "inodes",
+/// A level was left downwards: never an alert, also where the warning mark is still passed.
+pub fn fell(root: &RootName, resource: Resource, to: Level, percent: f64) {
+    let (resource, percent) = (name(resource), rounded(percent));
+    let below = if to == Level::Healthy {
+        "usage is back to normal"
+    } else {
+        "usage is below the high-water mark again"
     };
-    let percent = (percent * 10.0).round() / 10.0;
+    tracing::info!(root = %root, resource, usage_percent = percent, "{below}");
+}
+
+/// A level was crossed upwards, or lasts.
+pub fn level(root: &RootName, resource: Resource, level: Level, lasting: bool, percent: f64) {
+    let (resource, percent) = (name(resource), rounded(percent));
     let what = if lasting { "still " } else { "" };
     match level {
-        Level::Healthy => {
-            tracing::info!(root = %root, resource, usage_percent = percent, "usage is back to normal")
-        }
+        Level::Healthy => {}
         Level::Warning => {
             tracing::warn!(root = %root, resource, usage_percent = percent, "usage is {what}past the warning mark");
         }
@@ -62,4 +67,15 @@ pub fn level(root: &RootName, resource: Resource, level: Level, lasting: bool, p
             tracing::error!(root = %root, resource, usage_percent = percent, "usage is {what}past the high-water mark");
         }
     }
+}
+
+const fn name(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Bytes => "bytes",
+        Resource::Inodes => "inodes",
+    }
+}
+
+fn rounded(percent: f64) -> f64 {
+    (percent * 10.0).round() / 10.0
 }

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::LogFormat;
+use crate::config::{LogFormat, Verbosity};
 
 /// The variable that overrides the level, in the syntax of tracing's filters
 /// (`debug`, `guardian::sweep=debug`).
@@ -14,8 +14,14 @@ const LEVEL_VARIABLE: &str = "GUARDIAN_LOG";
 
 /// Starts logging. Whatever can't be had falls back to lines on standard
 /// error: an agent that can't log as wished still guards.
-pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_env(LEVEL_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+pub fn start(format: LogFormat, verbosity: Verbosity) {
+    let level = match verbosity {
+        Verbosity::Quiet => "warn",
+        Verbosity::Normal => "info",
+        // Other crates' details are of no use to an operator.
+        Verbosity::Verbose => "info,guardian=debug",
+    };
+    let filter = EnvFilter::try_from_env(LEVEL_VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
     let registry = tracing_subscriber::registry().with(filter);
     let journal = match format {
         LogFormat::Journald => true,

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::model::{Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
-use crate::policy::{Due, Fuse, due, fuse};
+use crate::policy::{Amount, Due, Fuse, due, fuse};
 use crate::sys::clock;
 
 use super::engine::{Commission, Target};
@@ -59,6 +59,31 @@ pub fn work(agent: &Arc<Agent>) {
     }
 }
 
+/// What a scheduled sweep may do to a root.
+#[derive(Debug, PartialEq)]
+enum Consent {
+    /// Remove.
+    Carry,
+    /// Only say what it would remove.
+    Plan,
+    /// Leave it to a person: so much of the root it would take.
+    Ask { percent: f64 },
+}
+
+/// Decides by a plan and what its root holds. An empty plan gives no leave where
+/// only planning is allowed: the sweep plans again, when the other roots are planned.
+fn consent(plan: Amount, root: Amount, max_share: f64, only_plan: bool) -> Consent {
+    if only_plan {
+        return Consent::Plan;
+    }
+    match fuse(plan, root, max_share) {
+        Fuse::Holds => Consent::Carry,
+        Fuse::Blown { files_percent, bytes_percent, .. } => {
+            Consent::Ask { percent: files_percent.max(bytes_percent) }
+        }
+    }
+}
+
 /// One scheduled sweep over all ready roots.
 fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
     if let Some(pause) = agent.pause_at(clock::now()) {
@@ -91,18 +116,18 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
         match agent.engine.share(&commission, &target) {
             Ok((plan, root)) => {
                 let share = target.root.limits.max_share;
-                if plan.files == 0 {
-                    allowed.push(target);
-                } else if only_plan || new {
-                    let why =
-                        if new { "the root is new (adoption_grace)" } else { "configured to remove nothing" };
-                    plan_only(agent, &commission, &target, why);
-                } else if let Fuse::Blown { files_percent, bytes_percent, max_share } =
-                    fuse(plan, root, share)
-                {
-                    blown(agent, &commission, &target, files_percent.max(bytes_percent), max_share);
-                } else {
-                    allowed.push(target);
+                match consent(plan, root, share, only_plan || new) {
+                    Consent::Carry => allowed.push(target),
+                    Consent::Plan if plan.files == 0 => {}
+                    Consent::Plan => {
+                        let why = if new {
+                            "the root is new (adoption_grace)"
+                        } else {
+                            "configured to remove nothing"
+                        };
+                        plan_only(agent, &commission, &target, why);
+                    }
+                    Consent::Ask { percent } => blown(agent, &commission, &target, percent, share),
                 }
             }
             Err(error) => {
@@ -180,5 +205,22 @@ pub fn next_sweep(agent: &Agent, now: Timestamp) -> Option<Timestamp> {
     match due(now, interval, last, agent.started_at) {
         Due::Now { .. } => Some(now),
         Due::At(at) => Some(at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_only_planning_is_allowed_an_empty_plan_gives_no_leave_to_remove() {
+        let root = Amount { files: 10, bytes: 1000 };
+        let some = Amount { files: 1, bytes: 10 };
+        let most = Amount { files: 9, bytes: 900 };
+        for plan in [Amount::default(), some, most] {
+            assert_eq!(consent(plan, root, 50.0, true), Consent::Plan);
+        }
+        assert_eq!(consent(some, root, 50.0, false), Consent::Carry);
+        assert_eq!(consent(most, root, 50.0, false), Consent::Ask { percent: 90.0 });
     }
 }

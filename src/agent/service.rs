@@ -161,9 +161,12 @@ fn open_index(state_dir: &Path, readings: &SharedReadings) -> Result<Index, Serv
 
 /// Runs the agent until it is told to stop.
 pub fn run(settings: Settings, again: ReadAgain) -> Result<(), ServiceError> {
-    super::logging::start(settings.agent.log_format);
+    super::logging::start(settings.agent.log_format, settings.verbosity);
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
+    }
+    if settings.roots.is_empty() {
+        tracing::warn!("no root is configured: nothing is guarded");
     }
     let (notices, noticed) = channel();
     signals::forward(notices.clone())

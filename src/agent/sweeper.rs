@@ -90,7 +90,7 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
         trigger: run.trigger,
         requested_by: run.requested_by,
         control: &run.control,
-        list: false,
+        list: run.request.list,
         stop: &stop,
         leave_out: None,
     };

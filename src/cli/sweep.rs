@@ -96,6 +96,7 @@ pub(super) fn run(args: &SweepArgs, session: &mut Session<'_>) -> Result<Exit, F
         max_files: args.max_files,
         batch_size: args.batch_size,
         dry_run: args.dry_run,
+        list: args.list,
         plan: None,
     };
     let plan = args.plan.as_deref().map(find_plan).transpose()?;

@@ -3,7 +3,9 @@
 use super::fields::Fields;
 use super::key::Scope;
 use super::merge::{Merged, Values};
-use super::{AgentSettings, AlertHook, Environment, Origin, Probe, Problem, RootSettings, Settings, Warning};
+use super::{
+    AgentSettings, AlertHook, Environment, Origin, Probe, Problem, RootSettings, Settings, Verbosity, Warning,
+};
 use super::{check_root, paths, show};
 use crate::model::Level;
 
@@ -30,6 +32,7 @@ pub(super) fn check(
         }
     }
     check_root::no_nesting(&roots, probe, problems);
+    check_root::one_set_of_marks(&roots, probe, &mut warnings);
     let mut alert_hooks = Vec::new();
     for table in &merged.hooks {
         let values: Values = table.values.iter().map(|(key, value)| (key.name, value.clone())).collect();
@@ -41,7 +44,8 @@ pub(super) fn check(
         let origin = merged.agent.get("dry_run").map_or(Origin::Default, |value| value.origin.clone());
         warnings.push(Warning { origin, text: "dry_run is on: nothing will be removed".to_owned() });
     }
-    Settings { agent, roots, alert_hooks, files: Vec::new(), warnings, shown }
+    let verbosity = Verbosity::default();
+    Settings { agent, roots, alert_hooks, files: Vec::new(), verbosity, warnings, shown }
 }
 
 fn agent(fields: &mut Fields<'_>, environment: &Environment, probe: &dyn Probe) -> AgentSettings {

@@ -9,7 +9,7 @@ use super::key::Scope;
 use super::merge::MergedRoot;
 use super::paths::{checkout_mark, is_system_path};
 use super::show::{self, ShownTable};
-use super::{Limits, Marks, MinFree, Origin, Probe, Problem, Retain, RootSettings};
+use super::{Limits, Marks, MinFree, Origin, Probe, Problem, Retain, RootSettings, Warning};
 
 /// Checks a root; `None` if it has no name to speak of it by.
 pub(super) fn check(
@@ -183,6 +183,29 @@ pub(super) fn no_nesting(roots: &[RootSettings], probe: &dyn Probe, problems: &m
                     allowed: "roots that do not contain one another".to_owned(),
                 });
             }
+        }
+    }
+}
+
+/// Warns of roots on one volume whose marks differ: each acts by its own, on
+/// space that they share.
+pub(super) fn one_set_of_marks(roots: &[RootSettings], probe: &dyn Probe, warnings: &mut Vec<Warning>) {
+    let volumes: Vec<_> =
+        roots.iter().map(|root| probe.device(&root.path).filter(|_| root.capacity.is_none())).collect();
+    for (i, later) in roots.iter().enumerate() {
+        let differs = |first: &RootSettings| {
+            (first.marks, first.inode_marks, first.min_free)
+                != (later.marks, later.inode_marks, later.min_free)
+        };
+        let other = (0..i).find(|j| volumes[i].is_some() && volumes[*j] == volumes[i] && differs(&roots[*j]));
+        if let Some(j) = other {
+            warnings.push(Warning {
+                origin: later.path_origin.clone(),
+                text: format!(
+                    "roots {} and {} lie on one volume but have different marks; each acts by its own",
+                    roots[j].name, later.name
+                ),
+            });
         }
     }
 }

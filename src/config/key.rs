@@ -178,7 +178,6 @@ pub(super) const KEYS: &[Key] = &[
 /// Keys whose feature is not in this version: accepted at their default only.
 /// Removing a line is all that is needed once the feature is there.
 const LATER: &[(Scope, &str)] = &[
-    (Scope::Agent, "rate_limit"),
     (Scope::Agent, "ballast"),
     (Scope::Agent, "forecast_warning"),
     (Scope::Root, "unit"),

@@ -87,4 +87,9 @@ impl Probe for Disk {
     fn resolve(&self, path: &Path) -> PathBuf {
         path.canonicalize().unwrap_or_else(|_| path.to_owned())
     }
+
+    fn device(&self, path: &Path) -> Option<u64> {
+        use std::os::unix::fs::MetadataExt;
+        path.metadata().ok().map(|found| found.dev())
+    }
 }

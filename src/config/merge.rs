@@ -69,6 +69,8 @@ impl Merged {
         let found = match (&given, &path) {
             (Some(name), _) => self.roots.iter().position(|root| root.name == *name),
             (None, Some(path)) => self.roots.iter().position(|root| root.path().as_ref() == Some(path)),
+            // Not an absolute path: reported as what it is when its value is checked.
+            (None, None) if table.get("path").is_some() => None,
             (None, None) => {
                 problems.push(Problem {
                     origin: table.origin.clone(),

@@ -67,6 +67,20 @@ pub struct Overrides {
     pub socket: Option<PathBuf>,
     /// `--dry-run`.
     pub dry_run: bool,
+    /// `-q` and `-v`.
+    pub verbosity: Verbosity,
+}
+
+/// Which lines reach the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// What happens, too.
+    #[default]
+    Normal,
+    /// Each removal, too.
+    Verbose,
 }
 
 /// A configuration file that was read.
@@ -84,6 +98,10 @@ pub trait Probe {
     fn exists(&self, path: &Path) -> bool;
     /// The path with symbolic links resolved; unchanged where that fails.
     fn resolve(&self, path: &Path) -> PathBuf;
+    /// The device that holds this path; `None` where that can't be told.
+    fn device(&self, _path: &Path) -> Option<u64> {
+        None
+    }
 }
 
 /// Everything that decides the settings.
@@ -116,5 +134,6 @@ pub fn settle(inputs: &Inputs<'_>, probe: &dyn Probe) -> Result<Settings, Config
     merged.add(layer, &mut problems);
     let mut settings = check::check(&merged, inputs.environment, probe, warnings, &mut problems);
     settings.files = inputs.files.iter().map(|file| inputs.cwd.join(&file.path)).collect();
+    settings.verbosity = inputs.overrides.verbosity;
     if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Invalid(problems)) }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::{FileTimes, Level, RootName};
 
 use super::show::ShownTable;
-use super::{Origin, Warning};
+use super::{Origin, Verbosity, Warning};
 
 /// Everything the agent needs to know, checked.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Settings {
     pub alert_hooks: Vec<AlertHook>,
     /// The files that were read, by absolute path.
     pub files: Vec<PathBuf>,
+    /// Which lines reach the log; no key, only a flag.
+    pub verbosity: Verbosity,
     /// Odd things to log at the start.
     pub warnings: Vec<Warning>,
     /// Every value in effect with its origin, for `config show`.

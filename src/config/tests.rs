@@ -23,6 +23,9 @@ impl Probe for Fake {
     fn resolve(&self, path: &Path) -> PathBuf {
         if path == Path::new("/link-to-etc") { PathBuf::from("/etc") } else { path.to_owned() }
     }
+    fn device(&self, path: &Path) -> Option<u64> {
+        path.starts_with("/volume").then_some(7)
+    }
 }
 
 fn as_root(vars: &[(&str, &str)]) -> Environment {

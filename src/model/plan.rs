@@ -196,6 +196,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// How many files were looked at and stay, by reason.
     pub kept: BTreeMap<&'static str, u64>,
+    /// Files at or before this time were due, by part; absent where age alone says nothing.
+    pub cutoffs: BTreeMap<Phase, Timestamp>,
     /// How many files were looked at.
     pub scanned: u64,
     /// When the agent forgets it.

@@ -57,6 +57,9 @@ pub struct SweepRequest {
     /// Plan and report, remove nothing.
     #[serde(default)]
     pub dry_run: bool,
+    /// Put every removal into the report.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub list: bool,
     /// Apply this kept plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanId>,
@@ -80,6 +83,7 @@ impl SweepRequest {
             max_files: None,
             batch_size: None,
             dry_run: false,
+            list: false,
             plan: None,
         }
     }

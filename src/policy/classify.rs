@@ -12,7 +12,8 @@
 //!   phase but `oldest` in an emergency, which comes after all that is safer.
 //! - A failure that was reported counts in an emergency at once; a presumed
 //!   one only `emergency_orphans` after the job's last sign of life, until
-//!   when the job counts as living in every phase.
+//!   when the job counts as living in every phase. So it does outside of
+//!   emergencies where age alone decides: there no retention waits.
 
 use std::time::Duration;
 
@@ -150,16 +151,17 @@ pub fn classify(
     let own = rules.patterns.readings(name);
     let tracked = references.tracked_jobs(&dir.path, name);
     let owner = jobs.owner_where(dir.jobs(&own, tracked), &rules.root, facts.uid, |job| {
-        counts_as_living(rules, moment, job)
+        counts_as_living(phase, rules, moment, job)
     });
     let case = Case { phase, rules, moment, jobs, references, dir, name, facts, owner };
     case.judge().unwrap_or_else(|kept| kept)
 }
 
-/// In an emergency, a failure that was only presumed does not count yet
-/// within `emergency_orphans` of the job's last sign of life.
-fn counts_as_living(rules: &RootRules, moment: &Moment, job: &JobFacts) -> bool {
-    moment.emergency
+/// A failure that was only presumed does not count yet within
+/// `emergency_orphans` of the job's last sign of life: in an emergency, and
+/// where no retention counts from the failure but age alone decides.
+fn counts_as_living(phase: Phase, rules: &RootRules, moment: &Moment, job: &JobFacts) -> bool {
+    (moment.emergency || matches!(phase, Phase::MaxAge | Phase::Oldest))
         && job.presumed
         && job.state.is_failure()
         && moment.age(job.last_sign_of_life) < rules.retain.emergency_orphans

@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use crate::model::{Action, FileFacts, Keep, Phase, RelPath, Skip, with_causes};
 use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify};
 use crate::sys::open_check::OpenCheck;
-use crate::sys::remove::{Refusal, Removed, Unit, verify};
+use crate::sys::remove::{Refusal, Removed, Unit, Verified, verify};
 use crate::sys::xattr::Mark;
 use crate::sys::{DirHandle, SysError};
 
@@ -74,18 +74,7 @@ struct Work {
 /// Carries out decided removals of one root. Each action must be on record already.
 pub fn execute(root: &GuardedRoot, actions: &[Action], with: Conditions<'_>) -> BatchEnd {
     let work = divide(actions);
-    let state = State {
-        root,
-        actions,
-        with,
-        how: root.open_check.prepare(),
-        locks: DirectoryLocks::read(root),
-        end: Mutex::new(BatchEnd {
-            ended: actions.iter().map(|_| None).collect(),
-            directories: HashMap::new(),
-        }),
-        lost_from: Mutex::default(),
-    };
+    let state = State::new(root, actions, with);
     let next = AtomicUsize::new(0);
     let worker = || {
         while let Some(item) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -150,6 +139,62 @@ struct Place {
     holders: Vec<u32>,
 }
 
+/// Asks of planned files what [`execute`] asks of them, and changes nothing:
+/// so a plan leaves out what would stay when it is carried out.
+pub struct Inspector<'a> {
+    state: State<'a>,
+    at: Option<Place>,
+}
+
+impl<'a> Inspector<'a> {
+    /// For files of one root, as it is now.
+    pub fn new(root: &'a GuardedRoot, with: Conditions<'a>) -> Self {
+        Self { state: State::new(root, &[], with), at: None }
+    }
+
+    /// Why the file would stay. One that could not be removed for want of
+    /// permission is no such case: a run tries, and reports the error.
+    pub fn objection_to(&mut self, action: &Action) -> Option<Skip> {
+        let parent = action.path.parent().unwrap_or_default();
+        if self.at.as_ref().is_none_or(|place| place.path != parent) {
+            match self.state.enter(parent) {
+                Ok(place) => self.at = Some(place),
+                Err(error) => return skipped(&refused_directory(&error)),
+            }
+        }
+        let place = self.at.as_ref()?;
+        let jobs = self.state.with.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        match self.state.confirm(action, place, action.path.name(), &jobs) {
+            Err(Refusal::Skip(why)) => Some(why),
+            Ok(_) | Err(Refusal::Failed(_)) => None,
+        }
+    }
+}
+
+const fn skipped(ended: &Ended) -> Option<Skip> {
+    match ended {
+        Ended::Skipped(why) => Some(*why),
+        Ended::Removed { .. } | Ended::Failed(_) => None,
+    }
+}
+
+impl<'a> State<'a> {
+    fn new(root: &'a GuardedRoot, actions: &'a [Action], with: Conditions<'a>) -> Self {
+        Self {
+            root,
+            actions,
+            with,
+            how: root.open_check.prepare(),
+            locks: DirectoryLocks::read(root),
+            end: Mutex::new(BatchEnd {
+                ended: actions.iter().map(|_| None).collect(),
+                directories: HashMap::new(),
+            }),
+            lost_from: Mutex::default(),
+        }
+    }
+}
+
 impl State<'_> {
     fn carry_out(&self, work: &Work) {
         let mut at: Option<Place> = None;
@@ -206,33 +251,10 @@ impl State<'_> {
                 None => held.remove_link(&place.dir, name).map_or_else(refused, removed),
             };
         }
-        let verified = match verify(&place.dir, name, &action.facts.id, &self.how) {
+        let verified = match self.confirm(action, place, name, &jobs) {
             Ok(verified) => verified,
             Err(refusal) => return refused(refusal),
         };
-        let bind = self.root.user_marks.bind(verified.facts().uid, self.with.moment.emergency);
-        // A mark that can't be read may be there.
-        if bind && !matches!(verified.keep_mark(), Mark::Absent) {
-            return Ended::Skipped(Skip::Held);
-        }
-        // A later expiry refers to the file, and spares it from what references do.
-        let last_resort = self.with.moment.emergency && action.phase == Phase::Oldest;
-        if self.root.xattr_expiry
-            && !last_resort
-            && verified.expires().is_some_and(|at| at > self.with.moment.now)
-        {
-            return Ended::Skipped(Skip::Held);
-        }
-        let facts = match self.facts_now(place, name, verified.facts()) {
-            Ok(facts) => facts,
-            Err(why) => return Ended::Skipped(why),
-        };
-        if let Some(why) = self.objection(action, place, name, &facts, &jobs) {
-            return Ended::Skipped(why);
-        }
-        if !self.is_in_place(place) {
-            return Ended::Skipped(Skip::Changed);
-        }
         if action.facts.nlink <= 1 {
             return verified.remove().map_or_else(refused, removed);
         }
@@ -250,6 +272,36 @@ impl State<'_> {
     /// in it: only the way there tells.
     fn is_in_place(&self, place: &Place) -> bool {
         self.root.dir.leads_to(&place.path, &place.dir)
+    }
+
+    /// Everything that must be so for a file to go, looked at now.
+    fn confirm<'p>(
+        &self,
+        action: &Action,
+        place: &'p Place,
+        name: &[u8],
+        jobs: &JobsView,
+    ) -> Result<Verified<'p>, Refusal> {
+        let verified = verify(&place.dir, name, &action.facts.id, &self.how)?;
+        let bind = self.root.user_marks.bind(verified.facts().uid, self.with.moment.emergency);
+        // A mark that can't be read may be there.
+        if bind && !matches!(verified.keep_mark(), Mark::Absent) {
+            return Err(Refusal::Skip(Skip::Held));
+        }
+        // A later expiry refers to the file, and spares it from what references do.
+        let last_resort = self.with.moment.emergency && action.phase == Phase::Oldest;
+        if self.root.xattr_expiry
+            && !last_resort
+            && verified.expires().is_some_and(|at| at > self.with.moment.now)
+        {
+            return Err(Refusal::Skip(Skip::Held));
+        }
+        let facts = self.facts_now(place, name, verified.facts()).map_err(Refusal::Skip)?;
+        match self.objection(action, place, name, &facts, jobs) {
+            Some(why) => Err(Refusal::Skip(why)),
+            None if !self.is_in_place(place) => Err(Refusal::Skip(Skip::Changed)),
+            None => Ok(verified),
+        }
     }
 
     /// The facts that age counts from. Access and creation are no part of a

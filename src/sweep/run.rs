@@ -10,6 +10,7 @@ use crate::model::{Action, Phase, Plan, Policy, RootName, RunId, Timestamp, Volu
 use crate::policy::{JobsView, Moment, References, Target};
 
 use super::SweepError;
+use super::execute::{Conditions, Inspector};
 use super::merge::{Merged, Mixed, Taken, gain};
 use super::nominate::Nominator;
 use super::planner::Circumstances;
@@ -159,6 +160,10 @@ pub(super) fn circumstances<'a>(
     Circumstances { jobs: shared.jobs, references: shared.references, moment: &one.moment, for_space }
 }
 
+const fn conditions<'a>(shared: Shared<'a>, one: &'a RunRoot<'_>) -> Conditions<'a> {
+    Conditions { jobs: shared.jobs, references: shared.references, moment: &one.moment }
+}
+
 /// Where the last phase of an emergency may take from.
 pub(super) fn places(roots: &[RunRoot<'_>], phase: Phase, emergency: bool) -> Vec<usize> {
     (0..roots.len())
@@ -170,6 +175,8 @@ pub(super) fn places(roots: &[RunRoot<'_>], phase: Phase, emergency: bool) -> Ve
 
 /// Plans the whole run: all removals that execution would carry out on the
 /// world as it is, in order, one plan for each root (in the order of `roots`).
+/// Each file is looked at as execution would look at it: one that is open,
+/// marked or changed is counted among the kept.
 ///
 /// `usage` is the volume now; with a target, expected bytes stand in for what
 /// the volume would show after each removal.
@@ -190,6 +197,7 @@ pub fn plan(
             root: one.root.name.clone(),
             actions: Vec::new(),
             kept: std::collections::BTreeMap::new(),
+            cutoffs: std::collections::BTreeMap::new(),
             scanned: 0,
             expires_at: None,
         })
@@ -213,19 +221,38 @@ pub fn plan(
                 super::last_phase::LastPhase::UpTo { amount, .. } => need_here = Some(amount),
             }
         }
-        let room = orders.max_files.map_or(u64::MAX, |most| most.saturating_sub(order));
-        let batch: Mixed = merged.batch(room, need_here, resource, &mut taken)?;
-        for (place, mut action) in batch {
-            action.order = order;
-            order += 1;
-            gained = gained.saturating_add(gain(&action, resource));
-            if let Some(plan) = plans.get_mut(place) {
+        let mut inspectors: Vec<Inspector<'_>> =
+            roots.iter().map(|one| Inspector::new(one.root, conditions(shared, one))).collect();
+        // What must stay when it is looked at makes room for what comes next, as in a run.
+        loop {
+            let room = orders.max_files.map_or(u64::MAX, |most| most.saturating_sub(order));
+            if room == 0 || need_here == Some(0) {
+                break;
+            }
+            let batch: Mixed = merged.batch(room, need_here, resource, &mut taken)?;
+            if batch.is_empty() {
+                break;
+            }
+            for (place, mut action) in batch {
+                let (Some(plan), Some(inspector)) = (plans.get_mut(place), inspectors.get_mut(place)) else {
+                    continue;
+                };
+                if let Some(why) = inspector.objection_to(&action) {
+                    *plan.kept.entry(why.as_str()).or_default() += 1;
+                    continue;
+                }
+                action.order = order;
+                order += 1;
+                let gain = gain(&action, resource);
+                gained = gained.saturating_add(gain);
+                need_here = need_here.map(|need| need.saturating_sub(gain));
                 plan.actions.push(action);
             }
         }
-        for (place, tally, _) in merged.tallies() {
+        for (place, tally, cutoff) in merged.tallies() {
             if let Some(plan) = plans.get_mut(place) {
                 plan.scanned += tally.scanned;
+                plan.cutoffs.extend(cutoff.map(|cutoff| (phase, cutoff)));
                 for (why, count) in &tally.kept {
                     *plan.kept.entry(why).or_default() += count;
                 }

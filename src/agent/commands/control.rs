@@ -49,7 +49,14 @@ impl Served {
     ) -> Result<PauseState, ApiError> {
         let until = request.duration.map(|span| clock::now().plus(span.0));
         let state = self.set_pause(Some(Pause { until, emergencies: request.emergencies }))?;
-        tracing::warn!(uid = by.uid, pid = by.pid, until = ?until, emergencies = request.emergencies, "removals are paused");
+        let shown = until.map(|time| time.to_string());
+        tracing::warn!(
+            uid = by.uid,
+            pid = by.pid,
+            until = shown,
+            emergencies = request.emergencies,
+            "removals are paused"
+        );
         self.record(by, json!({ "action": "pause", "until": until, "emergencies": request.emergencies }));
         Ok(state)
     }

@@ -57,6 +57,7 @@ fn flags_add_roots_and_win_over_everything() {
         state_dir: Some("state".into()),
         socket: Some("/s.sock".into()),
         dry_run: true,
+        ..Overrides::default()
     };
     let environment = as_root(&[("GUARDIAN_STATE_DIR", "/env"), ("GUARDIAN_DRY_RUN", "false")]);
     let settings = settle_all(&[TWO], &environment, &overrides).unwrap();

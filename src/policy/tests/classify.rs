@@ -53,6 +53,20 @@ fn a_clock_that_was_set_back_does_not_make_the_newest_files_the_oldest() {
 }
 
 #[test]
+fn a_presumption_alone_takes_no_file_by_its_mere_age() {
+    let rules = RootRules { retain: Retain { max_age: Some(48 * HOUR), ..Retain::default() }, ..rules() };
+    let calm = Moment::ordinary(now());
+    let presumed =
+        |hours| jobs(vec![("gone", JobFacts { presumed: true, ..job(JobState::Failed, Some(hours)) })]);
+    for phase in [Phase::MaxAge, Phase::Oldest] {
+        assert_eq!(says(phase, &rules, &calm, &presumed(0.5), "job_gone_1", 90.0), "- active_job");
+        assert!(says(phase, &rules, &calm, &presumed(1.0), "job_gone_1", 90.0).starts_with('+'));
+        let reported = jobs(vec![("gone", job(JobState::Failed, Some(0.5)))]);
+        assert!(says(phase, &rules, &calm, &reported, "job_gone_1", 90.0).starts_with('+'));
+    }
+}
+
+#[test]
 fn situations_and_their_reasons() {
     use Phase::{CompletedJobs, FailedJobs, MaxAge, Oldest, Orphans};
     let (rules, all) = (rules(), registry());
