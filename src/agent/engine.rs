@@ -164,30 +164,60 @@ impl Engine {
         Ok(Box::new(Walked::walk(&target.root)?))
     }
 
+    /// The roots of a volume as the run takes them, and what is to be said of
+    /// those that it has to leave out: one that can't be read never stops the rest.
     fn run_roots<'a>(
         &self,
         group: &'a [Target],
         request: &SweepRequest,
         usage: Option<&VolumeUsage>,
-    ) -> Result<Vec<RunRoot<'a>>, EngineError> {
+    ) -> Result<(Vec<RunRoot<'a>>, Vec<String>), EngineError> {
         let (now, trusted) = self.look_at_clock();
-        group
-            .iter()
-            .map(|target| {
-                let nominator = self.nominator(target)?;
-                let mut at = moment(request, &target.root, usage, now, trusted);
-                if !trusted
-                    && at.emergency
-                    && let Some(newest) = nominator.newest()?
-                {
-                    (at.wall, at.now) = (Some(at.now), newest);
+        let (mut roots, mut left_out, mut failed) = (Vec::new(), Vec::new(), None);
+        for target in group {
+            match self.run_root(target, request, usage, now, trusted) {
+                Ok(root) => roots.push(root),
+                Err(error) => {
+                    let why = super::chain(&error);
+                    tracing::error!(root = %target.root.name, reason = %why, "a root is left out of a run");
+                    left_out.push(format!("left out: root {}: {why}", target.root.name));
+                    failed.get_or_insert(error);
                 }
-                let past = usage.is_some_and(|usage| past_its_mark(&target.root, usage))
-                    || request.until_percent.is_some()
-                    || request.free.is_some();
-                Ok(RunRoot { root: &target.root, nominator, moment: at, past_its_mark: past })
-            })
-            .collect()
+            }
+        }
+        match failed {
+            Some(error) if roots.is_empty() => Err(error),
+            _ => Ok((roots, left_out)),
+        }
+    }
+
+    fn run_root<'a>(
+        &self,
+        target: &'a Target,
+        request: &SweepRequest,
+        usage: Option<&VolumeUsage>,
+        now: Timestamp,
+        trusted: bool,
+    ) -> Result<RunRoot<'a>, EngineError> {
+        let mut nominator = self.nominator(target)?;
+        let mut at = moment(request, &target.root, usage, now, trusted);
+        if !trusted && at.emergency {
+            let newest = match nominator.newest() {
+                Err(error) if !nominator.is_walk() => {
+                    tracing::warn!(root = %target.root.name, reason = %super::chain(&error), "the index can't be read: walking instead");
+                    nominator = Box::new(Walked::walk(&target.root)?);
+                    nominator.newest()?
+                }
+                newest => newest?,
+            };
+            if let Some(newest) = newest {
+                (at.wall, at.now) = (Some(at.now), newest);
+            }
+        }
+        let past = usage.is_some_and(|usage| past_its_mark(&target.root, usage))
+            || request.until_percent.is_some()
+            || request.free.is_some();
+        Ok(RunRoot { root: &target.root, nominator, moment: at, past_its_mark: past })
     }
 
     fn head(&self, commission: &Commission<'_>) -> RunHead {
@@ -226,7 +256,7 @@ impl Engine {
         let mut all = Vec::new();
         for group in by_volume(targets) {
             let usage = self.usage(&group);
-            let roots = self.run_roots(&group, commission.request, usage.as_ref())?;
+            let (roots, _) = self.run_roots(&group, commission.request, usage.as_ref())?;
             let orders = self.orders_for(commission, &group, usage.as_ref())?;
             let shared = Shared { jobs: &self.jobs, references: self.references() };
             let plans = plan(&orders, &roots, shared, usage.as_ref())?;
@@ -244,7 +274,7 @@ impl Engine {
     ) -> Result<(Amount, Amount), EngineError> {
         let group = [target.clone()];
         let usage = self.usage(&group);
-        let roots = self.run_roots(&group, commission.request, usage.as_ref())?;
+        let (roots, _) = self.run_roots(&group, commission.request, usage.as_ref())?;
         let mut orders = self.orders_for(commission, &group, usage.as_ref())?;
         orders.max_files = None;
         let shared = Shared { jobs: &self.jobs, references: self.references() };
@@ -262,28 +292,45 @@ impl Engine {
         look.map_err(|error| tracing::warn!(reason = %super::chain(&error), "the volume can't be asked")).ok()
     }
 
-    /// Carries out a request over `targets`, volume after volume. One report for each root.
+    /// Carries out a request over `targets`, volume after volume. One report for
+    /// each root; an error only where no root could be swept.
     pub fn sweep(&self, commission: &Commission<'_>, targets: &[Target]) -> Result<Vec<Report>, EngineError> {
         let mut reports = Vec::new();
+        let mut failed = None;
         for group in by_volume(targets) {
             let emergency = commission.request.policy == Policy::Emergency;
             let Some(volume) = group.first().map(|target| VolumeId::of(&target.root)) else { continue };
-            self.turns.with(volume, emergency, |between| {
+            let swept = self.turns.with(volume, emergency, |between| {
                 let usage = self.usage(&group);
-                let roots = self.run_roots(&group, commission.request, usage.as_ref())?;
+                let (roots, left_out) = self.run_roots(&group, commission.request, usage.as_ref())?;
                 let orders = self.orders_for(commission, &group, usage.as_ref())?;
                 let shared = Shared { jobs: &self.jobs, references: self.references() };
                 let world = self.world(commission, &group, between);
-                let done = carry_out(&orders, &roots, shared, &world);
+                let mut done = carry_out(&orders, &roots, shared, &world);
+                for report in &mut done {
+                    report.notes.extend(left_out.iter().cloned());
+                }
                 self.remember(&done);
                 reports.extend(done);
                 Ok::<(), EngineError>(())
-            })?;
+            });
+            if let Err(error) = swept {
+                tracing::error!(policy = %commission.request.policy, reason = %super::chain(&error), "a volume could not be swept");
+                failed.get_or_insert(error);
+            }
             if commission.control.is_cancelled() {
                 break;
             }
         }
-        Ok(reports)
+        match failed {
+            Some(error) if reports.is_empty() => Err(error),
+            Some(error) => {
+                let note = format!("left out: {}", super::chain(&error));
+                reports.iter_mut().for_each(|report: &mut Report| report.notes.push(note.clone()));
+                Ok(reports)
+            }
+            None => Ok(reports),
+        }
     }
 
     /// Carries out removals that were planned before, as far as they are unchanged.
@@ -373,5 +420,93 @@ fn amount(plan: &Plan) -> Amount {
     Amount {
         files: plan.actions.len() as u64,
         bytes: plan.actions.iter().map(|action| action.expected_bytes).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{ByteSize, FileTimes};
+    use crate::policy::{Globs, Marks, Patterns, Retain, RootRules};
+    use crate::sweep::root::{Futile, Limits, OwnFiles, UserMarks};
+    use crate::sys::dir::RootDir;
+    use crate::sys::open_check::OpenCheckKind;
+    use crate::usage::{CapacityCounter, Probe, by_walking};
+
+    /// A root of 1 MiB; `counted`: whether anybody knows how full it is.
+    fn root(path: &Path, name: &str, counted: bool) -> Target {
+        let dir = Arc::new(RootDir::open(path).unwrap());
+        let nobody: CapacityCounter = Arc::new(|| None);
+        let counter = if counted { by_walking(&dir, &OwnFiles::default().0) } else { nobody };
+        let name = RootName::parse(name).unwrap();
+        let root = GuardedRoot {
+            name: name.clone(),
+            probe: Probe::Capacity { root: Arc::clone(&dir), size: 1 << 20, counter },
+            dir,
+            rules: RootRules {
+                root: name,
+                patterns: Patterns::compile(&[]).unwrap(),
+                protect: Globs::compile(&[]).unwrap(),
+                results: Globs::compile(&[]).unwrap(),
+                age_by: FileTimes { mtime: true, ctime: false, atime: false, btime: false },
+                retain: Retain::default(),
+                registry_grace: Some(Duration::ZERO),
+                orphans_untracked: false,
+            },
+            marks: Marks {
+                warning: 85.0,
+                high: 95.0,
+                low: 85.0,
+                min_free: 0,
+                inodes_warning: 85.0,
+                inodes_high: 95.0,
+                inodes_low: 85.0,
+            },
+            limits: Limits { batch: 10, max_files: 100, max_share: 50.0 },
+            own: OwnFiles::default(),
+            open_check: OpenCheckKind::Lease,
+            user_marks: UserMarks::None,
+            remove_empty_dirs: true,
+            futile: Futile::Stop,
+            xattr_expiry: true,
+            new_until: None,
+            workers: 1,
+        };
+        Target { root: Arc::new(root), key: None }
+    }
+
+    #[test]
+    fn a_volume_that_can_not_be_asked_does_not_stop_the_others_and_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        for (place, file) in [("a", "a/f"), ("b", "b/f")] {
+            std::fs::create_dir(dir.path().join(place)).unwrap();
+            std::fs::write(dir.path().join(file), vec![1; 1 << 16]).unwrap();
+            let then = std::time::SystemTime::now() - Duration::from_secs(7200);
+            std::fs::File::open(dir.path().join(file)).unwrap().set_modified(then).unwrap();
+        }
+        let targets = [root(&dir.path().join("a"), "a", false), root(&dir.path().join("b"), "b", true)];
+        let jobs = JobsView { jobs: Default::default(), began_at: Timestamp::EPOCH, known: true };
+        let clock = ClockGuard::at_start(clock::now(), clock::since_boot(), None, true);
+        let engine = Engine::new(None, None, Arc::new(RwLock::new(jobs)), clock);
+        let request = SweepRequest { free: Some(ByteSize(1)), ..SweepRequest::of(Policy::Oldest) };
+        let control = Control::default();
+        let commission = Commission {
+            request: &request,
+            trigger: Trigger::Manual,
+            requested_by: None,
+            control: &control,
+            list: false,
+            leave_out: None,
+            stop: &|| None,
+        };
+        let reports = engine.sweep(&commission, &targets).unwrap();
+        assert_eq!(reports.len(), 1);
+        assert_eq!((reports[0].root.as_str(), reports[0].files_deleted), ("b", 1));
+        assert!(reports[0].notes.iter().any(|note| note.contains("sweep a")), "{:?}", reports[0].notes);
+        assert!(dir.path().join("a/f").exists() && !dir.path().join("b/f").exists());
+        assert!(engine.sweep(&commission, &targets[..1]).is_err(), "nothing was swept");
     }
 }

@@ -170,7 +170,11 @@ impl Guard {
         let mut next = self.agent.settings().agent.sample_interval;
         let stirred = self.agent.stir.is_stirred();
         let mut looked = false;
+        let eased = self.agent.eased.swap(false, Ordering::AcqRel);
         for volume in self.volumes.values_mut() {
+            if eased {
+                volume.backoff.ease(clock::since_boot());
+            }
             if clock::since_boot() >= volume.due(stirred) {
                 if !looked {
                     self.agent.stir.settle();
@@ -199,7 +203,10 @@ impl Volume {
         let marks: Vec<Marks> = self.members.iter().map(|one| one.root.guarded.marks).collect();
         // One that is slow to answer must not keep the others waiting all the time.
         let rest = self.took.saturating_mul(SLOW_REST);
-        looked_at.saturating_add(self.monitor.pause(&marks, stirred).max(rest))
+        let due = looked_at.saturating_add(self.monitor.pause(&marks, stirred).max(rest));
+        // An emergency that waits is tried again when its pause is over.
+        let again = self.backoff.not_before();
+        if again > looked_at { due.min(again) } else { due }
     }
 }
 
@@ -255,7 +262,7 @@ fn end_emergency(volume: &mut Volume, now: Duration) {
     if !pause.is_zero() {
         tracing::warn!(
             bytes = freed,
-            "the emergency freed next to nothing; the next waits {} s",
+            "the emergency freed next to nothing; the next waits {} s at most",
             pause.as_secs()
         );
     }
@@ -264,13 +271,15 @@ fn end_emergency(volume: &mut Volume, now: Duration) {
 
 fn begin_emergency(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     let Some(look) = volume.monitor.last() else { return };
-    let need = volume
+    let needs: Vec<_> = volume
         .members
         .iter()
         .filter_map(|member| emergency_needed(&look.usage, &member.root.guarded.marks))
-        .map(|need| need.amount)
-        .max();
-    let Some(needed) = need else {
+        .collect();
+    // Of the resource that the run will be about: bytes and inodes don't compare.
+    let resource = needs.first().map(|need| need.resource);
+    let same = needs.iter().filter(|need| Some(need.resource) == resource);
+    let Some(needed) = same.map(|need| need.amount).max() else {
         volume.backoff.reset();
         return;
     };
@@ -300,7 +309,7 @@ fn begin_emergency(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     }
 }
 
-/// Runs one emergency; what it freed, in bytes.
+/// Runs one emergency; what it freed, in bytes or, where they ran out, inodes.
 fn emergency(agent: &Agent, targets: &[Target], watch: &(dyn Fn() -> Option<String> + Sync)) -> u64 {
     let request = SweepRequest::of(Policy::Emergency);
     let control = Control::default();
@@ -331,7 +340,13 @@ fn emergency(agent: &Agent, targets: &[Target], watch: &(dyn Fn() -> Option<Stri
         return 0;
     }
     match agent.engine.sweep(&commission, targets) {
-        Ok(reports) => reports.iter().map(|report| report.bytes_freed).sum(),
+        Ok(reports) => reports
+            .iter()
+            .map(|report| match report.resource {
+                Resource::Bytes => report.bytes_freed,
+                Resource::Inodes => report.files_deleted,
+            })
+            .sum(),
         Err(error) => {
             tracing::error!(reason = %super::chain(&error), "an emergency could not begin");
             0

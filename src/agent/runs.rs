@@ -11,6 +11,9 @@ use super::surroundings::{Control, new_id};
 
 /// How many ended sweeps are remembered.
 const REMEMBERED: usize = 200;
+/// Of how many of these the lists of files are kept: a list can have as many
+/// entries as a root has files. As many as there are plans.
+const LISTED: usize = super::plans::KEPT;
 /// How many may wait: a bound on memory, far above what joins leave.
 const WAITING: usize = 256;
 
@@ -163,6 +166,13 @@ impl Runs {
         book.running.retain(|other| other.id != run.id);
         book.ended.push_front(Arc::clone(run));
         book.ended.truncate(REMEMBERED);
+        for old in book.ended.iter().skip(LISTED) {
+            for report in &mut lock(&old.state).reports {
+                if report.actions.take().is_some() {
+                    report.notes.push("the list of files is no longer kept".to_owned());
+                }
+            }
+        }
         self.changed.notify_all();
     }
 
@@ -237,6 +247,34 @@ mod tests {
         runs.cancel(&first, "changed my mind");
         assert!(first.is_over());
         assert!(matches!(ask(), Asked::New(_)));
+    }
+
+    #[test]
+    fn lists_of_files_are_kept_of_the_last_runs_only() {
+        let runs = Runs::default();
+        let mut first = None;
+        for n in 0..=LISTED {
+            let request = SweepRequest { max_files: Some(n as u64), ..SweepRequest::of(Policy::Orphans) };
+            let Asked::New(run) = runs.ask(request, Trigger::Manual, None) else { panic!("new") };
+            let head = crate::sweep::record::RunHead {
+                volume_run: RunId::new("v"),
+                policy: Policy::Orphans,
+                trigger: Trigger::Manual,
+                requested_by: None,
+                started: crate::model::Timestamp::EPOCH,
+            };
+            let root = crate::model::RootName::parse("scratch").unwrap();
+            let bytes = crate::model::Resource::Bytes;
+            let mut record =
+                crate::sweep::record::RunRecord::begin(&head, RunId::new("r"), root, bytes, None);
+            record.list(vec![serde_json::Value::Null]);
+            let taken = runs.take().unwrap();
+            runs.end(&taken, Ok((vec![record.finish(Default::default())], None)));
+            assert!(run.resource().reports[0].actions.is_some(), "who waits for it gets it");
+            first.get_or_insert(run);
+        }
+        let oldest = &first.unwrap().resource().reports[0];
+        assert!(oldest.actions.is_none() && !oldest.notes.is_empty(), "and it is said");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! exits at once.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -271,6 +271,7 @@ impl Running {
             plans: super::plans::Plans::default(),
             stir,
             schedule_bell: Bell::default(),
+            eased: AtomicBool::new(false),
             beat: AtomicU64::new(0),
             logged_plans: Mutex::default(),
             stop,
@@ -293,7 +294,9 @@ impl Running {
         state_dir: StateDir,
     ) -> Result<Self, ServiceError> {
         let start = |what, source| ServiceError::Start { what, source };
-        let jobs = JobsThread::start(registry, |presumed| {
+        let eased = Arc::clone(&agent);
+        let jobs = JobsThread::start(registry, move |presumed| {
+            eased.ease();
             for failure in presumed {
                 tracing::warn!(job = %failure.job.id, reason = ?failure.why, "a job is presumed failed");
             }

@@ -200,6 +200,8 @@ pub struct Agent {
     pub stir: Arc<Stir>,
     /// Wakes the scheduler.
     pub schedule_bell: Bell,
+    /// Something may go now that had to stay: emergencies that wait try again.
+    pub eased: AtomicBool,
     /// Counts the guard's rounds: the supervisor sees by it that it lives.
     pub beat: AtomicU64,
     /// What was last logged of plans that are not carried out, so that each is logged once.
@@ -221,6 +223,13 @@ impl Agent {
         let patterns = patterns.clone();
         let readings: Readings = Arc::new(move |name, out| patterns.shortest(name, out));
         self.readings.write().unwrap_or_else(PoisonError::into_inner).insert(key, readings);
+    }
+
+    /// A job ended: what it kept may go, so that an emergency in vain until now
+    /// need not wait out its pause.
+    pub fn ease(&self) {
+        self.eased.store(true, Ordering::Release);
+        self.stir.bell.ring();
     }
 
     /// Settings in force.

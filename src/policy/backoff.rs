@@ -28,6 +28,13 @@ impl Backoff {
         self.pause
     }
 
+    /// Something may have changed (a job ended): the next run need not wait
+    /// longer than [`FIRST_PAUSE`]. The pause after it grows on, so that jobs
+    /// that come and go all the time don't turn waiting off.
+    pub fn ease(&mut self, now: Duration) {
+        self.not_before = self.not_before.min(now.saturating_add(FIRST_PAUSE));
+    }
+
     /// Whether a run may begin now.
     pub fn allows(&self, now: Duration) -> bool {
         now >= self.not_before
@@ -38,7 +45,7 @@ impl Backoff {
         self.not_before
     }
 
-    /// The circumstances changed (usage fell below the mark, configuration, a job ended): try at once.
+    /// The circumstances changed (usage fell below the mark, configuration): try at once.
     pub fn reset(&mut self) {
         *self = Self::default();
     }

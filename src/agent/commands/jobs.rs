@@ -74,6 +74,9 @@ impl Served {
             .registry
             .put(id, &change, caller(by), Now::read())
             .map_err(|error| problems::job(&error))?;
+        if !record.state.is_alive() {
+            self.agent.ease();
+        }
         self.record(by, what);
         Ok(self.shown(&record))
     }

@@ -138,3 +138,18 @@ fn only_active_jobs_are_presumed_failed() {
     assert_eq!(deadline_after_downtime(secs(5), Some(secs(30))), Some(secs(605)));
     assert_eq!(deadline_after_beat(secs(5), None), None);
 }
+
+#[test]
+fn a_job_that_ends_shortens_a_long_pause_but_does_not_turn_waiting_off() {
+    let second = Duration::from_secs(1);
+    let mut backoff = Backoff::default();
+    for _ in 0..6 {
+        backoff.ended(0, 100, Duration::ZERO);
+    }
+    assert!(!backoff.allows(31 * second), "after six runs in vain");
+    backoff.ease(3 * second);
+    assert!(!backoff.allows(3 * second) && backoff.allows(4 * second));
+    assert_eq!(backoff.ended(0, 100, 4 * second), 64 * second, "the pause grows on");
+    backoff.ease(90 * second);
+    assert!(backoff.allows(90 * second), "it never puts a run off");
+}

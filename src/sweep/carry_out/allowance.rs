@@ -32,8 +32,15 @@ impl Running<'_, '_> {
             return Ok(None);
         }
         let mut syncing = false;
+        let since = self.around.elapsed();
         loop {
             let Ok(usage) = self.probe.look() else {
+                // Counters may be busy with our own removals: one look is not the end.
+                let waited = self.around.elapsed().saturating_sub(since);
+                if waited < crate::policy::PATIENCE && self.around.stop().is_none() {
+                    std::thread::sleep(SETTLE_PAUSE);
+                    continue;
+                }
                 self.note_all("stopped: the volume's usage can no longer be read");
                 self.ended = Some("usage unknown".to_owned());
                 return Err(PhaseEnd::Stopped);

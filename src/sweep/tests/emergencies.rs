@@ -144,3 +144,17 @@ fn a_run_that_ends_by_usage_does_not_begin_while_usage_is_unknown() {
     let all_due = asked(Policy::Orphans, None, None).expect("what is due is due however full it is");
     assert!(!all_due.target.is_set());
 }
+
+#[test]
+fn counters_that_are_slow_once_do_not_end_an_emergency() {
+    let mut world = full();
+    let crate::usage::Probe::Capacity { counter, .. } = &mut world.root.probe else { panic!("counted") };
+    let (exact, calls) = (std::sync::Arc::clone(counter), std::sync::atomic::AtomicU32::new(0));
+    // The second look is the one before the first batch.
+    *counter = std::sync::Arc::new(move || {
+        let call = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if call == 1 { None } else { exact() }
+    });
+    let (report, _) = world.run(&world.orders(Policy::Emergency));
+    assert_eq!((report.target_reached, report.files_deleted), (Some(true), 11), "{:?}", report.notes);
+}
