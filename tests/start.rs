@@ -1,11 +1,7 @@
 //! What the agent does at its start with roots and state that are not as hoped.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-<<<<<<< HEAD
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-=======
-#![expect(clippy::print_stderr, reason = "what is skipped is told there")]
->>>>>>> demo
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
