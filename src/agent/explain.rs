@@ -105,7 +105,8 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
     told.allocated_bytes = Some(facts.allocated);
     told.uid = Some(facts.uid);
     told.age_seconds = Some(root.rules.age_by.newest(&facts).age_at(with.now).as_secs());
-    if root.own.contains(&facts.id) {
+    let among_own = place.dir.as_ref().is_some_and(|dir| root.own.contains_dir(dir.dev(), dir.ino()));
+    if among_own || root.own.contains(&facts.id) {
         told.summary = "kept: guardian's own".to_owned();
         return Ok(told);
     }

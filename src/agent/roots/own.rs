@@ -21,24 +21,20 @@ pub struct OwnPlaces {
     pub roots: Vec<PathBuf>,
 }
 
-/// The copy of the registry, which is replaced every hour: the inode of the one
-/// before is free then for anybody's file, which would pass for guardian's. Its
-/// name in the state directory is out of reach with the directory itself.
-const REPLACED: &str = "ledger.bak";
-
 impl OwnPlaces {
-    /// Collects device and inode of all of them as they are now; to be asked
-    /// again after files were made. What is not there is left out.
+    /// Collects device and inode of all of them as they are now. What is not
+    /// there is left out.
     ///
-    /// Of a private directory only what guardian wrote itself: what lies deeper
-    /// (trash) is other people's, can have other names in the root, and is
-    /// reached by no walk.
+    /// Of the state directory and the private ones only the directories: what
+    /// lies in one is guardian's by that alone. Single files there come and go
+    /// (segments, copies), and the inode of one that is gone is soon anybody's.
+    /// Of a private directory not what lies deeper (trash): that is other
+    /// people's, can have other names in the root, and is reached by no walk.
     pub fn collect(&self) -> OwnFiles {
         let mut found = HashSet::new();
         let state = self.state_dir.iter().map(|dir| WalkDir::new(dir).follow_root_links(true));
-        let state = state.map(|walk| walk.into_iter().filter_entry(|entry| entry.file_name() != REPLACED));
-        let private = self.roots.iter().map(|root| WalkDir::new(root.join(PRIVATE_NAME)).max_depth(1));
-        for entry in state.flatten().chain(private.flatten()).flatten() {
+        let private = self.roots.iter().map(|root| WalkDir::new(root.join(PRIVATE_NAME)).max_depth(0));
+        for entry in state.chain(private).flatten().flatten().filter(|entry| entry.file_type().is_dir()) {
             if let Ok(seen) = entry.metadata() {
                 found.insert((seen.dev(), seen.ino()));
             }
