@@ -98,6 +98,11 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
     let request = SweepRequest::of(policy);
     let control = Control::default();
     let targets = agent.targets(None);
+    {
+        // What was remarked at the last scheduled sweep is judged anew.
+        let mut remarks = agent.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        remarks.retain(|name, _| !targets.iter().any(|target| target.root.name == *name));
+    }
     let watch = agent.watch_over(&targets);
     let stop = || watch().or_else(|| agent.pause_at(clock::now()).map(|_| "paused".to_owned()));
     let commission = Commission {
