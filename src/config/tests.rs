@@ -42,7 +42,7 @@ fn settle_all(
         path: PathBuf::from(format!("{i}.toml")),
         bytes: text.as_bytes().to_vec(),
     });
-    let inputs = Inputs { files: files.collect(), environment, overrides, cwd: Path::new("/work/dir") };
+    let inputs = Inputs { files: files.collect(), environment, overrides, cwd: Path::new("/data/dir") };
     settle(&inputs, &Fake(&["/checkout/.git"]))
 }
 

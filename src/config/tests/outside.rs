@@ -61,7 +61,7 @@ fn flags_add_roots_and_win_over_everything() {
     };
     let environment = as_root(&[("GUARDIAN_STATE_DIR", "/env"), ("GUARDIAN_DRY_RUN", "false")]);
     let settings = settle_all(&[TWO], &environment, &overrides).unwrap();
-    assert_eq!(settings.agent.state_dir, Path::new("/work/dir/state"));
+    assert_eq!(settings.agent.state_dir, Path::new("/data/dir/state"));
     assert_eq!(settings.agent.socket, Path::new("/s.sock"));
     assert!(settings.agent.dry_run);
     let roots: Vec<_> =
@@ -71,13 +71,13 @@ fn flags_add_roots_and_win_over_everything() {
         [
             ("scratch", "/scratch", Some(1000)),
             ("a-b.c", "/other", None),
-            ("t_mp", "/work/dir/sub/t mp", Some(1000)),
-            ("up", "/work/up", Some(1000)),
+            ("t_mp", "/data/dir/sub/t mp", Some(1000)),
+            ("up", "/data/up", Some(1000)),
         ]
     );
     let overrides = Overrides { roots: vec!["sub/../x".into()], ..Overrides::default() };
     let error = settle_all(&[], &as_root(&[]), &overrides).unwrap_err().to_string();
-    assert!(error.contains("flag --root: root.x: found \"/work/dir/sub/../x\""), "{error}");
+    assert!(error.contains("flag --root: root.x: found \"/data/dir/sub/../x\""), "{error}");
     let overrides = Overrides { capacity: Some(ByteSize(1)), ..Overrides::default() };
     assert!(settle_all(&[TWO], &as_root(&[]), &overrides).is_err(), "which of the two roots was meant?");
 }
