@@ -200,7 +200,7 @@ impl Place {
         }
         if let Some(at) = expires.filter(|at| root.xattr_expiry && *at > now) {
             found.notes.push(format!(
-                "marked to expire at {at}: until then only an emergency's last phase takes it"
+                "marked to expire at {at:#}: until then only an emergency's last phase takes it"
             ));
             let bar = Bar { skip: Skip::Held, why: "marked to expire later" };
             found.quiet = found.quiet.or(Some(bar));
@@ -297,17 +297,18 @@ fn summary(quiet: &[PhaseVerdict], urgent: &[PhaseVerdict], found: &Obstacles) -
     let text = if let Some(one) = removes(quiet) {
         format!("goes at the next scheduled sweep ({}): {}", one.phase, one.text)
     } else if let Some(one) = removes(urgent) {
-        let quiet = first_due(quiet).map_or_else(String::new, |due| format!("; otherwise not before {due}"));
+        let quiet =
+            first_due(quiet).map_or_else(String::new, |due| format!("; otherwise not before {due:#}"));
         format!("goes in an emergency ({}): {}{quiet}", one.phase, one.text)
     } else {
         match (first_due(quiet), first_due(urgent)) {
             (None, None) => binding(quiet).unwrap_or_else(|| "kept: no policy takes it".to_owned()),
             (Some(due), None) => {
-                format!("stays for now: a scheduled sweep takes it after {due} at the earliest")
+                format!("stays for now: a scheduled sweep takes it after {due:#} at the earliest")
             }
-            (None, Some(due)) => format!("stays for now: goes in an emergency after {due} at the earliest"),
+            (None, Some(due)) => format!("stays for now: goes in an emergency after {due:#} at the earliest"),
             (Some(due), Some(urgent)) => format!(
-                "stays for now: goes in an emergency after {urgent}, at a scheduled sweep after {due} at the earliest"
+                "stays for now: goes in an emergency after {urgent:#}, at a scheduled sweep after {due:#} at the earliest"
             ),
         }
     };

@@ -72,7 +72,7 @@ fn render(explanation: &Explanation, out: &mut Output) -> Result<(), Failure> {
             Verdict::Remove => ("remove", Tone::Warn),
             Verdict::Keep => ("keep", Tone::Good),
         };
-        let due = verdict.due_at.map_or_else(|| "-".to_owned(), |time| time.to_string());
+        let due = verdict.due_at.map_or_else(|| "-".to_owned(), |time| format!("{time:#}"));
         table.toned_row(vec![
             (verdict.policy.clone(), None),
             (word.to_owned(), Some(tone)),

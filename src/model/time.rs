@@ -68,8 +68,13 @@ fn saturating_nanos(span: Duration) -> i64 {
 }
 
 impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC. `{:#}` is for people: the next whole second, so that
+    /// "not before" stays true.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = jiff::Timestamp::from_nanosecond(i128::from(self.0)).map_err(|_| fmt::Error)?;
+        const SECOND: i64 = 1_000_000_000;
+        let whole = self.0.div_euclid(SECOND).saturating_add(1).saturating_mul(SECOND);
+        let nanos = if f.alternate() && self.0.rem_euclid(SECOND) != 0 { whole } else { self.0 };
+        let shown = jiff::Timestamp::from_nanosecond(i128::from(nanos)).map_err(|_| fmt::Error)?;
         write!(f, "{shown}")
     }
 }
@@ -123,6 +128,16 @@ mod tests {
         }
         assert_eq!(Timestamp::parse("1700000000").unwrap().as_unix_seconds(), 1_700_000_000);
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn people_see_whole_seconds_and_never_a_time_too_early() {
+        for (nanos, shown) in
+            [(1, "1970-01-01T00:00:01Z"), (0, "1970-01-01T00:00:00Z"), (-1, "1970-01-01T00:00:00Z")]
+        {
+            assert_eq!(format!("{:#}", Timestamp::from_nanos(nanos)), shown);
+        }
+        assert!(!format!("{:#}", Timestamp::from_nanos(i64::MAX)).is_empty());
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub fn describe(keep: &Keep, detail: &Detail) -> String {
         text.push_str(&format!("; {} of {}", TimeSpan(age), TimeSpan(limit)));
     }
     if let Some(due) = detail.due_at {
-        text.push_str(&format!("; not before {due}"));
+        text.push_str(&format!("; not before {due:#}"));
     }
     text
 }
