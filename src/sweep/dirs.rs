@@ -35,13 +35,15 @@ impl Emptied {
     pub fn remove(&mut self, root: &GuardedRoot, with: Conditions<'_>) -> Vec<RelPath> {
         let mut removed = Vec::new();
         // Paths sort below their parents' children, so taking from the end goes bottom up.
-        let locks = DirectoryLocks::read(root);
+        let locks = DirectoryLocks::default();
         while let Some((path, before)) = self.before.pop_last() {
             let Some(parent) = path.parent() else { continue };
             if !may_go(root, &path, &before, with) {
                 continue;
             }
-            let holders = locks.holders_of(root, &path);
+            let Ok(handle) = root.dir.open_dir(&path) else { continue };
+            let holders = locks.holders_of(root, &path, &handle);
+            drop(handle);
             if keep(&holders, before.facts.uid, with.moment.emergency) {
                 continue;
             }

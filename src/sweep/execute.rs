@@ -13,7 +13,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::model::{Action, FileFacts, Keep, Phase, RelPath, Skip, with_causes};
 use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify};
@@ -136,7 +136,7 @@ struct Place {
     dir: DirHandle,
     context: DirContext,
     /// Who holds it, or a directory above it, by `flock`.
-    holders: Vec<u32>,
+    holders: Arc<[u32]>,
 }
 
 /// Asks of planned files what [`execute`] asks of them, and changes nothing:
@@ -185,7 +185,7 @@ impl<'a> State<'a> {
             actions,
             with,
             how: root.open_check.prepare(),
-            locks: DirectoryLocks::read(root),
+            locks: DirectoryLocks::default(),
             end: Mutex::new(BatchEnd {
                 ended: actions.iter().map(|_| None).collect(),
                 directories: HashMap::new(),
@@ -235,7 +235,7 @@ impl State<'_> {
             self.note_directory(&path, facts);
         }
         let context = DirContext::new(&self.root.rules, path.clone());
-        let holders = self.locks.holders_of(self.root, &path);
+        let holders = self.locks.holders_of(self.root, &path, &dir);
         Ok(Place { path, dir, context, holders })
     }
 

@@ -109,6 +109,23 @@ pub fn lock_dir(dir: &DirHandle) -> Result<Option<DirLock>, SysError> {
     }
 }
 
+/// Whether anybody holds a directory by flock, whichever kind. `None`: it can't
+/// be asked (NFS makes of it a lock that needs a file open for writing, flock(2)).
+///
+/// Tries the lock and gives it back: whoever tries in that microsecond without
+/// waiting is refused. `dir` must hold no lock itself.
+pub fn is_locked(dir: &DirHandle) -> Option<bool> {
+    match flock(dir, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {
+            // Should giving it back fail, it ends with the handle.
+            let _ = flock(dir, FlockOperation::NonBlockingUnlock);
+            Some(false)
+        }
+        Err(Errno::WOULDBLOCK) => Some(true),
+        Err(_) => None,
+    }
+}
+
 /// A flock that somebody holds, on a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldLock {
