@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    audit, config, demo, explain, files, generate, history, job, pause, root, run, status, sweep, trust,
+    audit, config, demo, explain, files, generate, history, hold, job, pause, root, run, sessions, status,
+    sweep, track, trust,
 };
 
 /// Keeps storage hosts from running full.
@@ -79,6 +80,14 @@ pub enum Verb {
     Audit(audit::AuditArgs),
     /// Register jobs and follow them
     Job(job::JobArgs),
+    /// Sessions: files that go together
+    Session(sessions::SessionArgs),
+    /// Say when files may go, and to what they belong
+    Track(track::TrackArgs),
+    /// Keep files and directories
+    Hold(hold::HoldArgs),
+    /// End holds
+    Release(hold::ReleaseArgs),
     /// The registry of jobs
     Registry(trust::TrustArgs),
     /// The wall clock

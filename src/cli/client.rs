@@ -25,6 +25,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest wait for a plan: it may walk millions of files.
 const PLAN_TIMEOUT: Duration = Duration::from_secs(900);
 
+/// The longest wait for an answer about very many files.
+const MANY_TIMEOUT: Duration = Duration::from_secs(900);
+
 /// The largest answer that is taken, in bytes; a plan of a million files has some 500 MB.
 const MAX_ANSWER: usize = 1 << 30;
 
@@ -99,7 +102,11 @@ impl Client {
 
     /// Asks for something to be done.
     pub fn post<T: Serialize>(&self, path: &str, body: &T) -> Result<Answer, Refusal> {
-        let timeout = if path == "/v1/plans" { PLAN_TIMEOUT } else { ANSWER_TIMEOUT };
+        let timeout = match path {
+            "/v1/plans" => PLAN_TIMEOUT,
+            "/v1/files/track" | "/v1/holds" | "/v1/holds/release" => MANY_TIMEOUT,
+            _ => ANSWER_TIMEOUT,
+        };
         self.send(Method::POST, path, encode(body), timeout)
     }
 

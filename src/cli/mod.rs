@@ -16,19 +16,23 @@ mod files;
 mod generate;
 mod health;
 mod history;
+mod hold;
 mod host;
 mod job;
 mod output;
+mod paths;
 mod pause;
 mod report;
 mod root;
 mod run;
 mod session;
+mod sessions;
 mod settings;
 mod stats;
 mod status;
 mod sweep;
 mod table;
+mod track;
 mod trust;
 
 pub use args::{Cli, Verb};
@@ -94,6 +98,10 @@ fn dispatch(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Failure> {
         Verb::History(args) => history::run(&args, session),
         Verb::Audit(args) => audit::run(&args, session),
         Verb::Job(args) => job::run(args, session),
+        Verb::Session(args) => sessions::run(&args, session),
+        Verb::Track(args) => track::run(&args, session),
+        Verb::Hold(args) => hold::hold(&args, session),
+        Verb::Release(args) => hold::release(&args, session),
         Verb::Registry(args) => trust::registry(&args, session),
         Verb::Clock(args) => trust::clock(&args, session),
         Verb::Root(args) => root::run(&args, session),

@@ -11,6 +11,7 @@ mod jobs;
 mod plans;
 mod rate;
 mod records;
+mod references;
 mod stats;
 mod sweeps;
 

@@ -7,7 +7,9 @@ mod explain;
 mod health;
 mod jobs;
 mod page;
+mod paths;
 mod records;
+mod references;
 mod stats;
 mod sweeps;
 
@@ -18,7 +20,12 @@ pub use health::{
 };
 pub use jobs::{JobPut, JobResource};
 pub use page::{Listing, Page};
+pub use paths::PathText;
 pub use records::{AuditEntry, AuditFilter, FileEntry};
+pub use references::{
+    HoldRequest, HoldResource, ReleaseRequest, SessionEnd, SessionResource, SessionState, TrackRequest,
+    TrackedFile,
+};
 pub use stats::{
     AgentStats, Holder, HolderName, IndexConfidence, IndexStats, RootStats, Stats, TopHolders, TopList,
 };
