@@ -5,6 +5,7 @@ mod emergencies;
 mod fixed_sets;
 mod moved;
 mod plans;
+mod told;
 
 use std::collections::HashSet;
 use std::fs;
