@@ -27,6 +27,7 @@ use crate::sweep::run::{Orders, RunRoot, Shared, plan};
 use crate::sweep::walked::Walked;
 use crate::sys::clock;
 
+use super::recorder::Recorder;
 use super::surroundings::{Control, Feed, RunWorld, new_id};
 use super::turns::{Turns, VolumeId};
 
@@ -101,6 +102,8 @@ pub struct Engine {
     pub jobs: Arc<RwLock<JobsView>>,
     /// Whether the clock can be trusted with ages.
     pub clock: Mutex<ClockGuard>,
+    /// Writes the history.
+    pub recorder: Recorder,
     /// One run at a time on a volume.
     turns: Turns,
 }
@@ -138,6 +141,7 @@ impl Engine {
             complete: Box::new(|_| false),
             jobs,
             clock: Mutex::new(clock),
+            recorder: Recorder::default(),
             turns: Turns::default(),
         }
     }
@@ -310,7 +314,7 @@ impl Engine {
                 for report in &mut done {
                     report.notes.extend(left_out.iter().cloned());
                 }
-                self.remember(&done);
+                self.remember(commission.trigger, &done);
                 reports.extend(done);
                 Ok::<(), EngineError>(())
             });
@@ -372,7 +376,7 @@ impl Engine {
                 let shared = Shared { jobs: &self.jobs, references: self.references() };
                 let world = self.world(commission, &group, between);
                 let done = carry_out_plan(&orders, &roots, shared, &world, mine);
-                self.remember(&done);
+                self.remember(commission.trigger, &done);
                 reports.extend(done);
                 Ok::<(), EngineError>(())
             })?;
@@ -387,7 +391,7 @@ impl Engine {
         between: &'a (dyn Fn() + Sync),
     ) -> RunWorld<'a> {
         RunWorld {
-            audit: self.audit.as_deref(),
+            audit: self.audit.as_ref(),
             feed: self.feed.as_deref(),
             keys: group.iter().filter_map(|t| Some((t.root.name.clone(), t.key?))).collect(),
             control: commission.control,
@@ -398,19 +402,14 @@ impl Engine {
         }
     }
 
-    fn remember(&self, reports: &[Report]) {
-        for report in reports {
-            super::log::run_ended(report);
-            if let Some(ledger) = &self.ledger
-                && let Err(error) = ledger.append_report(report)
-            {
-                tracing::warn!(run = %report.id, reason = %super::chain(&error), "the report is not in the history");
-            }
-        }
-        if let Some(audit) = &self.audit
-            && let Err(error) = audit.sync()
-        {
-            tracing::warn!(reason = %super::chain(&error), "the record of removals is not synced");
+    /// Reports go to the log at once. Those of an emergency that the guard began
+    /// are written aside: the next must be able to begin at once.
+    fn remember(&self, trigger: Trigger, reports: &[Report]) {
+        reports.iter().for_each(super::log::run_ended);
+        if trigger == Trigger::EmergencyThreshold {
+            self.recorder.record_aside(self.ledger.clone(), self.audit.clone(), reports.to_vec());
+        } else {
+            Recorder::record(self.ledger.as_deref(), self.audit.as_deref(), reports);
         }
     }
 }

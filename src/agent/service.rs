@@ -438,6 +438,7 @@ impl Running {
         if !self.ingest.join() {
             still.push("the index's thread");
         }
+        agent.engine.recorder.finish();
         if let Some(audit) = &agent.engine.audit
             && let Err(error) = audit.sync()
         {

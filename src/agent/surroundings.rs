@@ -48,7 +48,7 @@ impl Control {
 /// The world of one run.
 pub struct RunWorld<'a> {
     /// Where removals are recorded; without it each batch is a line in the log.
-    pub audit: Option<&'a AuditLog>,
+    pub audit: Option<&'a Arc<AuditLog>>,
     /// What follows the index, and the keys of the roots in it.
     pub feed: Option<&'a dyn Feed>,
     /// Keys by name, for the feed.
@@ -157,10 +157,11 @@ impl Surroundings for RunWorld<'_> {
             .iter()
             .map(|(number, why)| NotRemoved(u32::try_from(*number).unwrap_or(u32::MAX), why.clone()))
             .collect();
-        let completed =
-            audit.finish_batch(ticket, &not_removed).and_then(|()| audit.sync_if_due(clock::since_boot()));
-        if let Err(error) = completed {
+        if let Err(error) = audit.finish_batch(ticket, &not_removed) {
             tracing::warn!(reason = %super::chain(&error), "a batch of removals stays on record without its outcome");
+        }
+        if audit.is_sync_due(clock::since_boot()) {
+            sync_aside(audit);
         }
     }
 
@@ -191,6 +192,19 @@ impl Surroundings for RunWorld<'_> {
     fn between_batches(&self) {
         (self.between)();
     }
+}
+
+/// A disk takes tens of milliseconds, in which a volume fills: the next batch
+/// doesn't wait for it. The end of a run does.
+fn sync_aside(audit: &Arc<AuditLog>) {
+    let audit = Arc::clone(audit);
+    let sync = move || {
+        if let Err(error) = audit.sync() {
+            tracing::warn!(reason = %super::chain(&error), "the record of removals is not synced");
+        }
+    };
+    // Without the thread the run's end syncs.
+    let _ = std::thread::Builder::new().name("guardian-audit".to_owned()).spawn(sync);
 }
 
 /// The index of an agent, as runs see it.

@@ -11,6 +11,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub struct BatchTicket {
 struct State {
     current: Segment,
     spare: Option<Segment>,
+    /// Full segments that are not synced yet.
+    full: Vec<File>,
     dirty: bool,
     synced_at: Option<Duration>,
 }
@@ -52,6 +55,8 @@ struct State {
 pub struct AuditLog {
     dir: PathBuf,
     state: Mutex<State>,
+    /// Held while a segment is made. Never waits for `state`.
+    making: Mutex<()>,
 }
 
 impl AuditLog {
@@ -79,9 +84,9 @@ impl AuditLog {
                 made => made.map_err(failed)?,
             },
         };
-        let state = State { current, spare, dirty: false, synced_at: None };
-        let log = Self { dir: dir.to_owned(), state: Mutex::new(state) };
-        log.reserve(&mut log.lock());
+        let state = State { current, spare, full: Vec::new(), dirty: false, synced_at: None };
+        let log = Self { dir: dir.to_owned(), state: Mutex::new(state), making: Mutex::default() };
+        log.reserve();
         Ok(log)
     }
 
@@ -93,23 +98,43 @@ impl AuditLog {
         StoreError::io("append to audit log", &self.dir, error)
     }
 
-    /// Keeps a spare at hand; without room the next append tries again.
-    fn reserve(&self, state: &mut State) {
-        if state.spare.is_none() {
-            state.spare = Segment::create(&self.dir, state.current.number + 1).ok();
+    /// Keeps a spare at hand; without room the next time tries again. Takes as
+    /// long as the disk does, so that nobody who removes may wait for it.
+    fn reserve(&self) {
+        let number = {
+            let state = self.lock();
+            if state.spare.is_some() {
+                return;
+            }
+            state.current.number + 1
+        };
+        let Ok(made) = self.make(number) else { return };
+        let mut state = self.lock();
+        // Else an append was faster, and uses the same file.
+        if state.spare.is_none() && state.current.number < number {
+            state.spare = Some(made);
+        }
+    }
+
+    /// Makes the segment `number`, or opens it where another thread just made it.
+    fn make(&self, number: u32) -> std::io::Result<Segment> {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        match Segment::create(&self.dir, number) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                Segment::open(&self.dir, number)
+            }
+            made => made,
         }
     }
 
     fn append(&self, state: &mut State, payload: &[u8]) -> Result<(), AuditError> {
-        self.reserve(state);
         if !state.current.has_room(payload.len()) {
             let next = match state.spare.take() {
                 Some(spare) => spare,
-                None => Segment::create(&self.dir, state.current.number + 1).map_err(|e| self.failed(e))?,
+                None => self.make(state.current.number + 1).map_err(|e| self.failed(e))?,
             };
-            state.current.file.sync_data().map_err(|e| self.failed(e))?;
-            state.current = next;
-            self.reserve(state);
+            let full = std::mem::replace(&mut state.current, next);
+            state.full.push(full.file);
         }
         state.current.append(payload).map_err(|e| self.failed(e))?;
         state.dirty = true;
@@ -157,27 +182,35 @@ impl AuditLog {
         self.append(&mut self.lock(), &payload)
     }
 
-    /// Makes everything appended durable.
+    /// Makes everything appended durable. Appending goes on meanwhile.
     pub fn sync(&self) -> Result<(), AuditError> {
-        let mut state = self.lock();
-        if state.dirty {
-            state.current.file.sync_data().map_err(|e| self.failed(e))?;
-            state.dirty = false;
+        let files = {
+            let mut state = self.lock();
+            if state.dirty {
+                let current = state.current.file.try_clone().map_err(|e| self.failed(e))?;
+                state.full.push(current);
+                state.dirty = false;
+            }
+            std::mem::take(&mut state.full)
+        };
+        let synced = files.iter().try_for_each(File::sync_data);
+        if let Err(error) = synced {
+            self.lock().full.extend(files);
+            return Err(self.failed(error));
         }
+        self.reserve();
         Ok(())
     }
 
-    /// [`Self::sync`] if the last one by this call is at least a second ago;
-    /// `now` is a monotonic reading. Whether it was due.
-    pub fn sync_if_due(&self, now: Duration) -> Result<bool, AuditError> {
-        {
-            let mut state = self.lock();
-            if state.synced_at.is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(1)) {
-                return Ok(false);
-            }
-            state.synced_at = Some(now);
+    /// Whether the last sync that was asked for so is at least a second ago:
+    /// then the caller is to call [`Self::sync`]. `now` is a monotonic reading.
+    pub fn is_sync_due(&self, now: Duration) -> bool {
+        let mut state = self.lock();
+        if state.synced_at.is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(1)) {
+            return false;
         }
-        self.sync().map(|()| true)
+        state.synced_at = Some(now);
+        true
     }
 
     /// Removes full segments whose records are all older than `before`; how many.
