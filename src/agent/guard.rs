@@ -19,15 +19,13 @@ use super::engine::{Commission, Target};
 use super::state::{Agent, ReadyRoot, Seen, Slot};
 use super::surroundings::Control;
 use super::turns::VolumeId;
-use super::{log, slots};
-
-/// How often the roots' identity is checked while volumes are looked at more often.
-const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the clocks are noted in the ledger.
-const CLOCK_MARK_INTERVAL: Duration = Duration::from_secs(600);
+use super::{log, presence};
 
 /// Between two looks at a volume that does not answer.
 const UNREADABLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long one network mount may keep the others waiting, in each look.
+const NETWORK_PATIENCE: Duration = Duration::from_millis(50);
 
 /// How many times as long as a look took its volume is then left alone at least.
 const SLOW_REST: u32 = 3;
@@ -38,9 +36,16 @@ struct Member {
     root: Arc<ReadyRoot>,
 }
 
+impl Member {
+    fn is_network(&self) -> bool {
+        self.root.is_network
+    }
+}
+
 /// One volume.
 struct Volume {
     members: Vec<Member>,
+    is_network: bool,
     monitor: VolumeMonitor,
     /// When it was last asked, whether it answered or not.
     looked_at: Option<Duration>,
@@ -57,7 +62,6 @@ pub struct Guard {
     volumes: HashMap<VolumeId, Volume>,
     levels: HashMap<(crate::model::RootName, Resource), LevelState>,
     presence_due: Duration,
-    clock_mark_due: Duration,
     doubted: bool,
 }
 
@@ -69,7 +73,6 @@ impl Guard {
             volumes: HashMap::new(),
             levels: HashMap::new(),
             presence_due: Duration::ZERO,
-            clock_mark_due: Duration::ZERO,
             doubted: false,
         }
     }
@@ -79,7 +82,7 @@ impl Guard {
         while !self.agent.stop.is_raised() {
             let now = clock::since_boot();
             self.check_clock(now);
-            self.check_presence(now);
+            self.call_presence(now);
             self.gather();
             let pause = self.look_at_volumes();
             self.agent.beat.fetch_add(1, Ordering::Relaxed);
@@ -110,20 +113,13 @@ impl Guard {
                 None => tracing::info!("the clock is trusted again"),
             }
         }
-        if doubt.is_none() && now >= self.clock_mark_due {
-            self.clock_mark_due = now + CLOCK_MARK_INTERVAL;
-            super::clock::note_clock(&self.agent.ledger, wall, now);
-        }
     }
 
-    /// Suspends roots that are not where they were, and takes back those that are.
-    fn check_presence(&mut self, now: Duration) {
-        if now < self.presence_due {
-            return;
-        }
-        self.presence_due = now + PRESENCE_INTERVAL;
-        for slot in self.agent.slots() {
-            slots::check(&self.agent, &slot);
+    /// While volumes are looked at often, so are the roots.
+    fn call_presence(&mut self, now: Duration) {
+        if now >= self.presence_due {
+            self.presence_due = now + presence::INTERVAL;
+            self.agent.presence_bell.ring();
         }
     }
 
@@ -149,6 +145,7 @@ impl Guard {
                     let Some(first) = members.first() else { continue };
                     Volume {
                         monitor: VolumeMonitor::new(first.root.guarded.probe.clone(), longest),
+                        is_network: members.iter().any(Member::is_network),
                         members,
                         looked_at: None,
                         took: Duration::ZERO,
@@ -184,11 +181,6 @@ impl Guard {
             }
             next = next.min(volume.due(stirred && !looked).saturating_sub(clock::since_boot()));
         }
-        // Roots that wait for something outside are not told when it comes.
-        let waits = |slot: &Arc<Slot>| slot.ready().is_none_or(|root| root.awaits_adoption());
-        if self.agent.slots().iter().any(waits) {
-            next = next.min(PRESENCE_INTERVAL);
-        }
         next
     }
 }
@@ -216,7 +208,10 @@ fn look(
     levels: &mut HashMap<(crate::model::RootName, Resource), LevelState>,
     now: Duration,
 ) {
-    let looked = volume.monitor.look(now);
+    let looked = match volume.is_network {
+        true => volume.monitor.look_within(now, NETWORK_PATIENCE),
+        false => volume.monitor.look(now),
+    };
     // Its pause begins when it has answered.
     volume.looked_at = Some(clock::since_boot());
     volume.took = clock::since_boot().saturating_sub(now);

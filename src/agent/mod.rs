@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod log;
 pub mod logging;
 pub mod plans;
+pub mod presence;
 pub mod problems;
 pub mod recorder;
 pub mod reload;

@@ -29,7 +29,7 @@ use super::signals::Notice;
 use super::socket::listen;
 use super::state::{Agent, Bell, SharedReadings, Stir, StopToken};
 use super::state_dir::StateDir;
-use super::{chain, guard, schedule, signals, slots, sweeper};
+use super::{chain, guard, presence, schedule, signals, slots, sweeper};
 
 /// How much of the index is kept in memory, in bytes: the agent is to stay
 /// below 64 MiB with a million files.
@@ -270,6 +270,7 @@ impl Running {
             runs: super::runs::Runs::default(),
             plans: super::plans::Plans::default(),
             stir,
+            presence_bell: Bell::default(),
             schedule_bell: Bell::default(),
             eased: AtomicBool::new(false),
             beat: AtomicU64::new(0),
@@ -327,6 +328,8 @@ impl Running {
         let on = |agent: &Arc<Agent>| Arc::clone(agent);
         let its = on(&agent);
         workers.push(worker("guardian-guard", &notices, move || guard::Guard::new(its).work())?);
+        let its = on(&agent);
+        workers.push(worker("guardian-presence", &notices, move || presence::work(&its))?);
         let its = on(&agent);
         workers.push(worker("guardian-schedule", &notices, move || schedule::work(&its))?);
         for _ in 0..SWEEPERS {
@@ -408,6 +411,7 @@ impl Running {
         agent.runs.close("the agent stops");
         agent.stir.bell.ring();
         agent.schedule_bell.ring();
+        agent.presence_bell.ring();
         let mut still = Vec::new();
         for (name, handle) in self.workers {
             while !handle.is_finished() && Instant::now() < deadline {

@@ -106,6 +106,8 @@ pub struct ReadyRoot {
     pub locked: Mutex<LockedRoot>,
     /// As runs see it.
     pub guarded: Arc<GuardedRoot>,
+    /// Whether its file system is another host's, who may not answer.
+    pub is_network: bool,
     /// The key of its rows; `None` while the ledger could not give one out.
     pub key: Option<RootKey>,
 }
@@ -198,6 +200,8 @@ pub struct Agent {
     pub plans: super::plans::Plans,
     /// Wakes the guard, and tells it of changes.
     pub stir: Arc<Stir>,
+    /// Has the roots' presence checked.
+    pub presence_bell: Bell,
     /// Wakes the scheduler.
     pub schedule_bell: Bell,
     /// Something may go now that had to stay: emergencies that wait try again.
