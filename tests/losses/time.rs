@@ -180,6 +180,7 @@ fn a_clock_that_is_years_ahead_pauses_policies_by_age_but_no_emergency() {
     assert_eq!(count(&root_dir, "later_"), 2, "{report}");
     let (_, told) = home.shown(&["explain", root_dir.join("later_0").to_str().unwrap()]);
     assert!(told.contains("the clock is not trusted"), "{told}");
+    assert!(told.contains("an emergency counts ages from the newest change in the root"), "{told}");
 
     tell("somebody trusts the clock");
     home.shown(&["clock", "trust"]);
