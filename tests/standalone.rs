@@ -299,24 +299,6 @@ fn what_contradicts_itself_is_2_and_what_is_taken_is_5() {
 }
 
 #[test]
-fn another_ledgers_root_is_refused_without_adopt_and_then_job_files_stay() {
-    let host = Host::new();
-    host.ok(&["sweep", "orphans"]);
-    host.file("job_7_x", 10, 30);
-    host.file("plain", 10, 30);
-    let other = host.home.path().join("other-state");
-    let text = fs::read_to_string(host.home.path().join("guardian.toml")).unwrap();
-    let text = text.replace(host.state().to_str().unwrap(), other.to_str().unwrap());
-    fs::write(host.home.path().join("guardian.toml"), text).unwrap();
-    let refused = host.run(&["sweep", "orphans"]);
-    assert_eq!(refused.code, 5, "{}", refused.err);
-    assert!(refused.err.contains("--adopt"), "{}", refused.err);
-    host.ok(&["sweep", "orphans", "--adopt"]);
-    assert_eq!(host.names(), ["job_7_x"], "a foreign registry's jobs are not known to be gone");
-    host.ok(&["registry", "trust"]);
-}
-
-#[test]
 fn configuration_that_observes_wins_over_the_command() {
     let host = Host::with("dry_run = true", "");
     host.file("old", 10, 30);

@@ -428,11 +428,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{ByteSize, FileTimes};
-    use crate::policy::{Globs, Marks, Patterns, Retain, RootRules};
-    use crate::sweep::root::{Futile, Limits, OwnFiles, UserMarks};
+    use crate::model::ByteSize;
+    use crate::sweep::root::OwnFiles;
+    use crate::sweep::tests::guarded::guarded;
     use crate::sys::dir::RootDir;
-    use crate::sys::open_check::OpenCheckKind;
     use crate::usage::{CapacityCounter, Probe, by_walking};
 
     /// A root of 1 MiB; `counted`: whether anybody knows how full it is.
@@ -440,40 +439,8 @@ mod tests {
         let dir = Arc::new(RootDir::open(path).unwrap());
         let nobody: CapacityCounter = Arc::new(|| None);
         let counter = if counted { by_walking(&dir, &OwnFiles::default().0) } else { nobody };
-        let name = RootName::parse(name).unwrap();
-        let root = GuardedRoot {
-            name: name.clone(),
-            probe: Probe::Capacity { root: Arc::clone(&dir), size: 1 << 20, counter },
-            dir,
-            rules: RootRules {
-                root: name,
-                patterns: Patterns::compile(&[]).unwrap(),
-                protect: Globs::compile(&[]).unwrap(),
-                results: Globs::compile(&[]).unwrap(),
-                age_by: FileTimes { mtime: true, ctime: false, atime: false, btime: false },
-                retain: Retain::default(),
-                registry_grace: Some(Duration::ZERO),
-                orphans_untracked: false,
-            },
-            marks: Marks {
-                warning: 85.0,
-                high: 95.0,
-                low: 85.0,
-                min_free: 0,
-                inodes_warning: 85.0,
-                inodes_high: 95.0,
-                inodes_low: 85.0,
-            },
-            limits: Limits { batch: 10, max_files: 100, max_share: 50.0 },
-            own: OwnFiles::default(),
-            open_check: OpenCheckKind::Lease,
-            user_marks: UserMarks::None,
-            remove_empty_dirs: true,
-            futile: Futile::Stop,
-            xattr_expiry: true,
-            new_until: None,
-            workers: 1,
-        };
+        let probe = Probe::Capacity { root: Arc::clone(&dir), size: 1 << 20, counter };
+        let root = guarded(name, &dir, probe);
         Target { root: Arc::new(root), key: None }
     }
 

@@ -133,6 +133,12 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
         .chain(urgent.iter().map(|one| shown(one, format!("emergency:{}", one.phase), found.urgent)))
         .collect();
     told.notes.extend(found.notes);
+    if !with.clock_trusted {
+        // To find that change, all files would have to be looked at for one.
+        let why = "an emergency counts ages from the newest change in the root while the clock is not trusted: \
+                   what would go by its age here may still be kept";
+        told.notes.push(why.to_owned());
+    }
     Ok(told)
 }
 

@@ -282,7 +282,10 @@ fn by_agent(
     let raw: Value = answer.read(attempt)?;
     let reports = raw.get("reports").and_then(Value::as_array).cloned().unwrap_or_default();
     let exit = report::exit_of(&ended.reports);
-    finish(reports, &ended.reports, ended.plan.as_ref(), args, session)?;
+    // One that failed before it did anything had something to do, for all we know.
+    if ended.state != SweepState::Failed || !ended.reports.is_empty() {
+        finish(reports, &ended.reports, ended.plan.as_ref(), args, session)?;
+    }
     match ended.state {
         _ if asked_to_stop => Ok(Exit::Interrupted),
         SweepState::Failed => {

@@ -52,4 +52,4 @@ pub enum SweepError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
