@@ -167,7 +167,7 @@ fn blown(agent: &Agent, commission: &Commission<'_>, target: &Target, percent: f
     let kept = agent.engine.plan(commission, std::slice::from_ref(target)).map(|plans| {
         plans.first().map(|(plan, _, _)| {
             let plan = PlanResource::of(plan, target.root.path());
-            agent.plans.keep(plan, commission.request.clone(), clock::now())
+            agent.plans.keep(plan, commission.request.clone(), None, clock::now())
         })
     });
     let id = kept.ok().flatten().and_then(|plan| plan.id);

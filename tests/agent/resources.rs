@@ -1,18 +1,12 @@
 //! Bytes and inodes of one volume: each has its emergency, whatever the other needs.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-#![expect(clippy::print_stderr, reason = "what is skipped is told there")]
-
-mod harness;
-
 use std::fs;
 use std::path::Path;
 
-use harness::volumes::{inside, tmpfs_of};
-use harness::{Home, file, root};
+use super::harness::volumes::{inside, tmpfs_of};
+use super::harness::{self, Home, file, root};
 
-const HOUR: u64 = 3600;
-const MIB: usize = 1 << 20;
+use super::{HOUR, MIB};
 
 fn inodes_used_percent(at: &Path) -> f64 {
     let stat = rustix::fs::statvfs(at).unwrap();
@@ -48,7 +42,7 @@ fn fill(home: &Home, volume: &Path) {
 
 #[test]
 fn inodes_are_cleaned_where_bytes_cannot_be_helped() {
-    if !inside("inodes_are_cleaned_where_bytes_cannot_be_helped") {
+    if !inside("resources::inodes_are_cleaned_where_bytes_cannot_be_helped") {
         return;
     }
     let mut home = Home::new();
@@ -70,7 +64,7 @@ fn inodes_are_cleaned_where_bytes_cannot_be_helped() {
 
 #[test]
 fn a_dry_run_of_an_emergency_plans_for_both() {
-    if !inside("a_dry_run_of_an_emergency_plans_for_both") {
+    if !inside("resources::a_dry_run_of_an_emergency_plans_for_both") {
         return;
     }
     let mut home = Home::new();
@@ -91,7 +85,7 @@ fn a_dry_run_of_an_emergency_plans_for_both() {
 
 #[test]
 fn a_plan_of_an_emergency_that_is_over_removes_nothing_when_it_is_applied() {
-    if !inside("a_plan_of_an_emergency_that_is_over_removes_nothing_when_it_is_applied") {
+    if !inside("resources::a_plan_of_an_emergency_that_is_over_removes_nothing_when_it_is_applied") {
         return;
     }
     let mut home = Home::new();
