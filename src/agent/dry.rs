@@ -8,6 +8,7 @@ use crate::model::{Plan, PlanAction, PlanResource, Report, Resource, RunId, Skip
 use crate::policy::Target as Goal;
 use crate::sweep::merge::gain;
 use crate::sweep::record::{RunEnd, RunRecord};
+use crate::sweep::root::GuardedRoot;
 use crate::sweep::run::Orders;
 
 use super::engine::Target;
@@ -32,7 +33,7 @@ pub fn reports(
             let volume =
                 || planned.iter().filter(|(_, _, other)| other.head.volume_run == orders.head.volume_run);
             let after = usage.map(|usage| after(&usage, volume().map(|(plan, ..)| plan)));
-            let report = report(plan, orders, usage.as_ref(), after, now, took, root.path());
+            let report = report(plan, orders, usage.as_ref(), after, now, took, root);
             Some((report, PlanResource::of(plan, root.path())))
         })
         .collect()
@@ -65,7 +66,7 @@ fn report(
     after: Option<VolumeUsage>,
     now: Timestamp,
     took: Duration,
-    root_path: &std::path::Path,
+    root: &GuardedRoot,
 ) -> Report {
     let target = orders.target;
     let mut record =
@@ -78,7 +79,7 @@ fn report(
         .actions
         .iter()
         .filter_map(|action| {
-            serde_json::to_value(PlanAction::of(action, plan.policy, &plan.root, root_path)).ok()
+            serde_json::to_value(PlanAction::of(action, plan.policy, &plan.root, root.path())).ok()
         })
         .collect();
     let mut end = RunEnd {
@@ -87,6 +88,7 @@ fn report(
         target_percent: target.percent,
         target_reached: reached(&target, after.as_ref()),
         usage: after,
+        open_check: Some(root.open_check_now().as_str()),
         ..RunEnd::default()
     };
     end.reclaim.unlinked_bytes = plan.actions.iter().map(|action| action.expected_bytes).sum();

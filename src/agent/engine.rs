@@ -447,7 +447,7 @@ mod tests {
     fn root(path: &Path, name: &str, counted: bool) -> Target {
         let dir = Arc::new(RootDir::open(path).unwrap());
         let nobody: CapacityCounter = Arc::new(|| None);
-        let counter = if counted { by_walking(&dir, &OwnFiles::default().0) } else { nobody };
+        let counter = if counted { by_walking(&dir, &OwnFiles::default().known) } else { nobody };
         let probe = Probe::Capacity { root: Arc::clone(&dir), size: 1 << 20, counter };
         let root = guarded(name, &dir, probe);
         Target { root: Arc::new(root), key: None }

@@ -193,7 +193,7 @@ impl Alone {
         let own = self.own_places().collect();
         let mut targets = Vec::new();
         for root in &locked {
-            let counter = by_walking(root.dir(), &own.0);
+            let counter = by_walking(root.dir(), &own.known);
             let guarded = root
                 .guarded(&own, Some(counter), self.settings.agent.workers)
                 .map_err(|error| problems::root(&error))?;
@@ -354,7 +354,7 @@ fn gather<R>(
 
 fn count_by_walking(root: &mut GuardedRoot, settings: &RootSettings, own: &OwnFiles) {
     if let Some(size) = settings.capacity {
-        let counter = by_walking(&root.dir, &own.0);
+        let counter = by_walking(&root.dir, &own.known);
         root.probe = Probe::Capacity { root: Arc::clone(&root.dir), size, counter };
     }
 }

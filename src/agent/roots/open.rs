@@ -210,7 +210,10 @@ pub fn look_root(
         settings,
         dir: &facts.dir,
         own: reading.own,
-        open_check: cautious_check(&facts.dir),
+        open_check: match cautious_check(&facts.dir) {
+            OpenCheckKind::Proc => OpenCheckKind::Untried,
+            kind => kind,
+        },
         new_until,
         counter: None,
         workers: reading.workers,

@@ -291,3 +291,20 @@ fn a_file_marked_to_expire_later_is_no_orphan_yet() {
     assert!(later.exists() && !past.exists());
     assert_eq!(report.skipped["held"], 1);
 }
+
+#[test]
+fn a_configuration_file_that_was_saved_by_renaming_stays_ours() {
+    let mut world = World::new();
+    let file = world.file("guardian.toml", 10, 99 * HOUR);
+    let other = world.file("other", 10, 99 * HOUR);
+    let files: std::sync::Arc<[_]> = vec![file.clone()].into();
+    let known = std::sync::Arc::new(crate::sys::own_file::identities(&files));
+    world.root.own = super::super::root::OwnFiles { known, files };
+    // As editors save: a new file, renamed over the old one.
+    fs::rename(world.file("guardian.toml.new", 20, 98 * HOUR), &file).unwrap();
+    let orders = world.orders(Policy::Orphans);
+    assert_eq!(world.planned(&orders), [other]);
+    let (report, _) = world.run(&orders);
+    assert_eq!((report.files_deleted, report.skipped["protected"]), (1, 1));
+    assert_eq!(world.files().into_iter().collect::<Vec<_>>(), [file]);
+}
