@@ -7,6 +7,7 @@
 
 mod apply;
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -341,6 +342,16 @@ impl Engine {
     /// Carries out a request over `targets`, volume after volume. One report for
     /// each root; an error only where no root could be swept.
     pub fn sweep(&self, commission: &Commission<'_>, targets: &[Target]) -> Result<Vec<Report>, EngineError> {
+        self.sweep_at_most(commission, targets, &HashMap::new())
+    }
+
+    /// The same, taking at most so much of each root that is named.
+    pub fn sweep_at_most(
+        &self,
+        commission: &Commission<'_>,
+        targets: &[Target],
+        at_most: &HashMap<RootName, Amount>,
+    ) -> Result<Vec<Report>, EngineError> {
         let mut reports = Vec::new();
         let mut failed = None;
         for group in by_volume(targets) {
@@ -351,7 +362,8 @@ impl Engine {
                 let runs = runs_of(commission.request, &guarded(&group), start.as_ref());
                 for (number, resource) in runs.into_iter().enumerate() {
                     let usage = if number == 0 { start } else { self.usage(&group) };
-                    let orders = self.orders_for(commission, &group, start.as_ref(), resource)?;
+                    let mut orders = self.orders_for(commission, &group, start.as_ref(), resource)?;
+                    orders.at_most.clone_from(at_most);
                     if is_served(number > 0, &orders, usage.as_ref())
                         || (number > 0 && self.is_stopped(commission))
                     {

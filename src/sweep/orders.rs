@@ -72,6 +72,7 @@ pub fn orders(
         phases: phases_of(head.policy).to_vec(),
         target,
         max_files: request.max_files.or(if request.policy == Policy::Emergency { None } else { bound }),
+        at_most: Default::default(),
         batch: request.batch_size,
         list: false,
         head,

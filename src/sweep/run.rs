@@ -3,11 +3,12 @@
 //!
 //! Planning and executing share everything here. Nothing in this file removes.
 
+use std::collections::HashMap;
 use std::sync::RwLock;
 use std::time::Duration;
 
 use crate::model::{Action, Phase, Plan, Policy, RootName, RunId, Timestamp, VolumeUsage};
-use crate::policy::{JobsView, Moment, References, Target};
+use crate::policy::{Amount, JobsView, Moment, References, Target};
 
 use super::SweepError;
 use super::execute::{Conditions, Inspector};
@@ -40,6 +41,9 @@ pub struct Orders {
     pub target: Target,
     /// At most this many files; `None`: no bound (an emergency goes on, sweep after sweep).
     pub max_files: Option<u64>,
+    /// At most so much of these roots: what a fuse has judged. Roots that are
+    /// not named were judged by nobody.
+    pub at_most: HashMap<RootName, Amount>,
     /// Files in a batch; `None`: by the roots' limits.
     pub batch: Option<u64>,
     /// Put every removal into the report.

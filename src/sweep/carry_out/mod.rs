@@ -7,8 +7,10 @@
 mod allowance;
 mod batch;
 mod finish;
+mod judged;
 mod planned;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::model::{Keep, Phase, Report, Skip, VolumeUsage};
@@ -38,6 +40,8 @@ struct Running<'a, 'r> {
     emptied: Vec<Emptied>,
     taken: Taken,
     settle: Settle,
+    /// Roots that may lose nothing more (see [`Orders::at_most`]).
+    full: HashSet<usize>,
     order: u64,
     freed: u64,
     /// Bytes written off because they did not show in time.
@@ -105,6 +109,7 @@ impl<'a, 'r> Running<'a, 'r> {
             taken: roots.iter().map(|_| Decided::default()).collect(),
             settle: Settle::new(before.as_ref().map_or(0, |usage| usage.used), patience(&probe)),
             probe,
+            full: HashSet::new(),
             order: 0,
             freed: 0,
             missing: 0,
@@ -222,7 +227,7 @@ impl<'a, 'r> Running<'a, 'r> {
             }
             let batch = match merged.batch(files, need, self.orders.target.resource, &mut self.taken) {
                 Ok(batch) if batch.is_empty() => break PhaseEnd::Exhausted,
-                Ok(batch) => batch,
+                Ok(batch) => self.within_judged(batch),
                 Err(error) => {
                     let said = crate::model::with_causes(&error);
                     self.note_all(&format!("{phase}: {said}"));

@@ -121,6 +121,7 @@ impl World {
             phases: phases_of(policy).to_vec(),
             target,
             max_files: None,
+            at_most: Default::default(),
             batch: None,
             list: true,
         }
