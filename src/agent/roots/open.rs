@@ -117,7 +117,7 @@ fn look(
     us: &Us<'_>,
 ) -> Result<Result<Facts, Suspension>, RootError> {
     let name = &settings.name;
-    let known = record.is_some_and(|record| record.marker.is_some());
+    let known = record.is_some_and(|record| record.marker.is_some() && !record.unmarked);
     let dir = match place::find(settings, known)? {
         Ok(dir) => dir,
         Err(suspension) => return Ok(Err(suspension)),
