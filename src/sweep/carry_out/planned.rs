@@ -62,6 +62,9 @@ pub fn carry_out_plan(
         running.carry_out_batch(phase, &as_planned, batch);
         around.between_batches();
     }
+    if !spared.is_empty() {
+        running.note_all("files that only age gives up stay: their root is not past its mark any more");
+    }
     spared.append(rest);
     *rest = spared;
     running.finish(before.as_ref(), begun)

@@ -145,4 +145,5 @@ fn the_last_phase_of_an_applied_plan_spares_roots_that_are_not_past_their_mark()
     let orders = world.orders(Policy::Emergency);
     let report = carry_out_plan(&orders, &[root], shared, &Observer::default(), &mut actions).remove(0);
     assert_eq!((report.files_deleted, actions.len()), (0, 11));
+    assert!(report.notes.iter().any(|note| note.contains("not past its mark")), "{:?}", report.notes);
 }
