@@ -6,6 +6,8 @@
 
 #[expect(dead_code, reason = "only part of it is needed here")]
 mod harness;
+#[path = "agent/resources.rs"]
+mod resources;
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -246,7 +246,7 @@ fn a_started_job_protects_its_files_and_a_failed_one_gives_them_up() {
     let gone = host.ok(&["sweep", "failed-jobs", "--job", "42", "--json"]).json();
     assert_eq!(gone["files_deleted"], 1, "{gone}");
     assert_eq!(host.run(&["job", "heartbeat", "42"]).code, 5, "it has ended");
-    assert_eq!(host.run(&["job", "show", "43"]).code, 1);
+    assert_eq!(host.run(&["job", "show", "43"]).code, 2);
 }
 
 #[test]

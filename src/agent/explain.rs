@@ -217,6 +217,13 @@ impl Place {
             found.quiet = found.quiet.or(Some(bar));
             found.urgent = found.urgent.or(Some(bar));
             found.notes.push(bar.why.to_owned());
+        } else if root.open_check == OpenCheckKind::Proc && open.may_contain(facts.uid) {
+            let bar = Bar {
+                skip: Skip::InUse,
+                why: "perhaps open in a process that could not be looked into: only an emergency takes it",
+            };
+            found.quiet = found.quiet.or(Some(bar));
+            found.notes.push(bar.why.to_owned());
         } else if root.open_check == OpenCheckKind::Partial {
             found.notes.push("other hosts or layers may have it open unseen".to_owned());
         }

@@ -10,8 +10,8 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::model::{Policy, Resource, SweepRequest, Trigger};
-use crate::policy::{Backoff, Crossing, LevelState, Marks, emergency_needed};
+use crate::model::{Policy, Report, Resource, SweepRequest, Trigger};
+use crate::policy::{Backoff, Crossing, LevelState, Marks, resource_needed};
 use crate::sys::clock;
 use crate::usage::VolumeMonitor;
 
@@ -51,9 +51,35 @@ struct Volume {
     looked_at: Option<Duration>,
     /// How long that took.
     took: Duration,
-    backoff: Backoff,
-    emergency: Option<JoinHandle<(u64, u64)>>,
+    backoff: Backoffs,
+    emergency: Option<JoinHandle<Yield>>,
     unreadable: bool,
+}
+
+/// What emergencies in vain put off, for each resource: one that can't be
+/// helped must not keep the other waiting.
+#[derive(Default)]
+struct Backoffs {
+    bytes: Backoff,
+    inodes: Backoff,
+}
+
+/// What an emergency freed of what was needed, for each resource that it was begun for.
+type Yield = Vec<(Resource, u64, u64)>;
+
+impl Backoffs {
+    const fn of(&mut self, resource: Resource) -> &mut Backoff {
+        match resource {
+            Resource::Bytes => &mut self.bytes,
+            Resource::Inodes => &mut self.inodes,
+        }
+    }
+
+    /// When the next run that waits may begin, if it was put off beyond `after`.
+    fn again(&self, after: Duration) -> Option<Duration> {
+        let both = [self.bytes.not_before(), self.inodes.not_before()];
+        both.into_iter().filter(|at| *at > after).min()
+    }
 }
 
 /// The guard's own state.
@@ -149,7 +175,7 @@ impl Guard {
                         members,
                         looked_at: None,
                         took: Duration::ZERO,
-                        backoff: Backoff::default(),
+                        backoff: Backoffs::default(),
                         emergency: other.and_then(|volume| volume.emergency),
                         unreadable: false,
                     }
@@ -170,7 +196,8 @@ impl Guard {
         let eased = self.agent.eased.swap(false, Ordering::AcqRel);
         for volume in self.volumes.values_mut() {
             if eased {
-                volume.backoff.ease(clock::since_boot());
+                volume.backoff.bytes.ease(clock::since_boot());
+                volume.backoff.inodes.ease(clock::since_boot());
             }
             if clock::since_boot() >= volume.due(stirred) {
                 if !looked {
@@ -197,8 +224,7 @@ impl Volume {
         let rest = self.took.saturating_mul(SLOW_REST);
         let due = looked_at.saturating_add(self.monitor.pause(&marks, stirred).max(rest));
         // An emergency that waits is tried again when its pause is over.
-        let again = self.backoff.not_before();
-        if again > looked_at { due.min(again) } else { due }
+        self.backoff.again(looked_at).map_or(due, |again| due.min(again))
     }
 }
 
@@ -252,35 +278,35 @@ fn end_emergency(volume: &mut Volume, now: Duration) {
     }
     let Some(ended) = volume.emergency.take() else { return };
     // One that panicked counts as having freed nothing: the next waits longer.
-    let (freed, needed) = ended.join().unwrap_or((0, 1));
-    let pause = volume.backoff.ended(freed, needed, now);
-    if !pause.is_zero() {
-        tracing::warn!(
-            bytes = freed,
-            "the emergency freed next to nothing; the next waits {} s at most",
-            pause.as_secs()
-        );
+    let in_vain = || vec![(Resource::Bytes, 0, 1), (Resource::Inodes, 0, 1)];
+    for (resource, freed, needed) in ended.join().unwrap_or_else(|_| in_vain()) {
+        let pause = volume.backoff.of(resource).ended(freed, needed, now);
+        if !pause.is_zero() {
+            tracing::warn!(
+                resource = ?resource,
+                freed,
+                "the emergency freed next to nothing; the next waits {} s at most",
+                pause.as_secs()
+            );
+        }
     }
     volume.monitor.cut();
 }
 
 fn begin_emergency(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     let Some(look) = volume.monitor.last() else { return };
-    let needs: Vec<_> = volume
-        .members
-        .iter()
-        .filter_map(|member| emergency_needed(&look.usage, &member.root.guarded.marks))
-        .collect();
-    // Of the resource that the run will be about: bytes and inodes don't compare.
-    let resource = needs.first().map(|need| need.resource);
-    let same = needs.iter().filter(|need| Some(need.resource) == resource);
-    let Some(needed) = same.map(|need| need.amount).max() else {
-        volume.backoff.reset();
-        return;
-    };
+    let mut needed: Vec<(Resource, u64)> = Vec::new();
+    for resource in [Resource::Bytes, Resource::Inodes] {
+        let need = |member: &Member| resource_needed(&look.usage, resource, &member.root.guarded.marks);
+        match volume.members.iter().filter_map(need).map(|need| need.amount).max() {
+            Some(amount) => needed.push((resource, amount)),
+            None => volume.backoff.of(resource).reset(),
+        }
+    }
     let settings = agent.settings();
     let paused = agent.pause_at(clock::now()).is_some_and(|pause| pause.emergencies);
-    if volume.emergency.is_some() || !settings.agent.automatic || paused || !volume.backoff.allows(now) {
+    let allowed = needed.iter().any(|(resource, _)| volume.backoff.of(*resource).allows(now));
+    if volume.emergency.is_some() || !settings.agent.automatic || paused || !allowed {
         return;
     }
     let targets: Vec<Target> = volume
@@ -292,11 +318,12 @@ fn begin_emergency(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     let thread = std::thread::Builder::new().name("guardian-emergency".to_owned());
     let started = thread.spawn(move || {
         let watch = agent.watch_over(&targets);
-        let freed = emergency(&agent, &targets, &watch);
+        let reports = emergency(&agent, &targets, &watch);
         // One that was ended from outside says nothing about what the next can free.
-        let counts = if watch().is_some() { needed } else { freed };
+        let ended = watch().is_some();
         agent.stir.bell.ring();
-        (counts, needed)
+        let counts = |resource, needed| if ended { needed } else { freed(&reports, resource) };
+        needed.into_iter().map(|(resource, needed)| (resource, counts(resource, needed), needed)).collect()
     });
     match started {
         Ok(handle) => volume.emergency = Some(handle),
@@ -304,8 +331,17 @@ fn begin_emergency(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     }
 }
 
-/// Runs one emergency; what it freed, in bytes or, where they ran out, inodes.
-fn emergency(agent: &Agent, targets: &[Target], watch: &(dyn Fn() -> Option<String> + Sync)) -> u64 {
+/// What came free of a resource by all runs of an emergency: bytes, or names.
+fn freed(reports: &[Report], resource: Resource) -> u64 {
+    let of = |report: &Report| match resource {
+        Resource::Bytes => report.bytes_freed,
+        Resource::Inodes => report.files_deleted,
+    };
+    reports.iter().map(of).sum()
+}
+
+/// Runs one emergency.
+fn emergency(agent: &Agent, targets: &[Target], watch: &(dyn Fn() -> Option<String> + Sync)) -> Vec<Report> {
     let request = SweepRequest::of(Policy::Emergency);
     let control = Control::default();
     let stop = || {
@@ -332,19 +368,10 @@ fn emergency(agent: &Agent, targets: &[Target], watch: &(dyn Fn() -> Option<Stri
                 tracing::error!(reason = %super::chain(&error), "an emergency could not be planned")
             }
         }
-        return 0;
+        return Vec::new();
     }
-    match agent.engine.sweep(&commission, targets) {
-        Ok(reports) => reports
-            .iter()
-            .map(|report| match report.resource {
-                Resource::Bytes => report.bytes_freed,
-                Resource::Inodes => report.files_deleted,
-            })
-            .sum(),
-        Err(error) => {
-            tracing::error!(reason = %super::chain(&error), "an emergency could not begin");
-            0
-        }
-    }
+    agent.engine.sweep(&commission, targets).unwrap_or_else(|error| {
+        tracing::error!(reason = %super::chain(&error), "an emergency could not begin");
+        Vec::new()
+    })
 }

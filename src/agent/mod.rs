@@ -14,6 +14,7 @@ pub mod guard;
 pub mod jobs;
 pub mod log;
 pub mod logging;
+pub mod pauses;
 pub mod plans;
 pub mod presence;
 pub mod problems;

@@ -23,6 +23,7 @@ use crate::sys::{clock, notify_service};
 use super::clock::{clock_guard, note_clock};
 use super::engine::Engine;
 use super::jobs::{JobRegistry, JobsThread, Now};
+use super::pauses::Pauses;
 use super::reload::ReadAgain;
 use super::roots::{Claim, check_nesting};
 use super::signals::Notice;
@@ -266,7 +267,7 @@ impl Running {
             registry: Arc::clone(&registry),
             engine,
             ingest: ingest.handle(),
-            pause: RwLock::new(pause),
+            pause: Pauses::new(pause),
             runs: super::runs::Runs::default(),
             plans: super::plans::Plans::default(),
             stir,

@@ -149,7 +149,7 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
             key,
             name: name.clone(),
             dir: Arc::clone(locked.dir()),
-            exclusions: Arc::clone(&own.0),
+            exclusions: Arc::clone(&own.known),
             watch,
             // A time set by hand (`touch -d`, unpacking) is only seen as a change of attributes.
             kinds: Kinds { writes: settings.capacity.is_some(), attributes: true },
@@ -171,7 +171,7 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
 /// Counts by the index; by a walk where that can't be had, because there is no
 /// room for it or it is damaged: such a root must be cleaned all the same.
 fn counter(agent: &Agent, locked: &LockedRoot, own: &OwnFiles) -> CapacityCounter {
-    let walk = by_walking(locked.dir(), &own.0);
+    let walk = by_walking(locked.dir(), &own.known);
     let Some(key) = locked.key() else { return walk };
     let ingest = agent.ingest.clone();
     Arc::new(move || match ingest.allocated_now(key, Instant::now() + COUNT_PATIENCE) {

@@ -14,7 +14,7 @@ use crate::api::{
 };
 use crate::cli::{Standalone, StandaloneSweep, SweepOutcome};
 use crate::config::{RootSettings, Settings};
-use crate::model::{JobId, Policy, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
+use crate::model::{JobId, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
 use crate::policy::{ClockGuard, JobsView};
 use crate::store::StoreError;
 use crate::store::audit::AuditLog;
@@ -31,7 +31,7 @@ use super::roots::{
 };
 use super::state_dir::StateDir;
 use super::surroundings::Control;
-use super::{dry, explain, problems};
+use super::{dry, explain, problems, sweeper};
 
 /// Own-process mode with these settings. Nothing is opened before it is asked for something.
 pub struct Alone {
@@ -98,14 +98,6 @@ impl Alone {
         }
         check_nesting(&self.settings.roots).map_err(|error| problems::root(&error))?;
         Ok(self.settings.roots.iter().filter(|root| only(&root.name)).collect())
-    }
-
-    /// Whether the request must not remove anything.
-    const fn is_dry(&self, request: &SweepRequest) -> bool {
-        let agent = &self.settings.agent;
-        request.dry_run
-            || agent.dry_run
-            || (agent.keep_files_for_debugging && !matches!(request.policy, Policy::Emergency))
     }
 
     fn is_wanted(sweep: &StandaloneSweep, name: &RootName) -> bool {
@@ -201,7 +193,7 @@ impl Alone {
         let own = self.own_places().collect();
         let mut targets = Vec::new();
         for root in &locked {
-            let counter = by_walking(root.dir(), &own.0);
+            let counter = by_walking(root.dir(), &own.known);
             let guarded = root
                 .guarded(&own, Some(counter), self.settings.agent.workers)
                 .map_err(|error| problems::root(&error))?;
@@ -362,7 +354,7 @@ fn gather<R>(
 
 fn count_by_walking(root: &mut GuardedRoot, settings: &RootSettings, own: &OwnFiles) {
     if let Some(size) = settings.capacity {
-        let counter = by_walking(&root.dir, &own.0);
+        let counter = by_walking(&root.dir, &own.known);
         root.probe = Probe::Capacity { root: Arc::clone(&root.dir), size, counter };
     }
 }
@@ -372,10 +364,15 @@ impl Standalone for Alone {
         if sweep.plan.is_none() {
             problems::check_available(&sweep.request)?;
         }
-        if !self.is_dry(&sweep.request) {
-            // A plan's report says what the plan was made for.
-            let policy = sweep.plan.iter().flatten().map(|plan| plan.policy).next();
-            let policy = policy.unwrap_or(sweep.request.policy);
+        // A plan is carried out, and its report speaks, as what it was made for.
+        let mut policies = sweep.plan.iter().flatten().map(|plan| plan.policy);
+        let policy = policies.next().unwrap_or(sweep.request.policy);
+        if policies.any(|other| other != policy) {
+            return Err(ApiError::invalid(
+                "the plans were made for different policies: apply them one by one",
+            ));
+        }
+        if !sweeper::is_dry(&self.settings.agent, &sweep.request, policy) {
             let request = SweepRequest { policy, ..sweep.request.clone() };
             return self.carry_out(&StandaloneSweep { request, ..sweep.clone() }, cancelled);
         }

@@ -17,6 +17,7 @@ use crate::sweep::root::GuardedRoot;
 
 use super::engine::{Engine, Target};
 use super::jobs::JobRegistry;
+use super::pauses::Pauses;
 use super::roots::LockedRoot;
 
 /// Told once to stop; everything that runs holds one.
@@ -193,7 +194,7 @@ pub struct Agent {
     /// The configured roots, in their order.
     pub slots: RwLock<Vec<Arc<Slot>>>,
     /// Whether removals are stopped.
-    pub pause: RwLock<Option<Pause>>,
+    pub pause: Pauses,
     /// Sweeps that were asked for: queued, running, ended.
     pub runs: super::runs::Runs,
     /// Plans that are kept.
@@ -295,7 +296,6 @@ impl Agent {
 
     /// The pause in force at `now`.
     pub fn pause_at(&self, now: Timestamp) -> Option<Pause> {
-        let pause = self.pause.read().unwrap_or_else(PoisonError::into_inner).clone()?;
-        if pause.until.is_some_and(|until| until <= now) { None } else { Some(pause) }
+        self.pause.at(now)
     }
 }

@@ -39,6 +39,7 @@ pub use naming::{MAX_PAIRS, PathReadings, PatternError, Patterns, Reading};
 pub use pace::{LOOKS, Pace, SHORTEST, SHORTEST_AT_REST, SUDDEN_RATE, next_pause};
 pub use pressure::{
     Cause, Marks, Need, Target, emergency_needed, emergency_over, excess_over_high, is_urgent, level,
+    resource_needed, resources_to_serve,
 };
 pub use registry::{JobFacts, JobsView, Ownership};
 pub use rules::{Moment, NoReferences, References, Retain, RootRules};

@@ -10,7 +10,7 @@ use super::run::RunRoot;
 pub type Taken = Vec<Decided>;
 
 /// What the removal of `action` should bring.
-pub(super) fn gain(action: &Action, resource: Resource) -> u64 {
+pub fn gain(action: &Action, resource: Resource) -> u64 {
     match resource {
         Resource::Bytes => action.expected_bytes,
         // The inode comes free with the last link, which also carries the bytes.

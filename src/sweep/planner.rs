@@ -53,6 +53,13 @@ pub struct Decided {
     spared: HashSet<u64>,
 }
 
+impl Decided {
+    /// For another run: what goes is gone, what stays is counted anew.
+    pub fn begin_anew(&mut self) {
+        self.spared.clear();
+    }
+}
+
 /// Directories whose readings are remembered. Candidates in order of age come
 /// in runs from the same few directories; this bounds the memory where they don't.
 const REMEMBERED_DIRECTORIES: usize = 4096;

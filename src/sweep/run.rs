@@ -3,11 +3,12 @@
 //!
 //! Planning and executing share everything here. Nothing in this file removes.
 
+use std::collections::HashMap;
 use std::sync::RwLock;
 use std::time::Duration;
 
 use crate::model::{Action, Phase, Plan, Policy, RootName, RunId, Timestamp, VolumeUsage};
-use crate::policy::{JobsView, Moment, References, Target};
+use crate::policy::{Amount, JobsView, Moment, References, Target};
 
 use super::SweepError;
 use super::execute::{Conditions, Inspector};
@@ -40,6 +41,9 @@ pub struct Orders {
     pub target: Target,
     /// At most this many files; `None`: no bound (an emergency goes on, sweep after sweep).
     pub max_files: Option<u64>,
+    /// At most so much of these roots: what a fuse has judged. Roots that are
+    /// not named were judged by nobody.
+    pub at_most: HashMap<RootName, Amount>,
     /// Files in a batch; `None`: by the roots' limits.
     pub batch: Option<u64>,
     /// Put every removal into the report.
@@ -179,12 +183,14 @@ pub(super) fn places(roots: &[RunRoot<'_>], phase: Phase, emergency: bool) -> Ve
 /// marked or changed is counted among the kept.
 ///
 /// `usage` is the volume now; with a target, expected bytes stand in for what
-/// the volume would show after each removal.
+/// the volume would show after each removal. `taken` is what a run before this
+/// one would have removed; it gains what this one would.
 pub fn plan(
     orders: &Orders,
     roots: &[RunRoot<'_>],
     shared: Shared<'_>,
     usage: Option<&VolumeUsage>,
+    taken: &mut Taken,
 ) -> Result<Vec<Plan>, SweepError> {
     let resource = orders.target.resource;
     let need = usage.filter(|_| orders.target.is_set()).map(|now| orders.target.excess(now));
@@ -202,7 +208,8 @@ pub fn plan(
             expires_at: None,
         })
         .collect();
-    let mut taken: Taken = roots.iter().map(|_| super::planner::Decided::default()).collect();
+    taken.resize_with(roots.len(), super::planner::Decided::default);
+    taken.iter_mut().for_each(super::planner::Decided::begin_anew);
     let mut order = 0;
     let mut gained: u64 = 0;
     for &phase in &orders.phases {
@@ -215,8 +222,7 @@ pub fn plan(
             circumstances(shared, one, orders.for_space())
         })?;
         if orders.is_emergency() && phase == Phase::Oldest {
-            match super::last_phase::aim_of(orders, roots, shared, usage, left.unwrap_or(0), gained, &taken)?
-            {
+            match super::last_phase::aim_of(orders, roots, shared, usage, left.unwrap_or(0), gained, taken)? {
                 super::last_phase::LastPhase::Skip(_) => continue,
                 super::last_phase::LastPhase::UpTo { amount, .. } => need_here = Some(amount),
             }
@@ -229,7 +235,7 @@ pub fn plan(
             if room == 0 || need_here == Some(0) {
                 break;
             }
-            let batch: Mixed = merged.batch(room, need_here, resource, &mut taken)?;
+            let batch: Mixed = merged.batch(room, need_here, resource, taken)?;
             if batch.is_empty() {
                 break;
             }

@@ -96,9 +96,9 @@ fn root_health(agent: &Agent, slot: &Slot) -> RootHealth {
         usage_percent,
         inodes_percent,
         state,
-        open_check: match ready.map(|root| root.guarded.open_check) {
+        open_check: match ready.map(|root| root.guarded.open_check_now()) {
             Some(OpenCheckKind::Lease) => OpenCheck::Lease,
-            Some(OpenCheckKind::Proc) => OpenCheck::Proc,
+            Some(OpenCheckKind::Proc | OpenCheckKind::Untried) => OpenCheck::Proc,
             Some(OpenCheckKind::Partial) | None => OpenCheck::Partial,
         },
         time_to_full_seconds: slot.seen().and_then(|seen| seen.time_to_full).map(|span| span.as_secs()),

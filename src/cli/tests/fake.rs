@@ -81,7 +81,7 @@ impl Commands for Fake {
         from(json!({"items": items.collect::<Vec<_>>(), "next": (last < 2500).then(|| last.to_string())}))
     }
     fn sweep(&self, request: SweepRequest, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
-        assert!(by.admin, "only administrators get here");
+        assert!(by.admin || request.dry_run, "others get here with dry runs only");
         match request.policy {
             Policy::Results => Err(ApiError::rate_limited("60 sweeps in this hour", 7)),
             Policy::Trash => panic!("a defect in the agent"),

@@ -72,7 +72,6 @@ const CHANGES: &[(&str, &str, &str, u16)] = &[
     ("POST", "/v1/sweeps", "{\"policy\":\"orphans\"}", 202),
     ("POST", "/v1/sweeps?wait=true", "", 200),
     ("DELETE", "/v1/sweeps/s1", "", 200),
-    ("POST", "/v1/plans", "{}", 201),
     ("POST", "/v1/jobs/j1/sweep", "", 202),
     ("POST", "/v1/jobs/failed/sweep", "", 202),
     ("POST", "/v1/pause", "{\"for\":\"1h\",\"emergencies\":true}", 200),
@@ -99,6 +98,17 @@ fn administrators_may_change_things_and_nobody_else() {
         let (refused, head, _) = call(&others, method, path, body);
         assert_eq!(refused, 403, "{method} {path}");
         assert!(head.contains("application/problem+json"), "{head}");
+    }
+}
+
+#[test]
+fn everybody_may_ask_what_would_go() {
+    for admin in [true, false] {
+        let served = Served::start(admin, false);
+        assert_eq!(call(&served, "POST", "/v1/plans", "{}").0, 201);
+        let dry = "{\"policy\":\"orphans\",\"dry_run\":true}";
+        assert_eq!(call(&served, "POST", "/v1/sweeps", dry).0, 202);
+        assert_eq!(call(&served, "POST", "/v1/sweeps?wait=true", dry).0, 200);
     }
 }
 

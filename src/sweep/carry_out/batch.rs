@@ -13,7 +13,9 @@ use super::Running;
 
 impl Running<'_, '_> {
     pub(super) fn is_poor(&self, returns: &mut Returns, gained: u64, used_before: Option<u64>) -> bool {
-        let after = self.probe.look().ok().map(|usage| usage.used);
+        // In the resource that the batch's gain is counted in.
+        let resource = self.orders.target.resource;
+        let after = self.probe.look().ok().map(|usage| usage.used_and_available(resource).0);
         match (used_before, after) {
             (Some(before), Some(after)) => returns.settled(gained, before.saturating_sub(after)),
             _ => false,

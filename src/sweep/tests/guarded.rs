@@ -41,6 +41,7 @@ pub(crate) fn guarded(name: &str, dir: &Arc<RootDir>, probe: Probe) -> GuardedRo
         probe,
         own: OwnFiles::default(),
         open_check: OpenCheckKind::Lease,
+        open_doubted: Default::default(),
         user_marks: UserMarks::NotInEmergency,
         xattr_expiry: true,
         remove_empty_dirs: true,

@@ -121,6 +121,7 @@ impl World {
             phases: phases_of(policy).to_vec(),
             target,
             max_files: None,
+            at_most: Default::default(),
             batch: None,
             list: true,
         }
@@ -131,7 +132,7 @@ impl World {
         let roots = [self.run_root(orders.is_emergency())];
         let usage = self.root.probe.look().unwrap();
         let shared = Shared { jobs: &self.jobs, references: &NoReferences };
-        let plans = plan(orders, &roots, shared, Some(&usage)).unwrap();
+        let plans = plan(orders, &roots, shared, Some(&usage), &mut Vec::new()).unwrap();
         plans[0].actions.iter().map(|action| action.path.under(self.dir.path())).collect()
     }
 
