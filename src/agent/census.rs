@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::api::{Holder, HolderName, TopHolders, TopList};
 use crate::model::{Phase, RelPath, RootName, Timestamp, WirePath};
-use crate::policy::{DirContext, Moment, NoReferences, Ownership, PathReadings, classify};
+use crate::policy::{DirContext, Moment, Ownership, PathReadings, classify};
 use crate::store::RootKey;
 use crate::sweep::SweepError;
 use crate::sweep::indexed::Indexed;
@@ -163,12 +163,13 @@ fn count(
         };
         {
             let view = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner);
+            let references = agent.engine.references.read().unwrap_or_else(PoisonError::into_inner);
             let verdict = classify(
                 Phase::Orphans,
                 &root.rules,
                 &moment,
                 &view,
-                &NoReferences,
+                &references,
                 &here,
                 &candidate.name,
                 facts,

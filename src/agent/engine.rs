@@ -15,7 +15,7 @@ use crate::model::{
     Phase, Plan, Policy, Report, Requester, Resource, RootName, RunId, SweepRequest, Timestamp, Trigger,
     VolumeUsage,
 };
-use crate::policy::{Amount, ClockGuard, JobsView, NoReferences, References};
+use crate::policy::{Amount, ClockGuard, JobsView, ReferenceView};
 use crate::store::RootKey;
 use crate::store::audit::AuditLog;
 use crate::store::index::Index;
@@ -31,6 +31,7 @@ use crate::sweep::walked::Walked;
 use crate::sys::clock;
 
 use super::recorder::Recorder;
+use super::references::References;
 use super::surroundings::{Control, Feed, RunWorld, new_id};
 use super::turns::{Turns, VolumeId};
 
@@ -103,6 +104,10 @@ pub struct Engine {
     pub complete: Box<dyn Fn(RootKey) -> bool + Send + Sync>,
     /// The registered jobs.
     pub jobs: Arc<RwLock<JobsView>>,
+    /// Holds, tracked files, sessions.
+    pub references: Arc<RwLock<ReferenceView>>,
+    /// Their records: what is told of files that went is forgotten.
+    pub recorded: Option<Arc<References>>,
     /// Whether the clock can be trusted with ages.
     pub clock: Mutex<ClockGuard>,
     /// Writes the history.
@@ -158,6 +163,7 @@ impl Engine {
         ledger: Option<Arc<Ledger>>,
         audit: Option<Arc<AuditLog>>,
         jobs: Arc<RwLock<JobsView>>,
+        references: Arc<RwLock<ReferenceView>>,
         clock: ClockGuard,
     ) -> Self {
         Self {
@@ -167,6 +173,8 @@ impl Engine {
             feed: None,
             complete: Box::new(|_| false),
             jobs,
+            references,
+            recorded: None,
             clock: Mutex::new(clock),
             recorder: Recorder::default(),
             turns: Turns::default(),
@@ -182,8 +190,9 @@ impl Engine {
         (wall, doubt.is_none())
     }
 
-    fn references(&self) -> &dyn References {
-        &NoReferences
+    /// What decisions are made with.
+    fn shared(&self) -> Shared<'_> {
+        Shared { jobs: &self.jobs, references: &self.references }
     }
 
     fn nominator<'a>(&self, target: &'a Target) -> Result<Box<dyn Nominator + 'a>, EngineError> {
@@ -288,7 +297,7 @@ impl Engine {
         for group in by_volume(targets) {
             let start = self.usage(&group);
             let (mut roots, _) = self.run_roots(&group, request, start.as_ref())?;
-            let shared = Shared { jobs: &self.jobs, references: self.references() };
+            let shared = self.shared();
             // What a second run would find when the first is over.
             let (mut usage, mut taken, mut order) = (start, Vec::new(), 0);
             let runs = runs_of(request, &guarded(&group), start.as_ref());
@@ -324,7 +333,7 @@ impl Engine {
         let (roots, _) = self.run_roots(&group, commission.request, usage.as_ref())?;
         let mut orders = self.orders_for(commission, &group, usage.as_ref(), Resource::Bytes)?;
         orders.max_files = None;
-        let shared = Shared { jobs: &self.jobs, references: self.references() };
+        let shared = self.shared();
         let totals = match roots.first() {
             Some(one) => one.nominator.totals()?,
             None => return Err(EngineError::NoRoots),
@@ -371,7 +380,7 @@ impl Engine {
                     }
                     let (mut roots, left_out) = self.run_roots(&group, commission.request, usage.as_ref())?;
                     choose_past(&mut roots, commission.request, start.as_ref(), resource);
-                    let shared = Shared { jobs: &self.jobs, references: self.references() };
+                    let shared = self.shared();
                     let world = self.world(commission, &group, between);
                     let mut done = carry_out(&orders, &roots, shared, &world);
                     for report in &mut done {
@@ -414,6 +423,7 @@ impl Engine {
         RunWorld {
             audit: self.audit.as_ref(),
             feed: self.feed.as_deref(),
+            recorded: self.recorded.as_deref(),
             keys: group.iter().filter_map(|t| Some((t.root.name.clone(), t.key?))).collect(),
             control: commission.control,
             between,
@@ -477,7 +487,7 @@ mod tests {
         let targets = [root(&dir.path().join("a"), "a", false), root(&dir.path().join("b"), "b", true)];
         let jobs = JobsView { jobs: Default::default(), began_at: Timestamp::EPOCH, known: true };
         let clock = ClockGuard::at_start(clock::now(), clock::since_boot(), None, true);
-        let engine = Engine::new(None, None, Arc::new(RwLock::new(jobs)), clock);
+        let engine = Engine::new(None, None, Arc::new(RwLock::new(jobs)), Arc::default(), clock);
         let request = SweepRequest { free: Some(ByteSize(1)), ..SweepRequest::of(Policy::Oldest) };
         let control = Control::default();
         let commission = Commission {

@@ -19,6 +19,7 @@ pub mod plans;
 pub mod presence;
 pub mod problems;
 pub mod recorder;
+pub mod references;
 pub mod reload;
 pub mod roots;
 pub mod runs;

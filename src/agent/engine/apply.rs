@@ -10,7 +10,7 @@ use crate::model::{Action, PlanAction, Policy, Report, Resource};
 use crate::policy::Target as Goal;
 use crate::sweep::carry_out::carry_out_plan;
 use crate::sweep::orders::{moment, runs_of};
-use crate::sweep::run::{RunRoot, Shared};
+use crate::sweep::run::RunRoot;
 
 use super::{Commission, Engine, EngineError, Target, VolumeId, by_volume, choose_past, guarded, is_served};
 
@@ -67,7 +67,7 @@ impl Engine {
                         orders.target = Goal::none(Resource::Bytes);
                     }
                     orders.max_files = commission.request.max_files;
-                    let shared = Shared { jobs: &self.jobs, references: self.references() };
+                    let shared = self.shared();
                     let world = self.world(commission, &group, between);
                     let done = carry_out_plan(&orders, &roots, shared, &world, &mut rest);
                     self.remember(commission.trigger, &done);

@@ -13,11 +13,15 @@ pub(super) const ROOTS: Definition = TableDefinition::new("roots");
 pub(super) const HISTORY: Definition = TableDefinition::new("history");
 pub(super) const LAST_RUNS: Definition = TableDefinition::new("last_runs");
 pub(super) const REQUESTS: Definition = TableDefinition::new("requests");
-pub(super) const ALL: [Definition; 6] = [META, JOBS, ROOTS, HISTORY, LAST_RUNS, REQUESTS];
+pub(super) const HOLDS: Definition = TableDefinition::new("holds");
+pub(super) const TRACKS: Definition = TableDefinition::new("tracks");
+pub(super) const SESSIONS: Definition = TableDefinition::new("sessions");
+pub(super) const ALL: &[Definition] =
+    &[META, JOBS, ROOTS, HISTORY, LAST_RUNS, REQUESTS, HOLDS, TRACKS, SESSIONS];
 
 pub(super) fn create(transaction: &WriteTransaction) -> Result<(), Fault> {
     for table in ALL {
-        transaction.open_table(table)?;
+        transaction.open_table(*table)?;
     }
     Ok(())
 }
@@ -51,7 +55,20 @@ pub(super) fn get<T: DeserializeOwned>(
     table: Definition,
     key: &[u8],
 ) -> Result<Option<T>, Fault> {
-    transaction.open_table(table)?.get(key)?.map(|value| decode(value.value())).transpose()
+    let Some(table) = open(transaction, table)? else { return Ok(None) };
+    table.get(key)?.map(|value| decode(value.value())).transpose()
+}
+
+/// A table to be read; `None` in a ledger that an earlier version wrote last.
+fn open(
+    transaction: &ReadTransaction,
+    table: Definition,
+) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>, Fault> {
+    match transaction.open_table(table) {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Rows behind `after`, in order of key or against it, that `keep` accepts.
@@ -63,7 +80,7 @@ pub(super) fn page<T: DeserializeOwned>(
     limit: usize,
     keep: impl Fn(&T) -> bool,
 ) -> Result<Vec<T>, Fault> {
-    let table = transaction.open_table(table)?;
+    let Some(table) = open(transaction, table)? else { return Ok(Vec::new()) };
     let mut page = Vec::new();
     let mut rows = match after {
         Some(after) if backwards => table.range::<&[u8]>(..after)?,

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, SystemTime};
 
 use crate::model::{Action, Covers, JobId, JobState, Policy, Report, RootName, RunId, Timestamp, Trigger};
-use crate::policy::{JobFacts, JobsView, Moment, NoReferences, Target};
+use crate::policy::{JobFacts, JobsView, Moment, ReferenceView, Target};
 use crate::sys::RootDir;
 use crate::usage::Probe;
 
@@ -33,6 +33,7 @@ pub(super) const HOUR: u64 = 3600;
 pub(super) struct World {
     dir: tempfile::TempDir,
     pub(super) jobs: RwLock<JobsView>,
+    pub(super) references: RwLock<ReferenceView>,
     pub(super) root: GuardedRoot,
 }
 
@@ -58,7 +59,7 @@ impl World {
         };
         let jobs =
             RwLock::new(JobsView { jobs: Default::default(), began_at: Timestamp::EPOCH, known: true });
-        Self { dir, jobs, root: guarded("scratch", &handle, probe) }
+        Self { dir, jobs, references: RwLock::default(), root: guarded("scratch", &handle, probe) }
     }
 
     pub(super) fn path(&self, relative: &str) -> PathBuf {
@@ -131,7 +132,7 @@ impl World {
     pub(super) fn planned(&self, orders: &Orders) -> Vec<PathBuf> {
         let roots = [self.run_root(orders.is_emergency())];
         let usage = self.root.probe.look().unwrap();
-        let shared = Shared { jobs: &self.jobs, references: &NoReferences };
+        let shared = Shared { jobs: &self.jobs, references: &self.references };
         let plans = plan(orders, &roots, shared, Some(&usage), &mut Vec::new()).unwrap();
         plans[0].actions.iter().map(|action| action.path.under(self.dir.path())).collect()
     }
@@ -145,7 +146,7 @@ impl World {
 
     pub(super) fn run_with(&self, orders: &Orders, observer: &Observer) -> Report {
         let roots = [self.run_root(orders.is_emergency())];
-        let shared = Shared { jobs: &self.jobs, references: &NoReferences };
+        let shared = Shared { jobs: &self.jobs, references: &self.references };
         carry_out(orders, &roots, shared, observer).remove(0)
     }
 

@@ -5,7 +5,6 @@ use std::fs;
 use std::time::Duration;
 
 use crate::model::{Action, JobState, PlanAction, Policy};
-use crate::policy::NoReferences;
 
 use super::super::carry_out::carry_out_plan;
 use super::super::run::{Shared, plan};
@@ -16,7 +15,7 @@ fn planned(world: &World) -> Vec<(usize, Action)> {
     let mut root = world.run_root(false);
     root.moment.older_than = Some(Duration::from_secs(HOUR));
     let roots = [root];
-    let shared = Shared { jobs: &world.jobs, references: &NoReferences };
+    let shared = Shared { jobs: &world.jobs, references: &world.references };
     let plans = plan(&world.orders(Policy::Orphans), &roots, shared, None, &mut Vec::new()).unwrap();
     plans[0]
         .actions
@@ -32,7 +31,7 @@ fn planned(world: &World) -> Vec<(usize, Action)> {
 
 fn apply(world: &World, actions: Vec<(usize, Action)>) -> crate::model::Report {
     let roots = [world.run_root(false)];
-    let shared = Shared { jobs: &world.jobs, references: &NoReferences };
+    let shared = Shared { jobs: &world.jobs, references: &world.references };
     carry_out_plan(&world.orders(Policy::Orphans), &roots, shared, &Observer::default(), &mut actions.into())
         .remove(0)
 }
@@ -102,7 +101,7 @@ fn planned_emergency() -> (World, VecDeque<(usize, Action)>) {
     let orders = world.orders(Policy::Emergency);
     let roots = [world.run_root(true)];
     let usage = world.root.probe.look().unwrap();
-    let shared = Shared { jobs: &world.jobs, references: &NoReferences };
+    let shared = Shared { jobs: &world.jobs, references: &world.references };
     let plans = plan(&orders, &roots, shared, Some(&usage), &mut Vec::new()).unwrap();
     let actions: VecDeque<_> = plans[0].actions.iter().map(|action| (0, action.clone())).collect();
     assert_eq!(actions.len(), 11);
@@ -114,7 +113,7 @@ fn planned_emergency() -> (World, VecDeque<(usize, Action)>) {
 fn an_emergencys_plan_is_applied_only_as_far_as_the_volume_needs_it_by_then() {
     let apply = |world: &World, actions: &mut VecDeque<_>| {
         let roots = [world.run_root(true)];
-        let shared = Shared { jobs: &world.jobs, references: &NoReferences };
+        let shared = Shared { jobs: &world.jobs, references: &world.references };
         let orders = world.orders(Policy::Emergency);
         carry_out_plan(&orders, &roots, shared, &Observer::default(), actions).remove(0)
     };
@@ -141,7 +140,7 @@ fn the_last_phase_of_an_applied_plan_spares_roots_that_are_not_past_their_mark()
     }
     let mut root = world.run_root(true);
     root.past_its_mark = false;
-    let shared = Shared { jobs: &world.jobs, references: &NoReferences };
+    let shared = Shared { jobs: &world.jobs, references: &world.references };
     let orders = world.orders(Policy::Emergency);
     let report = carry_out_plan(&orders, &[root], shared, &Observer::default(), &mut actions).remove(0);
     assert_eq!((report.files_deleted, actions.len()), (0, 11));
