@@ -40,6 +40,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 const SWEEPERS: usize = 2;
 /// How often the registry is copied to `ledger.bak`, and old records go.
 const BACKUP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Parts of the audit log that could not be indexed are tried again after so long.
+const INDEX_PAUSE: Duration = Duration::from_secs(600);
 
 /// Why the agent did not run, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -329,6 +331,15 @@ impl Running {
         workers.push(worker("guardian-guard", &notices, move || guard::Guard::new(its).work())?);
         let its = on(&agent);
         workers.push(worker("guardian-schedule", &notices, move || schedule::work(&its))?);
+        if let Some(audit) = agent.engine.audit.clone() {
+            let stop = agent.stop.clone();
+            workers.push(worker("guardian-records", &notices, move || {
+                while !stop.is_raised() {
+                    audit.index_sealed(&|| stop.is_raised());
+                    audit.wait_for_sealed(INDEX_PAUSE);
+                }
+            })?);
+        }
         for _ in 0..SWEEPERS {
             let its = on(&agent);
             workers.push(worker("guardian-sweeper", &notices, move || sweeper::work(&its))?);
@@ -408,6 +419,9 @@ impl Running {
         agent.runs.close("the agent stops");
         agent.stir.bell.ring();
         agent.schedule_bell.ring();
+        if let Some(audit) = &agent.engine.audit {
+            audit.wake();
+        }
         let mut still = Vec::new();
         for (name, handle) in self.workers {
             while !handle.is_finished() && Instant::now() < deadline {

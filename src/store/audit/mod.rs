@@ -4,10 +4,17 @@
 //! on the volume (one segment and a spare are preallocated); a batch whose end
 //! is not on record is told as such. Must not know: how files are removed.
 //! One process appends at a time: the caller holds the state directory's lock.
+//!
+//! The segments are the truth. Each full one gets a sidecar that says which of
+//! its blocks may hold what ([`AuditLog::index_sealed`]), on a thread that no
+//! removal waits for; a query without them reads more and finds the same.
 
+mod filter_bits;
+mod indexing;
 mod query;
 mod records;
 mod segment;
+mod sidecar;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +29,8 @@ pub use records::{
 
 use super::StoreError;
 use crate::model::Timestamp;
-use records::Frame;
+use indexing::Indexing;
+use records::{Frame, ReadFrame};
 use segment::{SEGMENT, Segment};
 
 /// Failures of the audit log; [`StoreError::is_no_space`] tells a full volume
@@ -52,6 +60,7 @@ struct State {
 pub struct AuditLog {
     dir: PathBuf,
     state: Mutex<State>,
+    indexing: Indexing,
 }
 
 impl AuditLog {
@@ -80,7 +89,7 @@ impl AuditLog {
             },
         };
         let state = State { current, spare, dirty: false, synced_at: None };
-        let log = Self { dir: dir.to_owned(), state: Mutex::new(state) };
+        let log = Self { dir: dir.to_owned(), state: Mutex::new(state), indexing: Indexing::default() };
         log.reserve(&mut log.lock());
         Ok(log)
     }
@@ -110,13 +119,14 @@ impl AuditLog {
             state.current.file.sync_data().map_err(|e| self.failed(e))?;
             state.current = next;
             self.reserve(state);
+            self.indexing.ring();
         }
         state.current.append(payload).map_err(|e| self.failed(e))?;
         state.dirty = true;
         Ok(())
     }
 
-    fn encode(&self, frame: &Frame) -> Result<Vec<u8>, AuditError> {
+    fn encode(&self, frame: &Frame<'_>) -> Result<Vec<u8>, AuditError> {
         serde_json::to_vec(frame).map_err(|e| self.failed(e.into()))
     }
 
@@ -131,7 +141,7 @@ impl AuditLog {
         let batch = u64::from(state.current.number) << 32 | state.current.end;
         let mut open = vec![(0, entries)];
         while let Some((first, part)) = open.pop() {
-            let frame = Frame::Intent { batch, first, header: header.clone(), entries: part.to_vec() };
+            let frame = Frame::Intent { batch, first, header, entries: part };
             let payload = self.encode(&frame)?;
             if payload.len() > MAX_PAYLOAD && part.len() > 1 {
                 let (low, high) = part.split_at(part.len() / 2);
@@ -146,14 +156,14 @@ impl AuditLog {
 
     /// Records how a batch ended: all went but these.
     pub fn finish_batch(&self, ticket: BatchTicket, not_removed: &[NotRemoved]) -> Result<(), AuditError> {
-        let frame = Frame::Outcome { batch: ticket.batch, not_removed: not_removed.to_vec() };
+        let frame = Frame::Outcome { batch: ticket.batch, not_removed };
         let payload = self.encode(&frame)?;
         self.append(&mut self.lock(), &payload)
     }
 
     /// Records a change that somebody asked for.
     pub fn append_change(&self, change: &AuditedChange) -> Result<(), AuditError> {
-        let payload = self.encode(&Frame::Change { change: change.clone() })?;
+        let payload = self.encode(&Frame::Change { change })?;
         self.append(&mut self.lock(), &payload)
     }
 
@@ -188,15 +198,16 @@ impl AuditLog {
         for number in segment::numbers(&self.dir).map_err(failed)?.into_iter().filter(|n| *n < current) {
             let Some(bytes) = segment::load(&self.dir, number).map_err(failed)? else { continue };
             let newest = segment::frames(&bytes)
-                .filter_map(|(_, payload)| match serde_json::from_slice(payload).ok()? {
-                    Frame::Intent { header, .. } => Some(header.time),
-                    Frame::Change { change } => Some(change.time),
-                    Frame::Outcome { .. } => None,
-                })
+                .filter_map(|(_, payload)| serde_json::from_slice::<ReadFrame<'_>>(payload).ok()?.time())
                 .max();
             // Segments go in order: an outcome is never kept without its batch.
             if newest.is_some_and(|newest| newest >= before) {
                 break;
+            }
+            // The index first: it is never left without its segment.
+            match std::fs::remove_file(sidecar::path(&self.dir, number)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => self.indexing.forget(number),
             }
             std::fs::remove_file(segment::path(&self.dir, number)).map_err(failed)?;
             pruned += 1;
