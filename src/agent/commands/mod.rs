@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::api::{
-    ApiError, AuditEntry, AuditFilter, Commands, Explanation, FileEntry, Health, JobPut, JobResource,
-    Listing, Page, PauseRequest, PauseState, PeerIdentity, PlanResource, RootResource, Stats, SweepResource,
-    TrustState,
+    ApiError, AuditEntry, AuditFilter, Commands, Explanation, FileEntry, Health, HistoryFilter, JobPut,
+    JobResource, Listing, Page, PauseRequest, PauseState, PeerIdentity, PlanResource, RootResource, Stats,
+    SweepResource, TrustState,
 };
 use crate::ingest::RootState;
 use crate::model::{JobId, PlanId, Report, RootName, RunId, SweepRequest};
@@ -171,8 +171,8 @@ impl Commands for Served {
         self.end_pause(by)
     }
 
-    fn history(&self, page: &Page) -> Result<Listing<Report>, ApiError> {
-        self.list_history(page)
+    fn history(&self, filter: &HistoryFilter, page: &Page) -> Result<Listing<Report>, ApiError> {
+        self.list_history(filter, page)
     }
 
     fn audit(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<AuditEntry>, ApiError> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::agent::problems;
-use crate::api::{ApiError, AuditEntry, AuditFilter, Listing, Page};
+use crate::api::{ApiError, AuditEntry, AuditFilter, HistoryFilter, Listing, Page};
 use crate::model::{JobId, RelPath, Report, Requester, RunId, WirePath};
 use crate::policy::{Globs, literals};
 use crate::store::audit::{self, AuditCursor, AuditRecord, Outcome};
@@ -14,12 +14,27 @@ use super::Served;
 type Matcher = Box<dyn Fn(&[u8]) -> bool>;
 
 impl Served {
-    pub(super) fn list_history(&self, page: &Page) -> Result<Listing<Report>, ApiError> {
+    pub(super) fn list_history(
+        &self,
+        filter: &HistoryFilter,
+        page: &Page,
+    ) -> Result<Listing<Report>, ApiError> {
+        if let Some(name) = &filter.root
+            && !matches!(self.agent.ledger.root(name), Ok(Some(_)))
+        {
+            // One that is no longer configured has its past still.
+            self.named(name)?;
+        }
+        let wanted = |report: &Report| {
+            filter.since.is_none_or(|since| report.start_time >= since)
+                && filter.root.as_ref().is_none_or(|root| report.root == *root)
+                && filter.policy.is_none_or(|policy| report.policy == policy)
+        };
         let after = page.after.as_deref().map(RunId::new);
         let mut items = self
             .agent
             .ledger
-            .history(after.as_ref(), page.limit.saturating_add(1), true)
+            .history(after.as_ref(), page.limit.saturating_add(1), true, wanted)
             .map_err(|error| problems::store(&error))?;
         let more = items.len() > page.limit;
         items.truncate(page.limit);

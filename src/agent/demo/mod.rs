@@ -352,6 +352,6 @@ fn percent(seen: &Seen) -> f64 {
 
 /// Emergencies that have ended.
 fn reports(agent: &Agent) -> Result<Vec<Report>, DemoError> {
-    let all = agent.ledger.history(None, 10, false)?;
+    let all = agent.ledger.history(None, 10, false, |_| true)?;
     Ok(all.into_iter().filter(|report| report.policy == Policy::Emergency).collect())
 }
