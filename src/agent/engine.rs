@@ -27,6 +27,7 @@ use crate::sweep::run::{Orders, RunRoot, Shared, plan};
 use crate::sweep::walked::Walked;
 use crate::sys::clock;
 
+use super::breakers::Breakers;
 use super::surroundings::{Control, Feed, RunWorld, new_id};
 use super::turns::{Turns, VolumeId};
 
@@ -101,6 +102,8 @@ pub struct Engine {
     pub jobs: Arc<RwLock<JobsView>>,
     /// Whether the clock can be trusted with ages.
     pub clock: Mutex<ClockGuard>,
+    /// Policies whose removals fail, by root.
+    pub breakers: Breakers,
     /// One run at a time on a volume.
     turns: Turns,
 }
@@ -138,6 +141,7 @@ impl Engine {
             complete: Box::new(|_| false),
             jobs,
             clock: Mutex::new(clock),
+            breakers: Breakers::default(),
             turns: Turns::default(),
         }
     }
@@ -393,6 +397,9 @@ impl Engine {
             control: commission.control,
             between,
             stop: commission.stop,
+            breakers: &self.breakers,
+            // Whoever asks for it himself may try.
+            kept_back: commission.trigger != Trigger::Manual,
             open: Mutex::default(),
             next: AtomicU64::new(0),
         }

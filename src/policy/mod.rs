@@ -7,6 +7,7 @@
 
 mod backoff;
 mod batching;
+mod breaker;
 mod classify;
 mod clock_guard;
 mod explain;
@@ -27,6 +28,7 @@ mod settle;
 
 pub use backoff::{Backoff, FIRST_PAUSE, LONGEST_PAUSE};
 pub use batching::next_batch;
+pub use breaker::{Breaker, SUSPENSION, Switched, TRIES};
 pub use classify::{Detail, DirContext, Verdict, classify};
 pub use clock_guard::{ClockGuard, Doubt, MAX_ABSENCE, MAX_DRIFT};
 pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, describe, explain};
