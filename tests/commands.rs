@@ -104,7 +104,17 @@ fn a_dry_run_leaves_a_plan_that_is_applied_as_it_is() {
     assert_eq!(audit["items"][0]["outcome"], "removed", "{audit}");
     assert_eq!(audit["items"][0]["path"], agent.path("a").to_str().unwrap());
     assert_eq!(audit["items"].as_array().unwrap().len(), 1);
-    assert_eq!(agent.json(&["history", "--json"])["items"].as_array().unwrap().len(), 1);
+    let begun = agent.json(&["history", "--json"])["items"][0]["start_time"].as_str().unwrap().to_owned();
+    let runs = |filter: &[&str]| {
+        let page = agent.json(&[&["history", "--json"], filter].concat());
+        page["items"].as_array().unwrap().len()
+    };
+    assert_eq!(runs(&[]), 1);
+    assert_eq!(runs(&["--policy", "orphans", "--root", "scratch", "--since", &begun]), 1);
+    assert_eq!(runs(&["--policy", "expired"]), 0);
+    assert_eq!(runs(&["--since", "2999-01-01T00:00:00Z"]), 0);
+    let (code, _, err) = agent.run(&["history", "--root", "nowhere"]);
+    assert!(code != 0 && err.contains("nowhere"), "{code}: {err}");
 }
 
 #[test]

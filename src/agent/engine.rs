@@ -30,6 +30,7 @@ use crate::sweep::run::{Orders, RunRoot, Shared, plan};
 use crate::sweep::walked::Walked;
 use crate::sys::clock;
 
+use super::breakers::Breakers;
 use super::recorder::Recorder;
 use super::references::References;
 use super::surroundings::{Control, Feed, RunWorld, new_id};
@@ -112,6 +113,8 @@ pub struct Engine {
     pub clock: Mutex<ClockGuard>,
     /// Writes the history.
     pub recorder: Recorder,
+    /// Policies whose removals fail, by root.
+    pub breakers: Breakers,
     /// One run at a time on a volume.
     turns: Turns,
 }
@@ -177,6 +180,7 @@ impl Engine {
             recorded: None,
             clock: Mutex::new(clock),
             recorder: Recorder::default(),
+            breakers: Breakers::default(),
             turns: Turns::default(),
         }
     }
@@ -428,6 +432,9 @@ impl Engine {
             control: commission.control,
             between,
             stop: commission.stop,
+            breakers: &self.breakers,
+            // Whoever asks for it himself may try.
+            kept_back: commission.trigger != Trigger::Manual,
             open: Mutex::default(),
             next: AtomicU64::new(0),
         }

@@ -42,6 +42,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 const SWEEPERS: usize = 2;
 /// How often the registry is copied to `ledger.bak`, and old records go.
 const BACKUP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Parts of the audit log that could not be indexed are tried again after so long.
+const INDEX_PAUSE: Duration = Duration::from_secs(600);
 
 /// Why the agent did not run, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -342,6 +344,15 @@ impl Running {
         workers.push(worker("guardian-presence", &notices, move || presence::work(&its))?);
         let its = on(&agent);
         workers.push(worker("guardian-schedule", &notices, move || schedule::work(&its))?);
+        if let Some(audit) = agent.engine.audit.clone() {
+            let stop = agent.stop.clone();
+            workers.push(worker("guardian-records", &notices, move || {
+                while !stop.is_raised() {
+                    audit.index_sealed(&|| stop.is_raised());
+                    audit.wait_for_sealed(INDEX_PAUSE);
+                }
+            })?);
+        }
         for _ in 0..SWEEPERS {
             let its = on(&agent);
             workers.push(worker("guardian-sweeper", &notices, move || sweeper::work(&its))?);
@@ -422,6 +433,9 @@ impl Running {
         agent.stir.bell.ring();
         agent.schedule_bell.ring();
         agent.presence_bell.ring();
+        if let Some(audit) = &agent.engine.audit {
+            audit.wake();
+        }
         let mut still = Vec::new();
         for (name, handle) in self.workers {
             while !handle.is_finished() && Instant::now() < deadline {

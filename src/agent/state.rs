@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::{RootSettings, Settings};
 use crate::ingest::IngestHandle;
@@ -97,6 +97,9 @@ impl Bell {
         std::mem::take(&mut *rung)
     }
 }
+
+/// How long a request waits for changes that were made before it.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Why a root is suspended for the moment between being guarded for want of room
 /// and being adopted: it is the same root by the same rules.
@@ -265,6 +268,20 @@ impl Agent {
                 Some(Target { root: Arc::clone(&root.guarded), key: root.key })
             })
             .collect()
+    }
+
+    /// Waits a moment for what happened before a request to be in the index: who
+    /// asks right after making a file means that file too. A root that is being
+    /// scanned is not waited for.
+    pub fn settle(&self, keys: impl IntoIterator<Item = RootKey>) {
+        let deadline = Instant::now() + SETTLE;
+        for key in keys {
+            let scanning =
+                self.ingest.status(key).is_none_or(|root| root.state == crate::ingest::RootState::Scanning);
+            if !scanning && let Err(error) = self.ingest.settle(key, deadline) {
+                tracing::debug!(reason = %super::chain(&error), "the index is not up to date");
+            }
+        }
     }
 
     /// Why a run over `targets` must end after its batch, if it must: what it

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::references::References;
-use crate::model::{Action, RelPath, RootName, RunId, Timestamp, WirePath};
+use crate::model::{Action, Phase, RelPath, RootName, RunId, Timestamp, WirePath};
 use crate::store::RootKey;
 use crate::store::audit::{AuditEntry, AuditLog, BatchHeader, BatchTicket, NotRemoved};
 use crate::sweep::run::{IntendedBatch, Surroundings};
 use crate::sys::clock;
+
+use super::breakers::Breakers;
 
 /// Keeps the index abreast of what a run did and found.
 pub trait Feed: Send + Sync {
@@ -62,6 +64,10 @@ pub struct RunWorld<'a> {
     pub between: &'a (dyn Fn() + Sync),
     /// Another reason to stop after the batch (a flag of Ctrl-C, a pause).
     pub stop: &'a (dyn Fn() -> Option<String> + Sync),
+    /// Policies whose removals fail.
+    pub breakers: &'a Breakers,
+    /// Whether these are left out of the run.
+    pub kept_back: bool,
     /// Batches that are on record and not completed yet.
     pub open: Mutex<HashMap<u64, BatchTicket>>,
     /// Numbers them.
@@ -185,6 +191,14 @@ impl Surroundings for RunWorld<'_> {
     fn progress(&self, files: u64, bytes: u64) {
         self.control.files.store(files, Ordering::Relaxed);
         self.control.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    fn tried(&self, root: &RootName, phase: Phase, failed: &[bool]) {
+        self.breakers.tried(root, phase, failed, clock::since_boot());
+    }
+
+    fn suspended(&self, root: &RootName, phase: Phase) -> Option<String> {
+        self.breakers.suspended(root, phase, clock::since_boot()).filter(|_| self.kept_back)
     }
 
     fn stop(&self) -> Option<String> {

@@ -61,6 +61,7 @@ pub fn targets(agent: &Agent, request: &SweepRequest) -> Result<(Vec<Target>, Ve
         let why = left_out.into_iter().next();
         return Err(why.unwrap_or_else(|| "no root is ready".to_owned()));
     }
+    agent.settle(found.iter().filter_map(|target| target.key));
     Ok((found, left_out))
 }
 

@@ -1,8 +1,8 @@
 //! What the socket asks of the agent.
 
 use super::wire::{
-    AuditEntry, AuditFilter, Explanation, FileEntry, Health, JobPut, JobResource, Listing, Page,
-    PauseRequest, PauseState, PlanResource, RootResource, Stats, SweepResource, TrustState,
+    AuditEntry, AuditFilter, Explanation, FileEntry, Health, HistoryFilter, JobPut, JobResource, Listing,
+    Page, PauseRequest, PauseState, PlanResource, RootResource, Stats, SweepResource, TrustState,
 };
 use super::{ApiError, PeerIdentity};
 use crate::model::{JobId, PlanId, Report, RootName, RunId, SweepRequest};
@@ -88,7 +88,7 @@ pub trait Commands: Send + Sync + 'static {
     fn resume(&self, by: &PeerIdentity) -> Result<PauseState, ApiError>;
 
     /// Reports of past runs, newest first, without their actions.
-    fn history(&self, page: &Page) -> Result<Listing<Report>, ApiError>;
+    fn history(&self, filter: &HistoryFilter, page: &Page) -> Result<Listing<Report>, ApiError>;
 
     /// Removals on record, newest first.
     fn audit(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<AuditEntry>, ApiError>;

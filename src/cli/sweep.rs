@@ -63,7 +63,7 @@ pub(super) struct SweepArgs {
     adopt: bool,
 }
 
-fn policy(text: &str) -> Result<Policy, String> {
+pub(super) fn policy(text: &str) -> Result<Policy, String> {
     Policy::from_name(text).ok_or_else(|| {
         let names: Vec<_> = Policy::ALL.iter().map(|policy| policy.as_str()).collect();
         format!("expected one of {}", names.join(", "))

@@ -62,6 +62,11 @@ impl<'a> Merged<'a> {
         }
     }
 
+    /// Nothing more is taken from the root at `place`.
+    pub fn leave_out(&mut self, place: usize) {
+        self.planners.iter_mut().filter(|(at, _)| *at == place).for_each(|(_, planner)| planner.end());
+    }
+
     /// Up to `files` removals, ending with the one whose gain reaches `need`.
     /// The links of one inode are never parted.
     pub fn batch(

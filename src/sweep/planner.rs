@@ -133,6 +133,12 @@ impl<'a> Planner<'a> {
         self.cutoff
     }
 
+    /// Takes nothing more; what was looked at stays counted.
+    pub fn end(&mut self) {
+        self.source = (Box::new(std::iter::empty()) as Candidates<'a>).peekable();
+        self.unit.clear();
+    }
+
     /// Whether further links of the last removal's inode follow: a batch must not part them.
     pub fn is_mid_unit(&self) -> bool {
         !self.unit.is_empty()

@@ -124,6 +124,15 @@ pub trait Surroundings: Sync {
     /// How far the run is.
     fn progress(&self, files: u64, bytes: u64);
 
+    /// How the removals of a batch ended that were tried, in their order: true
+    /// for each that failed.
+    fn tried(&self, _root: &RootName, _phase: Phase, _failed: &[bool]) {}
+
+    /// Why a part of the run is left out on a root: its removals fail.
+    fn suspended(&self, _root: &RootName, _phase: Phase) -> Option<String> {
+        None
+    }
+
     /// Whether to stop after this batch, and why.
     fn stop(&self) -> Option<String>;
 

@@ -74,6 +74,7 @@ fn root_health(agent: &Agent, slot: &Slot) -> RootHealth {
     let (state, reason) = state(agent, slot);
     let (usage_percent, inodes_percent) = percents(usage.as_ref());
     let ready = slot.ready();
+    let suspended = agent.engine.breakers.remarks(slot.name(), clock::since_boot());
     let status = match (&ready, &usage) {
         (Some(root), Some(usage)) => [Resource::Bytes, Resource::Inodes]
             .into_iter()
@@ -83,7 +84,8 @@ fn root_health(agent: &Agent, slot: &Slot) -> RootHealth {
         (Some(_), None) => Level::Warning,
         (None, _) => Level::Critical,
     };
-    let mut notes: Vec<String> = reason.into_iter().collect();
+    let status = if suspended.is_empty() { status } else { status.max(Level::Warning) };
+    let mut notes: Vec<String> = reason.into_iter().chain(suspended).collect();
     if ready.is_some() && usage.is_none() {
         notes.push("the volume can't be asked".to_owned());
     }

@@ -18,7 +18,7 @@ pub use health::{
 };
 pub use jobs::{JobPut, JobResource};
 pub use page::{Listing, Page};
-pub use records::{AuditEntry, AuditFilter, FileEntry};
+pub use records::{AuditEntry, AuditFilter, FileEntry, HistoryFilter};
 pub use stats::{
     AgentStats, Holder, HolderName, IndexConfidence, IndexStats, RootStats, Stats, TopHolders, TopList,
 };

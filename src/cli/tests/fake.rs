@@ -152,7 +152,7 @@ impl Commands for Fake {
     fn resume(&self, _: &PeerIdentity) -> Result<PauseState, ApiError> {
         Ok(PauseState { paused: false, until: None, emergencies: false })
     }
-    fn history(&self, _: &Page) -> Result<Listing<Report>, ApiError> {
+    fn history(&self, _: &HistoryFilter, _: &Page) -> Result<Listing<Report>, ApiError> {
         from(json!({"items": [report()], "next": null}))
     }
     fn audit(&self, filter: &AuditFilter, _: &Page) -> Result<Listing<AuditEntry>, ApiError> {

@@ -50,9 +50,11 @@ impl Running<'_, '_> {
             let mut gone = Vec::new();
             let mut different = Vec::new();
             let mut not_removed = Vec::new();
+            let mut failed = Vec::new();
             for (number, (action, ended)) in actions.iter().zip(ended).enumerate() {
                 match ended {
                     Some(Ended::Removed { freed }) => {
+                        failed.push(false);
                         record.removed(phase, freed);
                         self.settle.unlinked(match self.orders.target.resource {
                             Resource::Bytes => freed,
@@ -73,6 +75,7 @@ impl Running<'_, '_> {
                         not_removed.push((number, why.as_str().to_owned()));
                     }
                     Some(Ended::Failed(error)) => {
+                        failed.push(true);
                         record.failed(
                             phase,
                             WirePath::from_path(&action.path.under(one.root.path())),
@@ -87,6 +90,7 @@ impl Running<'_, '_> {
                 }
             }
             self.around.carried_out(ticket, &not_removed);
+            self.around.tried(&one.root.name, phase, &failed);
             self.around.removed(&one.root.name, &gone);
             self.around.found_different(&one.root.name, &different);
             if self.orders.list {

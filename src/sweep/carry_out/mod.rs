@@ -183,8 +183,14 @@ impl<'a, 'r> Running<'a, 'r> {
 
     fn phase(&mut self, phase: Phase, roots: &[RunRoot<'_>]) -> PhaseEnd {
         let emergency = self.orders.is_emergency();
-        let with = |one| circumstances(self.shared, one, self.orders.for_space());
-        let mut merged = match Merged::new(roots, places(roots, phase, emergency), phase, with) {
+        let mut at = places(roots, phase, emergency);
+        at.retain(|place| !self.is_suspended(*place, phase));
+        let (shared, for_space) = (self.shared, self.orders.for_space());
+        let with = |one| circumstances(shared, one, for_space);
+        if at.is_empty() {
+            return PhaseEnd::Exhausted;
+        }
+        let mut merged = match Merged::new(roots, at.iter().copied(), phase, with) {
             Ok(merged) => merged,
             Err(error) => {
                 let said = crate::model::with_causes(&error);
@@ -237,6 +243,11 @@ impl<'a, 'r> Running<'a, 'r> {
             let resource = self.orders.target.resource;
             let used_before = self.probe.look().ok().map(|usage| usage.used_and_available(resource).0);
             let gained = self.carry_out_batch(phase, roots, batch);
+            for place in &at {
+                if self.is_suspended(*place, phase) {
+                    merged.leave_out(*place);
+                }
+            }
             bound = bound.map(|left| left.saturating_sub(gained));
             if bound.is_some() && self.is_poor(&mut returns, gained, used_before) {
                 self.note_all("the last phase ended early: what it removed brought no space back");
@@ -262,6 +273,16 @@ impl<'a, 'r> Running<'a, 'r> {
             self.remove_emptied();
         }
         end
+    }
+
+    /// Whether a root is left out of a phase because its removals fail; its
+    /// report says so.
+    fn is_suspended(&mut self, place: usize, phase: Phase) -> bool {
+        let why = self.roots.get(place).and_then(|one| self.around.suspended(&one.root.name, phase));
+        if let (Some(why), Some(record)) = (&why, self.records.get_mut(place)) {
+            record.note(format!("left out: {why}"));
+        }
+        why.is_some()
     }
 
     fn last_phase(&mut self, roots: &[RunRoot<'_>]) -> Result<Option<u64>, PhaseEnd> {
