@@ -8,9 +8,10 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use crate::api::{Event, Events, SweepState};
 use crate::model::{
-    Action, Phase, Plan, PlanAction, Policy, Report, Requester, RootName, RunId, SweepRequest, Timestamp,
-    Trigger, VolumeUsage,
+    Action, Level, Phase, Plan, PlanAction, Policy, Report, Requester, RootName, RunId, SweepRequest,
+    Timestamp, Trigger, VolumeUsage,
 };
 use crate::policy::{Amount, ClockGuard, JobsView, NoReferences, References};
 use crate::store::RootKey;
@@ -28,7 +29,7 @@ use crate::sweep::walked::Walked;
 use crate::sys::clock;
 
 use super::breakers::Breakers;
-use super::surroundings::{Control, Feed, RunWorld, new_id};
+use super::surroundings::{Control, Feed, RunWorld, ShownRun, new_id};
 use super::turns::{Turns, VolumeId};
 
 /// What a run over a root needs besides the root.
@@ -102,6 +103,8 @@ pub struct Engine {
     pub jobs: Arc<RwLock<JobsView>>,
     /// Whether the clock can be trusted with ages.
     pub clock: Mutex<ClockGuard>,
+    /// What happens, for whoever listens.
+    pub events: Arc<Events>,
     /// Policies whose removals fail, by root.
     pub breakers: Breakers,
     /// One run at a time on a volume.
@@ -141,6 +144,7 @@ impl Engine {
             complete: Box::new(|_| false),
             jobs,
             clock: Mutex::new(clock),
+            events: Arc::default(),
             breakers: Breakers::default(),
             turns: Turns::default(),
         }
@@ -315,6 +319,7 @@ impl Engine {
                     report.notes.extend(left_out.iter().cloned());
                 }
                 self.remember(&done);
+                self.tell_end(&world, &done);
                 reports.extend(done);
                 Ok::<(), EngineError>(())
             });
@@ -377,6 +382,7 @@ impl Engine {
                 let world = self.world(commission, &group, between);
                 let done = carry_out_plan(&orders, &roots, shared, &world, mine);
                 self.remember(&done);
+                self.tell_end(&world, &done);
                 reports.extend(done);
                 Ok::<(), EngineError>(())
             })?;
@@ -397,12 +403,34 @@ impl Engine {
             control: commission.control,
             between,
             stop: commission.stop,
+            events: &self.events,
+            shown: ShownRun {
+                policy: commission.request.policy,
+                trigger: commission.trigger,
+                roots: group.iter().map(|target| target.root.name.clone()).collect(),
+            },
+            told_at: Mutex::default(),
             breakers: &self.breakers,
             // Whoever asks for it himself may try.
             kept_back: commission.trigger != Trigger::Manual,
             open: Mutex::default(),
             next: AtomicU64::new(0),
         }
+    }
+
+    fn tell_end(&self, world: &RunWorld<'_>, reports: &[Report]) {
+        let over = if world.control.is_cancelled() { SweepState::Cancelled } else { SweepState::Done };
+        world.shown.tell(&self.events, world.control, over, reports);
+        for report in reports.iter().filter(|report| report.target_reached == Some(false)) {
+            let level = if report.policy == Policy::Emergency { Level::Critical } else { Level::Warning };
+            let message = format!("{} ended short of its target", report.policy);
+            self.alert(level, Some(&report.root), message);
+        }
+    }
+
+    /// Tells whoever listens what the log says too.
+    pub fn alert(&self, level: Level, root: Option<&RootName>, message: String) {
+        self.events.publish(&Event::Alert { time: clock::now(), level, root: root.cloned(), message });
     }
 
     fn remember(&self, reports: &[Report]) {

@@ -417,6 +417,7 @@ impl Running {
         let _ = self.shutdown.send(true);
         agent.stop.raise();
         agent.runs.close("the agent stops");
+        agent.engine.events.close();
         agent.stir.bell.ring();
         agent.schedule_bell.ring();
         if let Some(audit) = &agent.engine.audit {

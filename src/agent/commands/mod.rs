@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::api::{
-    ApiError, AuditEntry, AuditFilter, Commands, Explanation, FileEntry, Health, HistoryFilter, JobPut,
-    JobResource, Listing, Page, PauseRequest, PauseState, PeerIdentity, PlanResource, RootResource, Stats,
-    SweepResource, TrustState,
+    ApiError, AuditEntry, AuditFilter, Commands, EventReader, Explanation, FileEntry, Health, HistoryFilter,
+    JobPut, JobResource, Listing, Page, PauseRequest, PauseState, PeerIdentity, PlanResource, RootResource,
+    Stats, SweepResource, TrustState,
 };
 use crate::ingest::RootState;
 use crate::model::{JobId, PlanId, Report, RootName, RunId, SweepRequest};
@@ -34,6 +34,8 @@ use crate::sys::clock;
 use super::census::Census;
 use super::state::{Agent, Slot};
 use rate::Rates;
+
+pub(super) use health::state;
 
 /// How long a list of files waits for changes that were made before the request.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -177,6 +179,10 @@ impl Commands for Served {
 
     fn audit(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<AuditEntry>, ApiError> {
         self.list_audit(filter, page)
+    }
+
+    fn events(&self, by: &PeerIdentity) -> Result<EventReader, ApiError> {
+        self.agent.engine.events.read(by.uid)
     }
 
     fn registry_trust(&self, by: &PeerIdentity) -> Result<TrustState, ApiError> {
