@@ -11,9 +11,10 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use crate::api::{Event, Events, SweepState};
 use crate::model::{
-    Phase, Plan, Policy, Report, Requester, Resource, RootName, RunId, SweepRequest, Timestamp, Trigger,
-    VolumeUsage,
+    Level, Phase, Plan, Policy, Report, Requester, Resource, RootName, RunId, SweepRequest, Timestamp,
+    Trigger, VolumeUsage,
 };
 use crate::policy::{Amount, ClockGuard, JobsView, ReferenceView};
 use crate::store::RootKey;
@@ -33,7 +34,7 @@ use crate::sys::clock;
 use super::breakers::Breakers;
 use super::recorder::Recorder;
 use super::references::References;
-use super::surroundings::{Control, Feed, RunWorld, new_id};
+use super::surroundings::{Control, Feed, RunWorld, ShownRun, new_id};
 use super::turns::{Turns, VolumeId};
 
 /// What a run over a root needs besides the root.
@@ -113,6 +114,8 @@ pub struct Engine {
     pub clock: Mutex<ClockGuard>,
     /// Writes the history.
     pub recorder: Recorder,
+    /// What happens, for whoever listens.
+    pub events: Arc<Events>,
     /// Policies whose removals fail, by root.
     pub breakers: Breakers,
     /// One run at a time on a volume.
@@ -180,6 +183,7 @@ impl Engine {
             recorded: None,
             clock: Mutex::new(clock),
             recorder: Recorder::default(),
+            events: Arc::default(),
             breakers: Breakers::default(),
             turns: Turns::default(),
         }
@@ -391,6 +395,7 @@ impl Engine {
                         report.notes.extend(left_out.iter().cloned());
                     }
                     self.remember(commission.trigger, &done);
+                    self.tell_end(&world, &done);
                     reports.extend(done);
                 }
                 Ok::<(), EngineError>(())
@@ -432,12 +437,34 @@ impl Engine {
             control: commission.control,
             between,
             stop: commission.stop,
+            events: &self.events,
+            shown: ShownRun {
+                policy: commission.request.policy,
+                trigger: commission.trigger,
+                roots: group.iter().map(|target| target.root.name.clone()).collect(),
+            },
+            told_at: Mutex::default(),
             breakers: &self.breakers,
             // Whoever asks for it himself may try.
             kept_back: commission.trigger != Trigger::Manual,
             open: Mutex::default(),
             next: AtomicU64::new(0),
         }
+    }
+
+    fn tell_end(&self, world: &RunWorld<'_>, reports: &[Report]) {
+        let over = if world.control.is_cancelled() { SweepState::Cancelled } else { SweepState::Done };
+        world.shown.tell(&self.events, world.control, over, reports);
+        for report in reports.iter().filter(|report| report.target_reached == Some(false)) {
+            let level = if report.policy == Policy::Emergency { Level::Critical } else { Level::Warning };
+            let message = format!("{} ended short of its target", report.policy);
+            self.alert(level, Some(&report.root), message);
+        }
+    }
+
+    /// Tells whoever listens what the log says too.
+    pub fn alert(&self, level: Level, root: Option<&RootName>, message: String) {
+        self.events.publish(&Event::Alert { time: clock::now(), level, root: root.cloned(), message });
     }
 
     /// Reports go to the log at once. Those of an emergency that the guard began

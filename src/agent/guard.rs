@@ -10,7 +10,8 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::model::{Policy, Report, Resource, SweepRequest, Trigger};
+use crate::api::{Event, RootState};
+use crate::model::{Level, Policy, Report, Resource, SweepRequest, Trigger};
 use crate::policy::{Backoff, Crossing, LevelState, Marks, resource_needed};
 use crate::sys::clock;
 use crate::usage::VolumeMonitor;
@@ -19,7 +20,7 @@ use super::engine::{Commission, Target};
 use super::state::{Agent, ReadyRoot, Seen, Slot};
 use super::surroundings::Control;
 use super::turns::VolumeId;
-use super::{log, presence};
+use super::{commands, log, presence};
 
 /// Between two looks at a volume that does not answer.
 const UNREADABLE_PAUSE: Duration = Duration::from_secs(1);
@@ -89,6 +90,8 @@ pub struct Guard {
     levels: HashMap<(crate::model::RootName, Resource), LevelState>,
     presence_due: Duration,
     doubted: bool,
+    /// What was last told of the roots.
+    states: HashMap<crate::model::RootName, RootState>,
 }
 
 impl Guard {
@@ -100,6 +103,7 @@ impl Guard {
             levels: HashMap::new(),
             presence_due: Duration::ZERO,
             doubted: false,
+            states: HashMap::new(),
         }
     }
 
@@ -110,6 +114,7 @@ impl Guard {
             self.check_clock(now);
             self.call_presence(now);
             self.gather();
+            self.tell_states();
             let pause = self.look_at_volumes();
             self.agent.beat.fetch_add(1, Ordering::Relaxed);
             self.agent.stir.bell.wait(pause);
@@ -146,6 +151,26 @@ impl Guard {
         if now >= self.presence_due {
             self.presence_due = now + presence::INTERVAL;
             self.agent.presence_bell.ring();
+        }
+    }
+
+    /// Tells whoever listens what has become of the roots.
+    fn tell_states(&mut self) {
+        for slot in self.agent.slots() {
+            let (state, reason) = commands::state(&self.agent, &slot);
+            if self.states.insert(slot.name().clone(), state) == Some(state) {
+                continue;
+            }
+            let root = slot.name().clone();
+            if state == RootState::Suspended {
+                let why = reason.clone().unwrap_or_default();
+                self.agent.engine.alert(
+                    Level::Critical,
+                    Some(&root),
+                    format!("the root is suspended: {why}"),
+                );
+            }
+            self.agent.engine.events.publish(&Event::Root { time: clock::now(), root, state, reason });
         }
     }
 
@@ -258,7 +283,11 @@ fn look(
             let state = levels.entry((member.slot.name().clone(), resource)).or_default();
             let marks = &member.root.guarded.marks;
             let percent = look.usage.percent(resource);
-            match state.observe(now, &look.usage, resource, marks) {
+            let crossing = state.observe(now, &look.usage, resource, marks);
+            if let Some(crossing) = crossing {
+                tell_level(agent, member.slot.name(), resource, crossing, percent);
+            }
+            match crossing {
                 Some(Crossing::Rose { to, .. }) => {
                     log::level(member.slot.name(), resource, to, false, percent);
                 }
@@ -270,6 +299,27 @@ fn look(
     }
     end_emergency(volume, now);
     begin_emergency(agent, volume, now);
+}
+
+fn tell_level(
+    agent: &Agent,
+    root: &crate::model::RootName,
+    resource: Resource,
+    crossing: Crossing,
+    percent: f64,
+) {
+    let (level, rose, lasts) = match crossing {
+        Crossing::Rose { to, .. } => (to, true, false),
+        Crossing::Fell { to, .. } => (to, false, false),
+        Crossing::Lasts(level) => (level, false, true),
+    };
+    let usage_percent = (percent * 100.0).round() / 100.0;
+    let (time, root) = (clock::now(), root.clone());
+    if rose || lasts {
+        let message = format!("usage is {}: {usage_percent}% of {}", level.as_str(), log::name(resource));
+        agent.engine.alert(level, Some(&root), message);
+    }
+    agent.engine.events.publish(&Event::Level { time, root, resource, level, rose, lasts, usage_percent });
 }
 
 fn end_emergency(volume: &mut Volume, now: Duration) {

@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::model::{Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
+use crate::model::{Level, Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
 use crate::policy::{Amount, Due, Fuse, due, fuse};
 use crate::sys::clock;
 
@@ -184,6 +184,7 @@ fn blown(agent: &Agent, commission: &Commission<'_>, target: &Target, percent: f
         policy = commission.request.policy
     );
     tracing::error!(root = %target.root.name, policy = %commission.request.policy, plan = %id, "{note}");
+    agent.engine.alert(Level::Warning, Some(&target.root.name), note.clone());
     let mut remarks = agent.remarks.lock().unwrap_or_else(PoisonError::into_inner);
     remarks.insert(target.root.name.clone(), vec![note]);
 }

@@ -430,6 +430,7 @@ impl Running {
         let _ = self.shutdown.send(true);
         agent.stop.raise();
         agent.runs.close("the agent stops");
+        agent.engine.events.close();
         agent.stir.bell.ring();
         agent.schedule_bell.ring();
         agent.presence_bell.ring();

@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::api::{
     ApiError, Explanation, JobPut, JobResource, PlanAction, RootResource, RootState, TrustState,
 };
-use crate::cli::{Standalone, StandaloneSweep, SweepOutcome};
+use crate::cli::{Standalone, StandaloneSweep, SweepOutcome, Told};
 use crate::config::{RootSettings, Settings};
 use crate::model::{JobId, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
 use crate::policy::{ClockGuard, JobsView, ReferenceView};
@@ -165,7 +165,12 @@ impl Alone {
         Ok(outcome)
     }
 
-    fn carry_out(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
+    fn carry_out(
+        &self,
+        sweep: &StandaloneSweep,
+        cancelled: &AtomicBool,
+        told: Told,
+    ) -> Result<SweepOutcome, ApiError> {
         let chosen = self.chosen(&|name| Self::is_wanted(sweep, name))?;
         let work = self.workplace()?;
         let now = clock::now();
@@ -217,7 +222,7 @@ impl Alone {
             clock_guard,
         );
         engine.recorded = Some(Arc::clone(&work.references));
-        let control = Control::default();
+        let control = Control::telling(told);
         let stop = || {
             cancelled.load(Ordering::Relaxed).then(|| {
                 control.cancel("interrupted");
@@ -375,7 +380,12 @@ fn count_by_walking(root: &mut GuardedRoot, settings: &RootSettings, own: &OwnFi
 }
 
 impl Standalone for Alone {
-    fn sweep(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
+    fn sweep(
+        &self,
+        sweep: &StandaloneSweep,
+        cancelled: &AtomicBool,
+        told: Told,
+    ) -> Result<SweepOutcome, ApiError> {
         if sweep.plan.is_none() {
             problems::check_available(&sweep.request)?;
         }
@@ -389,7 +399,7 @@ impl Standalone for Alone {
         }
         if !sweeper::is_dry(&self.settings.agent, &sweep.request, policy) {
             let request = SweepRequest { policy, ..sweep.request.clone() };
-            return self.carry_out(&StandaloneSweep { request, ..sweep.clone() }, cancelled);
+            return self.carry_out(&StandaloneSweep { request, ..sweep.clone() }, cancelled, told);
         }
         if sweep.plan.is_some() {
             return Err(ApiError::conflict(

@@ -4,7 +4,7 @@ use super::wire::{
     AuditEntry, AuditFilter, Explanation, FileEntry, Health, HistoryFilter, JobPut, JobResource, Listing,
     Page, PauseRequest, PauseState, PlanResource, RootResource, Stats, SweepResource, TrustState,
 };
-use super::{ApiError, PeerIdentity};
+use super::{ApiError, EventReader, PeerIdentity};
 use crate::model::{JobId, PlanId, Report, RootName, RunId, SweepRequest};
 
 /// The agent as the routes see it.
@@ -92,6 +92,9 @@ pub trait Commands: Send + Sync + 'static {
 
     /// Removals on record, newest first.
     fn audit(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<AuditEntry>, ApiError>;
+
+    /// What happens from now on. Does not block.
+    fn events(&self, by: &PeerIdentity) -> Result<EventReader, ApiError>;
 
     /// Declares the present ledger the right one after a loss.
     fn registry_trust(&self, by: &PeerIdentity) -> Result<TrustState, ApiError>;

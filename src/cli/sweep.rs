@@ -11,6 +11,7 @@ use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::host::{Standalone, StandaloneSweep};
 use super::output::Format;
+use super::progress::SweepBar;
 use super::report;
 use super::session::{Session, Worker};
 use crate::api::{Listing, PlanResource, RootResource, SweepResource, SweepState, check_sweep, waited_body};
@@ -262,8 +263,13 @@ fn by_agent(
     let answer = session.expect(client.post("/v1/sweeps", request), attempt)?;
     let begun: SweepResource = answer.read(attempt)?;
     let place = format!("/v1/sweeps/{}", begun.id);
+    if session.out.verbose {
+        session.out.note(&format!("guardian: this is sweep {}", begun.id));
+    }
     let mut pause = LOOKS.0;
     let mut asked_to_stop = false;
+    let bar = SweepBar::new(!session.out.quiet);
+    let tell = bar.listener();
     let (answer, ended) = loop {
         if cancelled.load(Ordering::Relaxed) && !asked_to_stop {
             asked_to_stop = true;
@@ -272,12 +278,14 @@ fn by_agent(
         }
         let answer = session.expect(client.get(&place), attempt)?;
         let sweep: SweepResource = answer.read(attempt)?;
+        tell(&sweep.progress);
         if sweep.state.is_over() {
             break (answer, sweep);
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(LOOKS.1);
     };
+    drop(bar);
     // The reports go out as the agent wrote them, not as they were understood here.
     let raw: Value = answer.read(attempt)?;
     let reports = raw.get("reports").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -305,7 +313,10 @@ fn alone(
     session: &mut Session<'_>,
     attempt: &str,
 ) -> Result<Exit, Failure> {
-    let outcome = own.sweep(sweep, cancelled).map_err(|error| Failure::refused(attempt, &error))?;
+    let bar = SweepBar::new(!session.out.quiet);
+    let outcome = own.sweep(sweep, cancelled, Arc::new(bar.listener()));
+    drop(bar);
+    let outcome = outcome.map_err(|error| Failure::refused(attempt, &error))?;
     let mut reports = outcome.reports;
     let mut values = Vec::new();
     for (place, one) in reports.iter_mut().enumerate() {
@@ -338,7 +349,11 @@ fn finish(
             if reports.is_empty() {
                 session.out.note("nothing to do");
             }
-            for one in reports {
+            // From a timer no news is good news.
+            let asked_for = args.list || args.dry_run || !session.out.quiet;
+            let is_news =
+                |one: &&Report| asked_for || report::exit_of(std::slice::from_ref(one)) != Exit::Done;
+            for one in reports.iter().filter(is_news) {
                 report::render(one, args.list || args.dry_run, &mut session.out)?;
             }
             if let Some(id) = plan {

@@ -121,6 +121,12 @@ pub trait Surroundings: Sync {
     /// Names that are not what was known of them, so that the index looks again.
     fn found_different(&self, root: &RootName, actions: &[&Action]);
 
+    /// Where the run begins and is to end.
+    fn aims(&self, _target: &Target, _usage: Option<&VolumeUsage>) {}
+
+    /// What the volume shows.
+    fn seen(&self, _target: &Target, _usage: &VolumeUsage) {}
+
     /// How far the run is.
     fn progress(&self, files: u64, bytes: u64);
 

@@ -29,7 +29,7 @@ pub(super) fn percents(usage: Option<&VolumeUsage>) -> (Option<f64>, Option<f64>
 }
 
 /// What guardian can do with a root, and why no more.
-pub(super) fn state(agent: &Agent, slot: &Slot) -> (RootState, Option<String>) {
+pub(in crate::agent) fn state(agent: &Agent, slot: &Slot) -> (RootState, Option<String>) {
     let root = match slot.state() {
         SlotState::Ready(root) => root,
         SlotState::Suspended(why) => return (RootState::Suspended, Some(why)),

@@ -19,9 +19,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::api::{
-    ApiError, AuditEntry, AuditFilter, Commands, Explanation, FileEntry, Health, HistoryFilter, JobPut,
-    JobResource, Listing, Page, PauseRequest, PauseState, PeerIdentity, PlanResource, RootResource, Stats,
-    SweepResource, TrustState,
+    ApiError, AuditEntry, AuditFilter, Commands, EventReader, Explanation, FileEntry, Health, HistoryFilter,
+    JobPut, JobResource, Listing, Page, PauseRequest, PauseState, PeerIdentity, PlanResource, RootResource,
+    Stats, SweepResource, TrustState,
 };
 use crate::model::{JobId, PlanId, Report, RootName, RunId, SweepRequest};
 use crate::store::audit::AuditedChange;
@@ -31,6 +31,8 @@ use crate::sys::clock;
 use super::census::Census;
 use super::state::{Agent, Slot};
 use rate::Rates;
+
+pub(super) use health::state;
 
 /// The agent as the socket sees it.
 struct Served {
@@ -158,6 +160,10 @@ impl Commands for Served {
 
     fn audit(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<AuditEntry>, ApiError> {
         self.list_audit(filter, page)
+    }
+
+    fn events(&self, by: &PeerIdentity) -> Result<EventReader, ApiError> {
+        self.agent.engine.events.read(by.uid)
     }
 
     fn registry_trust(&self, by: &PeerIdentity) -> Result<TrustState, ApiError> {

@@ -13,6 +13,7 @@ use crate::model::*;
 pub(super) struct Fake {
     critical: bool,
     cancelled: AtomicBool,
+    events: Events,
 }
 
 fn from<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
@@ -175,6 +176,18 @@ impl Commands for Fake {
         };
         Ok(Listing::all(vec![entry]))
     }
+    fn events(&self, by: &PeerIdentity) -> Result<EventReader, ApiError> {
+        let reader = self.events.read(by.uid);
+        let message = "a first word".to_owned();
+        self.events.publish(&Event::Alert {
+            time: Timestamp::EPOCH,
+            level: Level::Warning,
+            root: None,
+            message,
+        });
+        self.events.close();
+        reader
+    }
     fn registry_trust(&self, _: &PeerIdentity) -> Result<TrustState, ApiError> {
         Ok(TrustState { trusted: true, changed: true })
     }
@@ -204,7 +217,8 @@ impl Served {
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-                let fake = Arc::new(Fake { critical, cancelled: AtomicBool::new(false) });
+                let fake =
+                    Arc::new(Fake { critical, cancelled: AtomicBool::new(false), events: Events::default() });
                 let identify = move |stream: &tokio::net::UnixStream| {
                     let peer = stream.peer_cred()?;
                     let uid = if admin { 0 } else { 1001 };

@@ -124,6 +124,19 @@ fn a_peer_changes_its_own_jobs_only() {
 }
 
 #[test]
+fn events_come_as_they_happen_until_the_agent_stops() {
+    let served = Served::start(false, false);
+    let (status, head, body) = call(&served, "GET", "/v1/events", "");
+    assert_eq!(status, 200);
+    assert!(head.to_lowercase().contains("content-type: text/event-stream"), "{head}");
+    let text = String::from_utf8(body).unwrap();
+    let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    let event: Value = serde_json::from_str(data).unwrap();
+    assert_eq!((&event["event"], &event["message"]), (&json!("alert"), &json!("a first word")));
+    assert!(text.contains("event: alert\ndata: "), "{text}");
+}
+
+#[test]
 fn what_cannot_be_understood_is_refused_and_named() {
     let served = Served::start(true, false);
     let cases = [
@@ -140,6 +153,7 @@ fn what_cannot_be_understood_is_refused_and_named() {
         ("GET", "/v1/history?policy=everything", "", "everything"),
         ("GET", "/v1/history?job=1", "", "unknown query parameter"),
         ("GET", "/v1/audit?since=yesterday", "", "since"),
+        ("GET", "/v1/events?only=alert", "", "unknown query parameter"),
         ("GET", "/v1/audit?job=a%20b", "", "job"),
         ("POST", "/v1/sweeps", "{\"policy\":\"everything\"}", "policy"),
         ("POST", "/v1/sweeps", "{\"forse\":true}", "forse"),

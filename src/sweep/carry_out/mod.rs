@@ -88,6 +88,7 @@ impl<'a, 'r> Running<'a, 'r> {
         let begun = around.elapsed();
         let probe = roots.first()?.root.probe.clone();
         let before = probe.look().ok();
+        around.aims(&orders.target, before.as_ref());
         let running = Self {
             orders,
             roots,
@@ -241,7 +242,11 @@ impl<'a, 'r> Running<'a, 'r> {
                 }
             };
             let resource = self.orders.target.resource;
-            let used_before = self.probe.look().ok().map(|usage| usage.used_and_available(resource).0);
+            let usage = self.probe.look().ok();
+            if let Some(usage) = &usage {
+                self.around.seen(&self.orders.target, usage);
+            }
+            let used_before = usage.map(|usage| usage.used_and_available(resource).0);
             let gained = self.carry_out_batch(phase, roots, batch);
             for place in &at {
                 if self.is_suspended(*place, phase) {
