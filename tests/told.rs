@@ -136,7 +136,7 @@ fn a_session_that_ends_takes_its_files_along_whatever_their_expiry() {
         assert_eq!((shown["state"].as_str(), shown["files_count"].as_u64()), (Some("ended"), Some(0)));
         let list = home.done(&["session", "list", "--json"]);
         assert!(list.contains("\"work\""), "{list}");
-        assert_eq!(home.run(&["session", "end", "nobody"]).0, 1);
+        assert_eq!(home.run(&["session", "end", "nobody"]).0, 2);
     });
 }
 

@@ -10,6 +10,7 @@
 mod access;
 mod commands;
 mod error;
+mod events;
 mod params;
 mod patience;
 mod references;
@@ -20,6 +21,7 @@ mod wire;
 pub use access::PeerIdentity;
 pub use commands::Commands;
 pub use error::{ApiError, Problem};
+pub use events::{EventReader, Events};
 pub use references::ReferenceCommands;
 pub use server::serve;
 pub use wire::*;

@@ -22,6 +22,7 @@ mod job;
 mod output;
 mod paths;
 mod pause;
+mod progress;
 mod report;
 mod root;
 mod run;
@@ -38,7 +39,7 @@ mod trust;
 pub use args::{Cli, Verb};
 pub use client::{Answer, Client, Refusal};
 pub use failure::{Exit, Failure, NoAgent};
-pub use host::{Host, ReadAgain, Sources, Standalone, StandaloneSweep, SweepOutcome};
+pub use host::{Host, ReadAgain, Sources, Standalone, StandaloneSweep, SweepOutcome, Told};
 pub use output::{Format, Output, Tone};
 
 #[cfg(test)]

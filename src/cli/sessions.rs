@@ -1,5 +1,6 @@
 //! `guardian session …`.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -118,7 +119,7 @@ fn end(id: &SessionId, session: &mut Session<'_>) -> Result<Exit, Failure> {
             let request = SweepRequest { session: Some(id.clone()), ..SweepRequest::of(Policy::Session) };
             let sweep = StandaloneSweep { request, plan: None, adopt: false, list: false };
             let removing = &format!("remove the files of session {id}, which has ended");
-            let swept = own.sweep(&sweep, &AtomicBool::new(false));
+            let swept = own.sweep(&sweep, &AtomicBool::new(false), Arc::new(|_: &Progress| {}));
             let reports = swept.map_err(|error| Failure::refused(removing, &error))?.reports;
             ended.session = own.session(id).map_err(|error| Failure::refused(attempt, &error))?;
             ended.sweep = reports

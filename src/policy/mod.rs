@@ -7,11 +7,13 @@
 
 mod backoff;
 mod batching;
+mod breaker;
 mod classify;
 mod clock_guard;
 mod explain;
 mod fuse;
 mod futility;
+mod glob_literals;
 mod globs;
 mod growth;
 mod holds;
@@ -29,11 +31,13 @@ mod settle;
 
 pub use backoff::{Backoff, FIRST_PAUSE, LONGEST_PAUSE};
 pub use batching::next_batch;
+pub use breaker::{Breaker, SUSPENSION, Switched, TRIES};
 pub use classify::{Detail, DirContext, Verdict, classify};
 pub use clock_guard::{ClockGuard, Doubt, MAX_ABSENCE, MAX_DRIFT};
 pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, describe, explain};
 pub use fuse::{Amount, Fuse, fuse};
 pub use futility::{Aim, POOR_BATCHES, Returns, aim};
+pub use glob_literals::literals;
 pub use globs::Globs;
 pub use growth::Growth;
 pub use holds::Holding;
@@ -43,6 +47,7 @@ pub use naming::{MAX_PAIRS, PathReadings, PatternError, Patterns, Reading};
 pub use pace::{LOOKS, Pace, SHORTEST, SHORTEST_AT_REST, SUDDEN_RATE, next_pause};
 pub use pressure::{
     Cause, Marks, Need, Target, emergency_needed, emergency_over, excess_over_high, is_urgent, level,
+    resource_needed, resources_to_serve,
 };
 pub use protections::{Answer, Asked, Obstacle, answer};
 pub use references::{FileAt, ReferenceView, SessionFacts};

@@ -114,6 +114,8 @@ struct State<'a> {
     actions: &'a [Action],
     with: Conditions<'a>,
     how: OpenCheck,
+    /// guardian's own single files as they were when the batch began.
+    own_files: HashSet<(u64, u64)>,
     locks: DirectoryLocks,
     end: Mutex<BatchEnd>,
     /// Directories from which something was removed.
@@ -174,7 +176,8 @@ impl<'a> State<'a> {
             root,
             actions,
             with,
-            how: root.open_check.prepare(),
+            own_files: root.own.files_now(),
+            how: root.prepare_open_check(with.moment.emergency),
             locks: DirectoryLocks::default(),
             end: Mutex::new(BatchEnd {
                 ended: actions.iter().map(|_| None).collect(),
@@ -326,7 +329,11 @@ impl State<'_> {
     ) -> Option<Skip> {
         // Whatever lies directly in a directory of ours is ours, also if it was made since.
         let id = &facts.id;
-        if self.root.own.contains(id) || self.root.own.contains_dir(place.dir.dev(), place.dir.ino()) {
+        let own = &self.root.own;
+        if own.contains(id)
+            || own.contains_dir(place.dir.dev(), place.dir.ino())
+            || self.own_files.contains(&(id.dev, id.ino))
+        {
             return Some(Skip::Protected);
         }
         if keep(&place.holders, facts.uid, self.with.moment.emergency) {

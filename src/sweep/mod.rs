@@ -54,4 +54,4 @@ pub enum SweepError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

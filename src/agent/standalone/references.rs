@@ -5,7 +5,7 @@ use crate::api::{
     HoldRequest, HoldResource, Listing, Page, PeerIdentity, ReferenceCommands, ReleaseRequest, SessionEnd,
     SessionResource, TrackRequest, TrackedFile,
 };
-use crate::model::{HoldId, SessionId};
+use crate::model::{HoldId, Policy, SessionId};
 
 use super::*;
 
