@@ -118,6 +118,33 @@ fn a_dry_run_leaves_a_plan_that_is_applied_as_it_is() {
 }
 
 #[test]
+fn events_follow_a_sweep_from_its_beginning_to_its_report() {
+    use std::io::{BufRead, BufReader, Write};
+    let mut agent = Agent::start(&[("a", 30), ("b", 31)], "");
+    let mut stream = std::os::unix::net::UnixStream::connect(agent.home.path().join("s.sock")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: g\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    assert!(lines.by_ref().any(|line| line == ": listening"), "the reader is heard from the start");
+    let sweep = agent.json(&["sweep", "orphans", "--json"]);
+    let mut events = lines
+        .by_ref()
+        .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
+        .filter(|event: &Value| event["event"] == "sweep");
+    let first = events.next().unwrap();
+    assert_eq!((&first["state"], &first["policy"]), (&"running".into(), &"orphans".into()), "{first}");
+    assert_eq!(first["progress"]["files"], 0, "{first}");
+    let last = events.find(|event| event["state"] != "running").unwrap();
+    assert_eq!((&last["state"], &last["progress"]["files"]), (&"done".into(), &2.into()), "{last}");
+    assert_eq!((&last["reports"][0]["id"], &last["sweep"]), (&sweep["id"], &first["sweep"]));
+    // The stream does not keep the agent from stopping.
+    let pid = rustix::process::Pid::from_child(&agent.process);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(agent.process.wait().unwrap().success());
+    assert!(lines.all(|line| !line.contains("lost")), "it ends by itself");
+}
+
+#[test]
 fn a_pause_refuses_sweeps_but_not_dry_runs() {
     let agent = Agent::start(&[("a", 30)], "");
     assert_eq!(agent.json(&["pause", "--for", "1h", "--json"])["paused"], true);
