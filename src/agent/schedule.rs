@@ -4,8 +4,8 @@
 //! would take too much of a root waits for a person (the fuse); a doubted clock,
 //! a pause, `dry_run` and `keep_files_for_debugging` stop it.
 
-use std::collections::{HashMap, HashSet};
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
