@@ -30,6 +30,7 @@ pub mod state_dir;
 pub mod surroundings;
 pub mod sweeper;
 pub mod turns;
+pub mod vault;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use crate::config::{RootSettings, Watch};
 use crate::ingest::{RootState::Scanning, RootTask};
 use crate::model::RootName;
 use crate::sweep::root::OwnFiles;
+use crate::sweep::vault::RootVault;
 use crate::sys::clock;
 use crate::usage::{CapacityCounter, by_walking};
 use crate::watch::Kinds;
@@ -141,7 +142,12 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
     let own = own_files(agent);
     let settings = &slot.settings;
     let counter = settings.capacity.is_some().then(|| counter(agent, &locked, &own));
-    let guarded = Arc::new(locked.guarded(&own, counter, agent.settings().agent.workers)?);
+    let mut guarded = locked.guarded(&own, counter, agent.settings().agent.workers)?;
+    guarded.vault = locked.private().map(|private| {
+        let (private, ledger) = (Arc::clone(private), Arc::clone(&agent.ledger));
+        Arc::new(RootVault::new(private, ledger, agent.desk.turn(&name)))
+    });
+    let guarded = Arc::new(guarded);
     if let Some(key) = locked.key() {
         agent.know_readings(key, &guarded.rules.patterns);
         let watch = settings.watch != Watch::None && !locked.is_network();
@@ -164,6 +170,8 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
     );
     let key = locked.key();
     set(slot, SlotState::Ready(Arc::new(ReadyRoot { locked: Mutex::new(locked), guarded, key })));
+    // What was left of queue and trash is looked through.
+    agent.desk.mover.ring();
     Ok(())
 }
 

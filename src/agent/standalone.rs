@@ -20,6 +20,7 @@ use crate::store::StoreError;
 use crate::store::audit::AuditLog;
 use crate::store::ledger::{Ledger, LedgerOrigin, LedgerReader, Pause};
 use crate::sweep::root::{GuardedRoot, OwnFiles};
+use crate::sweep::vault::{RootVault, Turn};
 use crate::sys::{clock, process};
 use crate::usage::{Probe, by_walking};
 
@@ -31,7 +32,10 @@ use super::roots::{
 };
 use super::state_dir::StateDir;
 use super::surroundings::Control;
+use super::vault::Keeper;
 use super::{dry, explain, problems};
+
+mod kept;
 
 /// Own-process mode with these settings. Nothing is opened before it is asked for something.
 pub struct Alone {
@@ -49,6 +53,14 @@ struct Workplace {
 /// Roots that a sweep goes over, and those that it leaves out.
 struct Gathered<R> {
     roots: Vec<R>,
+    left_out: Vec<String>,
+}
+
+/// Roots under their locks, as runs see them.
+struct OpenedTargets {
+    /// Their locks are ours while these live.
+    locked: Vec<Box<LockedRoot>>,
+    targets: Vec<Target>,
     left_out: Vec<String>,
 }
 
@@ -164,26 +176,22 @@ impl Alone {
         Ok(outcome)
     }
 
-    fn carry_out(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
-        let chosen = self.chosen(&|name| Self::is_wanted(sweep, name))?;
-        let work = self.workplace()?;
-        let now = clock::now();
-        if let Some(pause) = pause_at(work.ledger.pause(), now) {
-            return Err(problems::paused(&pause));
-        }
-        let audit = AuditLog::open(&work.state.path().join("audit"))
-            .inspect_err(|error| {
-                tracing::warn!(reason = %super::chain(error), "removals go to the log: there is no audit log");
-            })
-            .ok();
-        let claim = if sweep.adopt { Claim::Adopt } else { Claim::Usual };
+    /// Opens roots under their locks.
+    fn open_targets(
+        &self,
+        work: &Workplace,
+        request: &SweepRequest,
+        claim: Claim,
+        wanted: &dyn Fn(&RootName) -> bool,
+    ) -> Result<OpenedTargets, ApiError> {
+        let (chosen, now) = (self.chosen(wanted)?, clock::now());
         let opener = Opener {
             book: work.ledger.as_ref(),
             origin: &work.origin,
             state_dir: work.state.path(),
             socket: None,
         };
-        let gathered = gather(&sweep.request, chosen, |settings| {
+        let gathered = gather(request, chosen, |settings| {
             let opened = open_root(settings, claim, &opener, now).map_err(|error| problems::root(&error))?;
             Ok(match opened {
                 Opened::Ready(root) => Ok(root),
@@ -196,17 +204,38 @@ impl Alone {
         {
             tracing::warn!(reason = %super::chain(&error), "the loss of the ledger is not on record");
         }
-        check_job(&sweep.request, &work.registry.view().read().unwrap_or_else(PoisonError::into_inner))?;
         // Only now: locks, markers and segments have just been made.
         let own = self.own_places().collect();
         let mut targets = Vec::new();
         for root in &locked {
             let counter = by_walking(root.dir(), &own.0);
-            let guarded = root
+            let mut guarded = root
                 .guarded(&own, Some(counter), self.settings.agent.workers)
                 .map_err(|error| problems::root(&error))?;
+            guarded.vault = root.private().map(|private| {
+                let (private, ledger) = (Arc::clone(private), Arc::clone(&work.ledger));
+                Arc::new(RootVault::new(private, ledger, Turn::default()))
+            });
             targets.push(Target { root: Arc::new(guarded), key: None });
         }
+        Ok(OpenedTargets { locked, targets, left_out: gathered.left_out })
+    }
+
+    fn carry_out(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
+        let work = self.workplace()?;
+        let now = clock::now();
+        if let Some(pause) = pause_at(work.ledger.pause(), now) {
+            return Err(problems::paused(&pause));
+        }
+        let audit = AuditLog::open(&work.state.path().join("audit"))
+            .inspect_err(|error| {
+                tracing::warn!(reason = %super::chain(error), "removals go to the log: there is no audit log");
+            })
+            .ok();
+        let claim = if sweep.adopt { Claim::Adopt } else { Claim::Usual };
+        let opened = self.open_targets(&work, &sweep.request, claim, &|name| Self::is_wanted(sweep, name))?;
+        let OpenedTargets { targets, left_out, locked: _locked } = opened;
+        check_job(&sweep.request, &work.registry.view().read().unwrap_or_else(PoisonError::into_inner))?;
         let clock_guard = clock_guard(work.ledger.clock_mark().ok().flatten().map(|mark| mark.wall));
         let engine = Engine::new(
             Some(Arc::clone(&work.ledger)),
@@ -214,6 +243,7 @@ impl Alone {
             Arc::clone(work.registry.view()),
             clock_guard,
         );
+        kept::settle(&Keeper { ledger: &work.ledger, engine: &engine, targets: targets.clone() })?;
         let control = Control::default();
         let stop = || {
             cancelled.load(Ordering::Relaxed).then(|| {
@@ -232,7 +262,7 @@ impl Alone {
         };
         let reports = reports.map_err(|error| problems::engine(&error))?;
         let mut outcome = SweepOutcome { reports, plans: Vec::new() };
-        for why in gathered.left_out {
+        for why in left_out {
             note(&mut outcome, &why);
         }
         Ok(outcome)
@@ -240,7 +270,7 @@ impl Alone {
 
     fn reader(&self) -> Result<Reader, ApiError> {
         match LedgerReader::open(self.state_dir()) {
-            Ok(ledger) => Ok(Reader { ledger, lost: false }),
+            Ok(ledger) => Ok(Reader { ledger: ledger.map(Arc::new), lost: false }),
             // A sweep would set it aside and begin one that is not trusted.
             Err(StoreError::Damaged { path, detail }) => {
                 tracing::warn!(path = %path.display(), detail, "the ledger can't be read");
@@ -267,13 +297,13 @@ impl Alone {
 
 /// The ledger as a dry run sees it.
 struct Reader {
-    ledger: Option<LedgerReader>,
+    ledger: Option<Arc<LedgerReader>>,
     lost: bool,
 }
 
 impl Reader {
     fn view(&self) -> Result<JobsView, ApiError> {
-        let view = view_for_reading(self.ledger.as_ref(), Now::read());
+        let view = view_for_reading(self.ledger.as_deref(), Now::read());
         let view = view.map_err(|error| problems::registry(&error))?;
         Ok(JobsView { known: view.known && !self.lost, ..view })
     }

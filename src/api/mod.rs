@@ -10,6 +10,7 @@
 mod access;
 mod commands;
 mod error;
+mod kept;
 mod params;
 mod patience;
 mod routes;
@@ -19,5 +20,6 @@ mod wire;
 pub use access::PeerIdentity;
 pub use commands::Commands;
 pub use error::{ApiError, Problem};
+pub use kept::KeptCommands;
 pub use server::serve;
 pub use wire::*;

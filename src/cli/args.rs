@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    audit, config, demo, explain, files, generate, history, job, pause, root, run, status, sweep, trust,
+    audit, config, demo, explain, files, generate, history, job, kept, pause, root, run, status, sweep, trust,
 };
 
 /// Keeps storage hosts from running full.
@@ -79,6 +79,12 @@ pub enum Verb {
     Audit(audit::AuditArgs),
     /// Register jobs and follow them
     Job(job::JobArgs),
+    /// Delete files later: their names are free at once
+    Delete(kept::DeleteArgs),
+    /// Deletions that wait
+    Queue(kept::QueueArgs),
+    /// Soft deletion
+    Trash(kept::TrashArgs),
     /// The registry of jobs
     Registry(trust::TrustArgs),
     /// The wall clock

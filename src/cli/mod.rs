@@ -18,7 +18,9 @@ mod health;
 mod history;
 mod host;
 mod job;
+mod kept;
 mod output;
+mod paths;
 mod pause;
 mod report;
 mod root;
@@ -94,6 +96,9 @@ fn dispatch(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Failure> {
         Verb::History(args) => history::run(&args, session),
         Verb::Audit(args) => audit::run(&args, session),
         Verb::Job(args) => job::run(args, session),
+        Verb::Delete(args) => kept::delete(&args, session),
+        Verb::Queue(args) => kept::queue(&args, session),
+        Verb::Trash(args) => kept::trash(&args, session),
         Verb::Registry(args) => trust::registry(&args, session),
         Verb::Clock(args) => trust::clock(&args, session),
         Verb::Root(args) => root::run(&args, session),

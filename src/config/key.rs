@@ -183,8 +183,6 @@ const LATER: &[(Scope, &str)] = &[
     (Scope::Root, "unit"),
     (Scope::Root, "retain.results"),
     (Scope::Root, "retain.sessions"),
-    (Scope::Root, "retain.trash"),
-    (Scope::Root, "limits.max_attempts"),
     (Scope::Hook, "command"),
 ];
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FileFacts, JobId, JobState, Phase, PlanId, Policy, RelPath, RootName, TimeSpan, Timestamp};
+use super::{
+    EntryId, FileFacts, JobId, JobState, Phase, PlanId, Policy, RelPath, RootName, TimeSpan, Timestamp,
+};
 
 /// Why a file may go, with the numbers that decided it. Comes out of the
 /// decision itself, so that dry run, `explain`, audit and log say the same.
@@ -76,6 +78,32 @@ pub enum Reason {
         /// The maximum.
         limit: Duration,
     },
+    /// Its deletion was asked for and deferred.
+    Deferred {
+        /// The entry of the queue.
+        id: EntryId,
+        /// How long ago it was asked for.
+        queued: Duration,
+        /// Tries before this one.
+        attempts: u32,
+        /// It lies in the private directory.
+        moved: bool,
+        /// Names that go with it.
+        files: u64,
+    },
+    /// Lay in the trash long enough.
+    Trash {
+        /// The entry of the trash.
+        id: EntryId,
+        /// How long ago it was put there.
+        deleted: Duration,
+        /// How long it is kept.
+        limit: Duration,
+        /// It lies in the private directory.
+        moved: bool,
+        /// Names that go with it.
+        files: u64,
+    },
 }
 
 impl Reason {
@@ -89,6 +117,8 @@ impl Reason {
             Self::CompletedJob { .. } => "completed_job",
             Self::Oldest { .. } => "oldest",
             Self::MaxAge { .. } => "max_age",
+            Self::Deferred { .. } => "deferred",
+            Self::Trash { .. } => "trash",
         }
     }
 
@@ -101,7 +131,9 @@ impl Reason {
             | Self::FailedJob { limit, .. }
             | Self::CompletedJob { limit, .. }
             | Self::Oldest { limit, .. }
-            | Self::MaxAge { limit, .. } => *limit,
+            | Self::MaxAge { limit, .. }
+            | Self::Trash { limit, .. } => *limit,
+            Self::Deferred { .. } => Duration::ZERO,
         }
     }
 
@@ -112,7 +144,28 @@ impl Reason {
             | Self::OrphanEndedJob { job, .. }
             | Self::FailedJob { job, .. }
             | Self::CompletedJob { job, .. } => Some(job),
-            Self::OrphanUntracked { .. } | Self::Oldest { .. } | Self::MaxAge { .. } => None,
+            Self::OrphanUntracked { .. }
+            | Self::Oldest { .. }
+            | Self::MaxAge { .. }
+            | Self::Deferred { .. }
+            | Self::Trash { .. } => None,
+        }
+    }
+
+    /// The entry of queue or trash that it is about, and whether that lies in
+    /// the private directory.
+    pub const fn kept(&self) -> Option<(&EntryId, bool)> {
+        match self {
+            Self::Deferred { id, moved, .. } | Self::Trash { id, moved, .. } => Some((id, *moved)),
+            _ => None,
+        }
+    }
+
+    /// How many names it is about.
+    pub const fn files(&self) -> u64 {
+        match self {
+            Self::Deferred { files, .. } | Self::Trash { files, .. } => *files,
+            _ => 1,
         }
     }
 }
@@ -156,6 +209,13 @@ impl fmt::Display for Reason {
             }
             Self::MaxAge { age, limit } => {
                 write!(f, "past the maximum age; age {}, limit {}", span(age), span(limit))
+            }
+            Self::Deferred { queued, attempts, .. } => {
+                write!(f, "deferred deletion, asked for {} ago", span(queued))?;
+                if *attempts > 0 { write!(f, ", {attempts} tries before") } else { Ok(()) }
+            }
+            Self::Trash { deleted, limit, .. } => {
+                write!(f, "in the trash for {}, kept for {}", span(deleted), span(limit))
             }
         }
     }

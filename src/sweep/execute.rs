@@ -13,10 +13,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use crate::model::{Action, FileFacts, Keep, Phase, RelPath, Skip, with_causes};
-use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify};
+use crate::model::{Action, FileFacts, FileKind, Keep, Phase, RelPath, Skip, with_causes};
+use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify, speaks_against};
 use crate::sys::open_check::OpenCheck;
 use crate::sys::remove::{Refusal, Removed, Unit, Verified, verify};
 use crate::sys::xattr::Mark;
@@ -24,6 +24,9 @@ use crate::sys::{DirHandle, SysError};
 
 use super::flocks::{DirectoryLocks, keep};
 use super::root::GuardedRoot;
+use super::vault::Rooms;
+
+mod kept;
 
 /// What is read again before each removal.
 #[derive(Clone, Copy)]
@@ -43,6 +46,22 @@ pub enum Ended {
     Removed {
         /// Allocated bytes of the inode, on its last link.
         freed: u64,
+    },
+    /// A tree that was given up is gone, with so many names of files.
+    RemovedTree {
+        /// Names of files in it.
+        files: u64,
+        /// Allocated bytes, of the last links.
+        freed: u64,
+    },
+    /// Of such a tree something stayed.
+    RemovedPart {
+        /// Names of files that went.
+        files: u64,
+        /// Their allocated bytes.
+        freed: u64,
+        /// Why not all.
+        why: String,
     },
     /// It stays.
     Skipped(Skip),
@@ -125,6 +144,8 @@ struct State<'a> {
     with: Conditions<'a>,
     how: OpenCheck,
     locks: DirectoryLocks,
+    /// Where queue and trash lie, opened by the first that needs it.
+    rooms: OnceLock<Result<Rooms, String>>,
     end: Mutex<BatchEnd>,
     /// Directories from which something was removed.
     lost_from: Mutex<HashSet<RelPath>>,
@@ -155,6 +176,9 @@ impl<'a> Inspector<'a> {
     /// Why the file would stay. One that could not be removed for want of
     /// permission is no such case: a run tries, and reports the error.
     pub fn objection_to(&mut self, action: &Action) -> Option<Skip> {
+        if let Some((id, true)) = action.reason.kept() {
+            return self.state.objection_to_moved(action, id);
+        }
         let parent = action.path.parent().unwrap_or_default();
         if self.at.as_ref().is_none_or(|place| place.path != parent) {
             match self.state.enter(parent) {
@@ -163,6 +187,9 @@ impl<'a> Inspector<'a> {
             }
         }
         let place = self.at.as_ref()?;
+        if action.facts.id.kind == FileKind::Directory {
+            return None;
+        }
         let jobs = self.state.with.jobs.read().unwrap_or_else(PoisonError::into_inner);
         match self.state.confirm(action, place, action.path.name(), &jobs) {
             Err(Refusal::Skip(why)) => Some(why),
@@ -174,7 +201,7 @@ impl<'a> Inspector<'a> {
 const fn skipped(ended: &Ended) -> Option<Skip> {
     match ended {
         Ended::Skipped(why) => Some(*why),
-        Ended::Removed { .. } | Ended::Failed(_) => None,
+        _ => None,
     }
 }
 
@@ -186,6 +213,7 @@ impl<'a> State<'a> {
             with,
             how: root.open_check.prepare(),
             locks: DirectoryLocks::default(),
+            rooms: OnceLock::new(),
             end: Mutex::new(BatchEnd {
                 ended: actions.iter().map(|_| None).collect(),
                 directories: HashMap::new(),
@@ -202,6 +230,10 @@ impl State<'_> {
         let mut unit: Option<Unit> = None;
         for &number in &work.places {
             let Some(action) = self.actions.get(number) else { continue };
+            if let Some((id, true)) = action.reason.kept() {
+                self.note(number, self.remove_moved(action, id));
+                continue;
+            }
             let parent = action.path.parent().unwrap_or_default();
             if at.as_ref().is_none_or(|place| place.path != parent) {
                 // Its descriptor would lead on to wherever the root was moved.
@@ -241,6 +273,9 @@ impl State<'_> {
 
     fn remove_one(&self, action: &Action, place: &Place, unit: &mut Option<Unit>) -> Ended {
         let name = action.path.name();
+        if action.facts.id.kind == FileKind::Directory && action.reason.kept().is_some() {
+            return self.remove_tree_in_place(action, place);
+        }
         // Held until the file is gone: see the module's promise.
         let jobs = self.with.jobs.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = unit.as_mut().filter(|held| held.facts().id.ino == action.facts.id.ino) {
@@ -290,8 +325,10 @@ impl State<'_> {
         }
         // A later expiry refers to the file, and spares it from what references do.
         let last_resort = self.with.moment.emergency && action.phase == Phase::Oldest;
+        // What its owner gave up goes before it expires.
         if self.root.xattr_expiry
             && !last_resort
+            && action.reason.kept().is_none()
             && verified.expires().is_some_and(|at| at > self.with.moment.now)
         {
             return Err(Refusal::Skip(Skip::Held));
@@ -332,6 +369,11 @@ impl State<'_> {
         if keep(&place.holders, facts.uid, self.with.moment.emergency) {
             return Some(Skip::Held);
         }
+        if action.reason.kept().is_some() {
+            let against =
+                speaks_against(&self.root.rules, jobs, self.with.references, &place.context, name, facts);
+            return against.map(|(keep, _)| skip_for(&keep));
+        }
         let verdict = classify(
             action.phase,
             &self.root.rules,
@@ -344,12 +386,7 @@ impl State<'_> {
         );
         match verdict {
             Verdict::Remove { .. } => None,
-            Verdict::Keep { keep, .. } => Some(match keep {
-                Keep::ActiveJob => Skip::ActiveJob,
-                Keep::Held | Keep::Referred => Skip::Held,
-                Keep::Protected => Skip::Protected,
-                _ => Skip::Changed,
-            }),
+            Verdict::Keep { keep, .. } => Some(skip_for(&keep)),
         }
     }
 
@@ -363,6 +400,15 @@ impl State<'_> {
     fn note_directory(&self, path: &RelPath, facts: FileFacts) {
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         end.directories.entry(path.clone()).or_insert(DirBefore { facts });
+    }
+}
+
+const fn skip_for(keep: &Keep) -> Skip {
+    match keep {
+        Keep::ActiveJob => Skip::ActiveJob,
+        Keep::Held | Keep::Referred => Skip::Held,
+        Keep::Protected => Skip::Protected,
+        _ => Skip::Changed,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which path asks for what.
 
 mod jobs;
+mod kept;
 mod manage;
 mod observe;
 mod sweeps;
@@ -35,6 +36,13 @@ pub(super) fn router(agent: Agent) -> Router {
         .route("/v1/jobs/{id}", get(jobs::show).put(jobs::put))
         .route("/v1/jobs/{id}/heartbeat", post(jobs::heartbeat))
         .route("/v1/jobs/{id}/sweep", post(sweeps::job))
+        .route("/v1/deletions", get(kept::list).post(kept::delete).delete(kept::clear))
+        .route("/v1/deletions/stats", get(kept::stats))
+        .route("/v1/deletions/run", post(kept::run))
+        .route("/v1/deletions/{id}", axum::routing::delete(kept::drop_one))
+        .route("/v1/deletions/{id}/retry", post(kept::retry))
+        .route("/v1/trash", get(kept::trash).post(kept::put).delete(kept::empty))
+        .route("/v1/trash/{id}/restore", post(kept::restore))
         .route("/v1/pause", post(manage::pause))
         .route("/v1/resume", post(manage::resume))
         .route("/v1/roots", get(manage::roots))

@@ -6,6 +6,7 @@
 mod explain;
 mod health;
 mod jobs;
+mod kept;
 mod page;
 mod records;
 mod stats;
@@ -17,6 +18,10 @@ pub use health::{
     Health, OpenCheck, PauseRequest, PauseState, RootHealth, RootResource, RootState, TrustState,
 };
 pub use jobs::{JobPut, JobResource};
+pub use kept::{
+    AttemptCount, DeletionRequest, DeletionResource, DeletionStats, FilePath, Given, GivenPath, PathText,
+    RefusedPath, RestoreRequest, Returned, RunRequest, TrashRequest, TrashResource, Whereabouts,
+};
 pub use page::{Listing, Page};
 pub use records::{AuditEntry, AuditFilter, FileEntry};
 pub use stats::{

@@ -7,17 +7,21 @@
 
 mod backup;
 mod begin;
+mod kept;
+mod queue;
 mod read;
 mod records;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod trash;
 
 use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
+pub use kept::KeptChange;
 pub use read::LedgerReader;
 pub use records::{ClockMark, Pause, RequestRecord, RootRecord};
 
