@@ -16,6 +16,7 @@ pub mod log;
 pub mod logging;
 pub mod plans;
 pub mod problems;
+pub mod references;
 pub mod reload;
 pub mod roots;
 pub mod runs;

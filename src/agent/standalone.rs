@@ -15,7 +15,7 @@ use crate::api::{
 use crate::cli::{Standalone, StandaloneSweep, SweepOutcome};
 use crate::config::{RootSettings, Settings};
 use crate::model::{JobId, Policy, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
-use crate::policy::{ClockGuard, JobsView};
+use crate::policy::{ClockGuard, JobsView, ReferenceView};
 use crate::store::StoreError;
 use crate::store::audit::AuditLog;
 use crate::store::ledger::{Ledger, LedgerOrigin, LedgerReader, Pause};
@@ -26,6 +26,7 @@ use crate::usage::{Probe, by_walking};
 
 use super::engine::{Commission, Engine, Target};
 use super::jobs::{Caller, JobBook, JobChange, JobRegistry, Now, view_for_reading};
+use super::references::{References, view_of};
 use super::roots::{
     Claim, LockedRoot, Looked, Opened, Opener, OwnPlaces, Reading, Refusal, check_nesting, look_root,
     open_root,
@@ -48,6 +49,7 @@ struct Workplace {
     ledger: Arc<Ledger>,
     origin: LedgerOrigin,
     registry: JobRegistry,
+    references: Arc<References>,
 }
 
 /// Roots that a sweep goes over, and those that it leaves out.
@@ -99,7 +101,8 @@ impl Alone {
         let registry =
             JobRegistry::open(book, true, Now::read()).map_err(|error| problems::registry(&error))?;
         registry.tick(Now::read()).map_err(|error| problems::registry(&error))?;
-        Ok(Workplace { state, ledger, origin, registry })
+        let references = References::open(Arc::clone(&ledger)).map_err(|error| problems::store(&error))?;
+        Ok(Workplace { state, ledger, origin, registry, references: Arc::new(references) })
     }
 
     /// The settings of the root that is named, or of all.
@@ -153,7 +156,13 @@ impl Alone {
         })?;
         let targets: Vec<Target> =
             gathered.roots.into_iter().map(|root| Target { root: Arc::new(root), key: None }).collect();
-        let engine = Engine::new(None, None, Arc::new(RwLock::new(view)), reader.clock());
+        let engine = Engine::new(
+            None,
+            None,
+            Arc::new(RwLock::new(view)),
+            Arc::new(RwLock::new(reader.references()?)),
+            reader.clock(),
+        );
         let control = Control::default();
         let stop = || cancelled.load(Ordering::Relaxed).then(|| "interrupted".to_owned());
         let commission = commission(sweep, &control, &stop);
@@ -237,12 +246,14 @@ impl Alone {
         let OpenedTargets { targets, left_out, locked: _locked } = opened;
         check_job(&sweep.request, &work.registry.view().read().unwrap_or_else(PoisonError::into_inner))?;
         let clock_guard = clock_guard(work.ledger.clock_mark().ok().flatten().map(|mark| mark.wall));
-        let engine = Engine::new(
+        let mut engine = Engine::new(
             Some(Arc::clone(&work.ledger)),
             audit.map(Arc::new),
             Arc::clone(work.registry.view()),
+            Arc::clone(work.references.view()),
             clock_guard,
         );
+        engine.recorded = Some(Arc::clone(&work.references));
         kept::settle(&Keeper { ledger: &work.ledger, engine: &engine, targets: targets.clone() })?;
         let control = Control::default();
         let stop = || {
@@ -306,6 +317,10 @@ impl Reader {
         let view = view_for_reading(self.ledger.as_deref(), Now::read());
         let view = view.map_err(|error| problems::registry(&error))?;
         Ok(JobsView { known: view.known && !self.lost, ..view })
+    }
+
+    fn references(&self) -> Result<ReferenceView, ApiError> {
+        view_of(self.ledger.as_deref()).map_err(|error| problems::store(&error))
     }
 
     fn clock(&self) -> ClockGuard {
@@ -443,6 +458,7 @@ impl Standalone for Alone {
                 view.known &= !distrust;
                 let with = explain::Knowledge {
                     jobs: &view,
+                    references: &RwLock::new(reader.references()?),
                     now,
                     clock_trusted: reader.clock().doubt().is_none(),
                     index: None,

@@ -16,6 +16,7 @@ mod plan;
 mod plan_wire;
 mod policy;
 mod queue;
+mod references;
 mod report;
 mod request;
 mod time;
@@ -25,7 +26,7 @@ mod usage;
 
 pub use causes::with_causes;
 pub use file::{FileFacts, FileKind, FileTimes, Identity};
-pub use ids::{ChunkId, EntryId, IdError, JobId, LedgerId, PlanId, RootName, RunId};
+pub use ids::{ChunkId, EntryId, HoldId, IdError, JobId, LedgerId, PlanId, RootName, RunId, SessionId};
 pub use job::{Covers, JobRecord, JobState, ProcessId};
 pub use keep::{Keep, Skip};
 pub use kept::{Kept, Stage};
@@ -34,6 +35,7 @@ pub use plan::{Action, Plan, Reason};
 pub use plan_wire::{PlanAction, PlanResource};
 pub use policy::{Phase, Policy, Trigger};
 pub use queue::{QueueEntry, QueueStats};
+pub use references::{HoldRecord, Recorded, SessionRecord, TrackRecord};
 pub use report::{
     DeletedOpen, DirectoryHold, PathFailure, PhaseReport, Reclaim, Report, Requester, Shortfall, UserHold,
 };

@@ -7,14 +7,15 @@
 
 use std::time::Duration;
 
-use super::{DirContext, JobsView, Moment, References, RootRules};
+use super::{DirContext, JobsView, Moment, ReferenceView, RootRules};
 use crate::model::{FileFacts, JobId, Keep, Timestamp};
 
 /// What speaks against taking the file `name` of a directory; with the job, if it is one.
 pub fn speaks_against<'a>(
     rules: &RootRules,
+    now: Timestamp,
     jobs: &'a JobsView,
-    references: &dyn References,
+    references: &ReferenceView,
     dir: &DirContext,
     name: &[u8],
     facts: &FileFacts,
@@ -22,16 +23,16 @@ pub fn speaks_against<'a>(
     if dir.is_private(name) || dir.protected || rules.protect.matches_in(&dir.path, name) {
         return Some((Keep::Protected, None));
     }
-    let own = rules.patterns.readings(name);
-    let tracked = references.tracked_jobs(&dir.path, name);
+    let at = dir.file(rules, name, facts);
+    let (own, tracked) = (rules.patterns.readings(name), references.tracked_jobs(&at));
     let living = dir
-        .jobs(&own, tracked)
+        .jobs(&own, &tracked)
         .filter_map(|id| jobs.jobs.get_key_value(id))
         .find(|(_, job)| job.state.is_alive() && job.covers(&rules.root, facts.uid));
     if let Some((id, _)) = living {
         return Some((Keep::ActiveJob, Some(id)));
     }
-    references.is_held(&dir.path, name).then_some((Keep::Held, None))
+    references.is_held(&at, now).then_some((Keep::Held, None))
 }
 
 /// Until when deferred deletions are due by their next try. In an emergency, and

@@ -15,11 +15,14 @@ mod futility;
 mod given_up;
 mod globs;
 mod growth;
+mod holds;
 mod level;
 mod liveness;
 mod naming;
 mod pace;
 mod pressure;
+mod protections;
+mod references;
 mod registry;
 mod retry;
 mod rules;
@@ -36,6 +39,7 @@ pub use futility::{Aim, POOR_BATCHES, Returns, aim};
 pub use given_up::{deferred_until, speaks_against, trash_until};
 pub use globs::Globs;
 pub use growth::Growth;
+pub use holds::Holding;
 pub use level::{Crossing, HYSTERESIS_POINTS, LevelState, REPEAT};
 pub use liveness::{Presumption, START_GRACE, deadline_after_beat, deadline_after_downtime, presume};
 pub use naming::{MAX_PAIRS, PathReadings, PatternError, Patterns, Reading};
@@ -43,9 +47,11 @@ pub use pace::{LOOKS, Pace, SHORTEST, SHORTEST_AT_REST, SUDDEN_RATE, next_pause}
 pub use pressure::{
     Cause, Marks, Need, Target, emergency_needed, emergency_over, excess_over_high, is_urgent, level,
 };
+pub use protections::{Answer, Asked, Obstacle, answer};
+pub use references::{FileAt, ReferenceView, SessionFacts};
 pub use registry::{JobFacts, JobsView, Ownership};
 pub use retry::pause_after;
-pub use rules::{Moment, NoReferences, References, Retain, RootRules};
+pub use rules::{Moment, Retain, RootRules};
 pub use schedule::{Due, due};
 pub use settle::{PATIENCE, Settle, Step, URGENT_PATIENCE};
 

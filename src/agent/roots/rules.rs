@@ -44,6 +44,7 @@ pub(super) fn rules(settings: &RootSettings) -> Result<RootRules, RootError> {
             completed_jobs: retain.completed_jobs,
             results: retain.results,
             trash: retain.trash,
+            sessions: retain.sessions,
             max_age: retain.max_age,
             min_age: retain.min_age,
         },

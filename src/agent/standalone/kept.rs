@@ -23,6 +23,7 @@ impl Alone {
             Some(Arc::clone(&place.ledger)),
             None,
             Arc::clone(place.registry.view()),
+            Arc::clone(place.references.view()),
             clock_guard(place.ledger.clock_mark().ok().flatten().map(|mark| mark.wall)),
         );
         // Their locks are ours until the end.

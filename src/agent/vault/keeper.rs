@@ -3,14 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::MutexGuard;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::agent::engine::{Engine, Target};
 use crate::agent::surroundings::new_id;
 use crate::agent::{chain, problems};
 use crate::api::{ApiError, Given, GivenPath, PathText, PeerIdentity, RefusedPath};
-use crate::model::{EntryId, Kept, QueueEntry, RelPath, Requester, Stage, Timestamp, TrashEntry, WirePath};
+use crate::model::{
+    EntryId, Kept, QueueEntry, RelPath, Requester, RootName, Stage, Timestamp, TrashEntry, WirePath,
+};
 use crate::policy::Moment;
 use crate::store::ledger::{KeptChange, Ledger};
 use crate::sweep::execute::Conditions;
@@ -148,7 +150,13 @@ impl Keeper<'_> {
         let (paths, entries): (Vec<WirePath>, Vec<Entry>) = entries.into_iter().unzip();
         let ids: Vec<EntryId> = entries.iter().map(|entry| entry.kept().id.clone()).collect();
         let changes: Vec<KeptChange> = entries.into_iter().map(record).collect();
-        self.ledger.change_kept(&changes).map_err(|error| problems::store(&error))?;
+        // Nothing else takes them meanwhile: from before they are on record.
+        let inodes: Vec<(RootName, u64)> = waiting(&changes);
+        self.set_waiting(&inodes, true);
+        if let Err(error) = self.ledger.change_kept(&changes) {
+            self.set_waiting(&inodes, false);
+            return Err(problems::store(&error));
+        }
         let items = ids
             .iter()
             .zip(paths)
@@ -161,8 +169,19 @@ impl Keeper<'_> {
         Ok((Given { items, refused }, ids))
     }
 
+    /// Files that wait in their own place, or no longer: no policy takes them while they do.
+    pub(super) fn set_waiting(&self, inodes: &[(RootName, u64)], waits: bool) {
+        if inodes.is_empty() {
+            return;
+        }
+        let mut view = self.engine.references.write().unwrap_or_else(PoisonError::into_inner);
+        for (root, ino) in inodes {
+            view.set_waiting(root, *ino, waits);
+        }
+    }
+
     pub(super) fn conditions<'m>(&'m self, moment: &'m Moment) -> Conditions<'m> {
-        Conditions { jobs: &self.engine.jobs, references: self.engine.references(), moment }
+        Conditions { jobs: &self.engine.jobs, references: &self.engine.references, moment }
     }
 
     fn places(&self) -> Vec<Vec<Vec<u8>>> {
@@ -250,10 +269,13 @@ impl Keeper<'_> {
         let moment = Moment::ordinary(now);
         let taken = take_in(&target.root, &rooms, &entries, self.conditions(&moment));
         let most = target.root.limits.max_attempts;
-        let (mut changes, mut left) = (Vec::new(), Vec::new());
+        let (mut changes, mut left, mut released) = (Vec::new(), Vec::new(), Vec::new());
         for (mut entry, taken) in entries.into_iter().zip(taken) {
             let path = entry.kept().rel().ok();
             let id = entry.kept().id.clone();
+            if matches!(taken, Taken::Moved(_) | Taken::Gone) {
+                released.push((target.root.name.clone(), entry.kept().facts.id.ino));
+            }
             match taken {
                 Taken::Moved(_) => {
                     entry.kept_mut().stage = Stage::Moved;
@@ -285,6 +307,7 @@ impl Keeper<'_> {
             }
         }
         self.tell_index(target, &left);
+        self.set_waiting(&released, false);
         self.ledger.change_kept(&changes).map_err(|error| problems::store(&error))
     }
 
@@ -306,6 +329,9 @@ impl Keeper<'_> {
         let _turn = vault.turn();
         let settled =
             replay(&target.root, vault, self.ledger, clock::now()).map_err(|error| chain(&error))?;
+        let inodes: Vec<(RootName, u64)> =
+            settled.in_place.iter().map(|ino| (target.root.name.clone(), *ino)).collect();
+        self.set_waiting(&inodes, true);
         if settled.found > 0 {
             tracing::warn!(root = %target.root.name, entries = settled.found, "entries of the private directory were unknown to the ledger: taken from what describes them");
         }
@@ -324,6 +350,16 @@ impl Keeper<'_> {
             };
         }
     }
+}
+
+/// The inodes of entries that are new.
+fn waiting(changes: &[KeptChange]) -> Vec<(RootName, u64)> {
+    let kept = |change: &KeptChange| match change {
+        KeptChange::Queue(entry) => Some((entry.kept.root.clone(), entry.kept.facts.id.ino)),
+        KeptChange::Trash(entry) => Some((entry.kept.root.clone(), entry.kept.facts.id.ino)),
+        KeptChange::Forget(_) => None,
+    };
+    changes.iter().filter_map(kept).collect()
 }
 
 fn entry(kept: Kept, purpose: &Purpose, now: Timestamp) -> Entry {

@@ -65,6 +65,9 @@ impl Keeper<'_> {
         let path = entry.kept.rel().map_err(|error| ApiError::internal(&error))?;
         let shown = WirePath::from_path(&path.under(target.root.path()));
         let back = put_back(&target.root, rooms, &Entry::Queue(entry.clone()), &path, asker.only());
+        if entry.kept.stage != Stage::Moved && back.is_ok() {
+            self.set_waiting(&[(entry.kept.root.clone(), entry.kept.facts.id.ino)], false);
+        }
         let returned = |now, reason| Returned { id: id.clone(), path: shown.clone().into(), now, reason };
         Ok(match back {
             Ok(()) => Back {
@@ -197,8 +200,9 @@ impl Keeper<'_> {
                     .change_kept(&[KeptChange::Forget(id.clone())])
                     .map_err(|error| problems::store(&error))
             };
+            let inode = (entry.kept.root.clone(), entry.kept.facts.id.ino);
             match put_back(&target.root, rooms, &Entry::Trash(entry), &path, asker.only()) {
-                Ok(()) => {}
+                Ok(()) => self.set_waiting(&[inode], false),
                 Err(NotBack::Gone) => {
                     forget()?;
                     return Err(ApiError::not_found(format!(

@@ -18,12 +18,29 @@ pub(super) const QUEUE_DUE: Definition = TableDefinition::new("queue_due");
 pub(super) const TRASH: Definition = TableDefinition::new("trash");
 pub(super) const TRASH_DUE: Definition = TableDefinition::new("trash_due");
 pub(super) const KEPT_COUNTS: Definition = TableDefinition::new("kept_counts");
-pub(super) const ALL: [Definition; 11] =
-    [META, JOBS, ROOTS, HISTORY, LAST_RUNS, REQUESTS, QUEUE, QUEUE_DUE, TRASH, TRASH_DUE, KEPT_COUNTS];
+pub(super) const HOLDS: Definition = TableDefinition::new("holds");
+pub(super) const TRACKS: Definition = TableDefinition::new("tracks");
+pub(super) const SESSIONS: Definition = TableDefinition::new("sessions");
+pub(super) const ALL: &[Definition] = &[
+    META,
+    JOBS,
+    ROOTS,
+    HISTORY,
+    LAST_RUNS,
+    REQUESTS,
+    HOLDS,
+    TRACKS,
+    SESSIONS,
+    QUEUE,
+    QUEUE_DUE,
+    TRASH,
+    TRASH_DUE,
+    KEPT_COUNTS,
+];
 
 pub(super) fn create(transaction: &WriteTransaction) -> Result<(), Fault> {
     for table in ALL {
-        transaction.open_table(table)?;
+        transaction.open_table(*table)?;
     }
     Ok(())
 }
@@ -57,7 +74,20 @@ pub(super) fn get<T: DeserializeOwned>(
     table: Definition,
     key: &[u8],
 ) -> Result<Option<T>, Fault> {
-    transaction.open_table(table)?.get(key)?.map(|value| decode(value.value())).transpose()
+    let Some(table) = open(transaction, table)? else { return Ok(None) };
+    table.get(key)?.map(|value| decode(value.value())).transpose()
+}
+
+/// A table to be read; `None` in a ledger that an earlier version wrote last.
+fn open(
+    transaction: &ReadTransaction,
+    table: Definition,
+) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>, Fault> {
+    match transaction.open_table(table) {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Rows behind `after`, in order of key or against it, that `keep` accepts.
@@ -69,7 +99,7 @@ pub(super) fn page<T: DeserializeOwned>(
     limit: usize,
     keep: impl Fn(&T) -> bool,
 ) -> Result<Vec<T>, Fault> {
-    let table = transaction.open_table(table)?;
+    let Some(table) = open(transaction, table)? else { return Ok(Vec::new()) };
     let mut page = Vec::new();
     let mut rows = match after {
         Some(after) if backwards => table.range::<&[u8]>(..after)?,

@@ -1,6 +1,7 @@
 //! One batch: on record, then off the disk, then into the index and the account.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use crate::model::{Action, Phase, PlanAction, Resource, Skip, WirePath};
 use crate::policy::Returns;
@@ -54,7 +55,12 @@ impl Running<'_, '_> {
                     .zip(&ended)
                     .filter_map(|(action, ended)| Some((action, ended.as_ref()?)))
                     .collect();
-                for last in vault.settle(one.root, &tries, self.around.now(), self.orders.max_attempts) {
+                let settled = vault.settle(one.root, &tries, self.around.now(), self.orders.max_attempts);
+                if !settled.released.is_empty() {
+                    let mut view = self.shared.references.write().unwrap_or_else(PoisonError::into_inner);
+                    settled.released.iter().for_each(|ino| view.set_waiting(&one.root.name, *ino, false));
+                }
+                for last in settled.last {
                     tracing::error!(
                         root = %one.root.name, path = %last.path.path, reason = %last.error,
                         "a deferred deletion was in vain for the last time: it is in the trash now"

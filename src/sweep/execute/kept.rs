@@ -1,15 +1,13 @@
 //! Entries of queue and trash: what lies in the private directory goes from
 //! there, the rest from its place as any file does.
 
-use std::sync::PoisonError;
-
 use crate::model::{Action, EntryId, FileKind, FileTimes, Skip, with_causes};
 use crate::policy::speaks_against;
 use crate::sweep::vault::inspect::{Objection, tree};
 use crate::sweep::vault::{Room, Rooms};
 use crate::sys::remove::{Refusal, TreeEnd, remove_kept, remove_tree};
 
-use super::{Ended, Place, State, refused};
+use super::{Ended, Known, Place, State, refused};
 
 fn room(action: &Action) -> Room {
     if matches!(action.reason, crate::model::Reason::Trash { .. }) { Room::Trash } else { Room::Queue }
@@ -81,11 +79,11 @@ impl State<'_> {
             };
         }
         let name = action.path.name();
-        let jobs = self.with.jobs.read().unwrap_or_else(PoisonError::into_inner);
-        let rules = &self.root.rules;
+        let known = self.with.read();
+        let (rules, now) = (&self.root.rules, self.with.moment.now);
+        let Known { jobs, references } = &known;
         if self.root.own.contains(&action.facts.id)
-            || speaks_against(rules, &jobs, self.with.references, &place.context, name, &action.facts)
-                .is_some()
+            || speaks_against(rules, now, jobs, references, &place.context, name, &action.facts).is_some()
         {
             return Ended::Skipped(Skip::Protected);
         }

@@ -1,11 +1,12 @@
 //! Looking at what somebody wants to give up, before anything is recorded.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::{FileFacts, FileKind, FileTimes, JobId, Keep, RelPath};
-use crate::policy::{DirContext, JobsView, speaks_against};
-use crate::sweep::execute::Conditions;
+use crate::policy::{DirContext, speaks_against};
+use crate::sweep::execute::{Conditions, Known};
+use crate::sweep::flocks::DirectoryLocks;
 use crate::sweep::root::GuardedRoot;
 use crate::sys::walk::{Found, ProblemKind, Walk};
 use crate::sys::xattr::{self, Mark};
@@ -75,17 +76,26 @@ pub struct Place {
     pub dir: DirHandle,
     /// What its files share.
     pub context: DirContext,
+    /// Who holds it, or a directory above it, by `flock`.
+    pub holders: Arc<[u32]>,
 }
 
 impl Place {
     /// Opens the directory in which `path` is a name, unless `last` is that one.
-    pub fn of(root: &GuardedRoot, path: &RelPath, last: Option<Self>) -> Result<Self, SysError> {
+    pub fn of(
+        root: &GuardedRoot,
+        path: &RelPath,
+        last: Option<Self>,
+        locks: &DirectoryLocks,
+    ) -> Result<Self, SysError> {
         let parent = path.parent().unwrap_or_default();
         match last {
             Some(place) if place.path == parent => Ok(place),
             _ => {
                 let dir = root.dir.open_dir(&parent)?;
-                Ok(Self { context: DirContext::new(&root.rules, parent.clone()), path: parent, dir })
+                let above = locks.above(root, &parent, &dir);
+                let context = DirContext::new(&root.rules, parent.clone()).with_inodes(above.inodes);
+                Ok(Self { context, path: parent, dir, holders: above.holders })
             }
         }
     }
@@ -97,13 +107,14 @@ pub struct Inspector<'a> {
     with: Conditions<'a>,
     /// Whose files alone; `None`: anybody's.
     only: Option<u32>,
+    locks: DirectoryLocks,
     at: Option<Place>,
 }
 
 impl<'a> Inspector<'a> {
     /// For one root. `only`: the owner whose files alone may be given up.
-    pub const fn new(root: &'a GuardedRoot, with: Conditions<'a>, only: Option<u32>) -> Self {
-        Self { root, with, only, at: None }
+    pub fn new(root: &'a GuardedRoot, with: Conditions<'a>, only: Option<u32>) -> Self {
+        Self { root, with, only, locks: DirectoryLocks::default(), at: None }
     }
 
     /// Looks at `path`.
@@ -114,7 +125,7 @@ impl<'a> Inspector<'a> {
         if path.is_root() {
             return Err(Objection::NotSubject("is the root itself"));
         }
-        let place = match Place::of(self.root, path, self.at.take()) {
+        let place = match Place::of(self.root, path, self.at.take(), &self.locks) {
             Ok(place) => self.at.insert(place),
             Err(error) => return Err(unreachable(error)),
         };
@@ -133,12 +144,12 @@ impl<'a> Inspector<'a> {
         if seen.facts.id.kind == FileKind::Special {
             return Err(Objection::NotSubject("is a FIFO, socket or device"));
         }
-        let jobs = self.with.jobs.read().unwrap_or_else(PoisonError::into_inner);
-        check(self.root, self.with, &jobs, self.only, &place.context, name, &seen.facts, false)?;
+        let known = self.with.read();
+        check(self.root, self.with, &known, self.only, &place.context, name, &seen.facts, false)?;
+        drop(known);
         if seen.facts.id.kind == FileKind::Regular && marked(self.root, place, name, &seen.facts) {
             return Err(Objection::Kept { at: None, keep: Keep::Held, job: None });
         }
-        drop(jobs);
         if seen.facts.id.kind != FileKind::Directory {
             let bytes = if seen.facts.nlink <= 1 { seen.facts.allocated } else { 0 };
             return Ok(Subject { facts: seen.facts, files: 1, bytes });
@@ -168,7 +179,7 @@ fn unreachable(error: SysError) -> Objection {
 fn check(
     root: &GuardedRoot,
     with: Conditions<'_>,
-    jobs: &JobsView,
+    known: &Known<'_>,
     only: Option<u32>,
     dir: &DirContext,
     name: &[u8],
@@ -179,7 +190,7 @@ fn check(
     if only.is_some_and(|uid| uid != facts.uid) {
         return Err(Objection::NotYours { at: at(), uid: facts.uid });
     }
-    match speaks_against(&root.rules, jobs, with.references, dir, name, facts) {
+    match speaks_against(&root.rules, with.moment.now, &known.jobs, &known.references, dir, name, facts) {
         Some((keep, job)) => Err(Objection::Kept { at: at(), keep, job: job.cloned() }),
         None => Ok(()),
     }
@@ -211,14 +222,15 @@ pub fn tree(
             let at = problem.name.as_ref().map_or(listing.path.clone(), |name| listing.path.join(name));
             refuse(problem_at(at, &problem.kind));
         }
-        let context = DirContext::new(&root.rules, listing.path.clone());
-        let jobs = with.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        let inodes = [listing.dir.id.ino, listing.parent_ino];
+        let context = DirContext::new(&root.rules, listing.path.clone()).with_inodes(inodes.into());
+        let known = with.read();
         let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in &listing.entries {
             if root.own.contains(&entry.facts.id) {
                 refuse(Objection::NotSubject("has something of guardian's own in it"));
             }
-            if let Err(why) = check(root, with, &jobs, only, &context, &entry.name, &entry.facts, true) {
+            if let Err(why) = check(root, with, &known, only, &context, &entry.name, &entry.facts, true) {
                 refuse(why);
             }
             if entry.facts.id.kind != FileKind::Directory {

@@ -5,11 +5,9 @@
 //! stays where it is and is told apart from what may be tried again. Doing it
 //! once more does no harm: what is there already is left there.
 
-use std::sync::PoisonError;
-
 use crate::model::{FileFacts, FileKind, FileTimes, Keep, RelPath, Skip, Stage, with_causes};
 use crate::policy::speaks_against;
-use crate::sweep::execute::Conditions;
+use crate::sweep::execute::{Conditions, Known};
 use crate::sweep::flocks::{DirectoryLocks, keep};
 use crate::sweep::root::GuardedRoot;
 use crate::sys::open_check::OpenCheck;
@@ -56,9 +54,10 @@ pub fn take_in(root: &GuardedRoot, rooms: &Rooms, entries: &[Entry], with: Condi
         })
         .collect();
     let each = all.len() <= FEW;
+    let locks = DirectoryLocks::default();
     let mut at = None;
     for moving in &mut all {
-        describe(root, rooms, moving, &mut at, each);
+        describe(root, rooms, moving, &mut at, &locks, each);
     }
     if !each && let Err(error) = volume::syncfs(rooms.of(Room::Queue)) {
         let why = format!("its description can't be made lasting: {error}");
@@ -67,7 +66,6 @@ pub fn take_in(root: &GuardedRoot, rooms: &Rooms, entries: &[Entry], with: Condi
         });
     }
     let how = root.open_check.prepare();
-    let locks = DirectoryLocks::default();
     let mut at = None;
     for moving in &mut all {
         if moving.end.is_none() {
@@ -100,7 +98,14 @@ pub fn lies_in(rooms: &Rooms, room: Room, entry: &Entry) -> Option<FileFacts> {
 }
 
 /// Writes what the entry is, beside where it will be.
-fn describe(root: &GuardedRoot, rooms: &Rooms, moving: &mut Moving<'_>, at: &mut Option<Place>, sync: bool) {
+fn describe(
+    root: &GuardedRoot,
+    rooms: &Rooms,
+    moving: &mut Moving<'_>,
+    at: &mut Option<Place>,
+    locks: &DirectoryLocks,
+    sync: bool,
+) {
     if moving.end.is_some() {
         return;
     }
@@ -109,7 +114,7 @@ fn describe(root: &GuardedRoot, rooms: &Rooms, moving: &mut Moving<'_>, at: &mut
         moving.end = Some(Taken::Moved(there));
         return;
     }
-    let place = match Place::of(root, &moving.path, at.take()) {
+    let place = match Place::of(root, &moving.path, at.take(), locks) {
         Ok(place) => at.insert(place),
         Err(error) => {
             moving.end = Some(unreachable(&error));
@@ -178,15 +183,14 @@ fn take(
     locks: &DirectoryLocks,
     with: Conditions<'_>,
 ) -> Taken {
-    let place = match Place::of(root, &moving.path, at.take()) {
+    let place = match Place::of(root, &moving.path, at.take(), locks) {
         Ok(place) => at.insert(place),
         Err(error) => return unreachable(&error),
     };
     let kept = moving.entry.kept();
     let to = rooms.of(moving.entry.room());
     let name = moving.path.name();
-    let holders = locks.holders_of(root, &place.path, &place.dir);
-    if keep(&holders, kept.facts.uid, false) {
+    if keep(&place.holders, kept.facts.uid, false) {
         return Taken::Later("a directory above is locked (flock)".to_owned());
     }
     if kept.is_tree()
@@ -199,12 +203,12 @@ fn take(
         };
     }
     // Held until it has left its place: a job whose start was answered loses nothing.
-    let jobs = with.jobs.read().unwrap_or_else(PoisonError::into_inner);
+    let known = with.read();
     if root.own.contains(&kept.facts.id) || root.own.contains_dir(place.dir.dev(), place.dir.ino()) {
         return Taken::Later("is guardian's own".to_owned());
     }
-    let against = speaks_against(&root.rules, &jobs, with.references, &place.context, name, &kept.facts);
-    match against {
+    let (rules, now, Known { jobs, references }) = (&root.rules, with.moment.now, &known);
+    match speaks_against(rules, now, jobs, references, &place.context, name, &kept.facts) {
         Some((Keep::ActiveJob, Some(job))) => {
             return Taken::Later(format!("job {job} is pending or active"));
         }

@@ -41,6 +41,8 @@ pub enum ReplayError {
 pub struct Replayed {
     /// On record, and still to be moved.
     pub waiting: Vec<EntryId>,
+    /// Inodes of what is on record in its own place.
+    pub in_place: Vec<u64>,
     /// In the directory, and unknown to the ledger until now.
     pub found: u64,
     /// On record, and nowhere any more.
@@ -167,6 +169,9 @@ impl Replay<'_> {
                 self.changes.push(record(entry));
             }
             return;
+        }
+        if entry.kept().stage != Stage::Moved {
+            self.end.in_place.push(entry.kept().facts.id.ino);
         }
         match entry.kept().stage {
             Stage::Waiting => self.end.waiting.push(entry.kept().id.clone()),

@@ -19,6 +19,15 @@ pub struct LastTry {
     pub error: String,
 }
 
+/// What follows from a batch besides its record.
+#[derive(Debug, Default)]
+pub struct Settlement {
+    /// Those whose last try it was.
+    pub last: Vec<LastTry>,
+    /// Inodes that waited in their own place, and are waited for no longer.
+    pub released: Vec<u64>,
+}
+
 /// How one try ended.
 enum Tried {
     /// Nothing is left of it.
@@ -60,7 +69,7 @@ pub(super) fn again(
 }
 
 impl RootVault {
-    /// Records what a batch did to entries. Returns those whose last try it was.
+    /// Records what a batch did to entries.
     /// The caller has had the turn since before the batch.
     pub fn settle(
         &self,
@@ -68,8 +77,8 @@ impl RootVault {
         tries: &[(&Action, &Ended)],
         now: Timestamp,
         max_attempts: Option<u32>,
-    ) -> Vec<LastTry> {
-        let Some(book) = &self.book else { return Vec::new() };
+    ) -> Settlement {
+        let Some(book) = &self.book else { return Settlement::default() };
         let rooms = self.open(&root.dir).ok();
         // A ledger that could not be written has it in its place though it was moved.
         let moved_after_all = |room, entry: Entry| {
@@ -81,10 +90,13 @@ impl RootVault {
             })
         };
         let most = max_attempts.unwrap_or(root.limits.max_attempts);
-        let (mut changes, mut over, mut to_trash, mut last) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut changes, mut over, mut to_trash) = (Vec::new(), Vec::new(), Vec::new());
+        let Settlement { mut last, mut released } = Settlement::default();
         for (action, ended) in tries {
             let Some((id, moved)) = action.reason.kept() else { continue };
+            if !moved && matches!(tried(ended, moved), Tried::Over) {
+                released.push(action.facts.id.ino);
+            }
             match (book.queue_entry(id), book.trash_entry(id)) {
                 (Ok(Some(entry)), _) if (entry.kept.stage == Stage::Moved) == moved => {
                     match tried(ended, moved) {
@@ -131,10 +143,10 @@ impl RootVault {
         if let Err(error) = book.change_kept(&changes) {
             // Those that are gone are found to be so at the next try.
             tracing::warn!(root = %root.name, reason = %with_causes(&error), "what became of entries is not on record");
-            return last;
+            return Settlement { last, released };
         }
         self.tidy(root, &over, to_trash);
-        last
+        Settlement { last, released }
     }
 
     /// What follows from the record: descriptions of what is gone, and entries
