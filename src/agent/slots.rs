@@ -178,6 +178,14 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
 /// Counts by the index; by a walk where that can't be had, because there is no
 /// room for it or it is damaged: such a root must be cleaned all the same.
 fn counter(agent: &Agent, locked: &LockedRoot, own: &OwnFiles) -> CapacityCounter {
+    let (ledger, name) = (Arc::clone(&agent.ledger), locked.settings().name.clone());
+    // What lies in the private directory is in no index, and full of the same bytes.
+    let kept = move || ledger.moved_bytes(&name).unwrap_or(0);
+    let visible = visible(agent, locked, own);
+    Arc::new(move || visible().map(|bytes| bytes.saturating_add(kept())))
+}
+
+fn visible(agent: &Agent, locked: &LockedRoot, own: &OwnFiles) -> CapacityCounter {
     let walk = by_walking(locked.dir(), &own.0);
     let Some(key) = locked.key() else { return walk };
     let ingest = agent.ingest.clone();

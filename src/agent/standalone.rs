@@ -22,7 +22,7 @@ use crate::store::ledger::{Ledger, LedgerOrigin, LedgerReader, Pause};
 use crate::sweep::root::{GuardedRoot, OwnFiles};
 use crate::sweep::vault::{RootVault, Turn};
 use crate::sys::{clock, process};
-use crate::usage::{Probe, by_walking};
+use crate::usage::{CapacityCounter, Probe, by_walking};
 
 use super::engine::{Commission, Engine, Target};
 use super::jobs::{Caller, JobBook, JobChange, JobRegistry, Now, view_for_reading};
@@ -217,7 +217,12 @@ impl Alone {
         let own = self.own_places().collect();
         let mut targets = Vec::new();
         for root in &locked {
-            let counter = by_walking(root.dir(), &own.0);
+            let visible = by_walking(root.dir(), &own.0);
+            let (ledger, name) = (Arc::clone(&work.ledger), root.settings().name.clone());
+            // What lies in the private directory is walked by nobody.
+            let counter: CapacityCounter = Arc::new(move || {
+                visible().map(|bytes| bytes.saturating_add(ledger.moved_bytes(&name).unwrap_or(0)))
+            });
             let mut guarded = root
                 .guarded(&own, Some(counter), self.settings.agent.workers)
                 .map_err(|error| problems::root(&error))?;

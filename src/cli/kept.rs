@@ -158,6 +158,7 @@ pub(super) fn queue(args: &QueueArgs, session: &mut Session<'_>) -> Result<Exit,
                 |own| own.deletion_retry(&id, &me()),
                 |one: &DeletionResource, out| out.line(format!("{} is due now", path(&one.path.file_path))),
             )
+            .map(|_| Exit::Done)
         }
         QueueAct::Drop { id } => {
             let attempt = format!("drop deletion {id}");
@@ -169,19 +170,17 @@ pub(super) fn queue(args: &QueueArgs, session: &mut Session<'_>) -> Result<Exit,
                 |own| own.deletion_drop(&id, &me()),
                 returned,
             )
+            .map(|_| Exit::Done)
         }
         QueueAct::Clear => {
-            let mut stuck = false;
-            single(
+            let all = single(
                 "clear the queue of deletions",
                 session,
                 |client| client.delete("/v1/deletions"),
                 |own| own.deletions_clear(&me()),
-                |all: &Listing<Returned>, out| {
-                    stuck = all.items.iter().any(|one| one.now == Whereabouts::Queue);
-                    all.items.iter().try_for_each(|one| returned(one, out))
-                },
+                |all: &Listing<Returned>, out| all.items.iter().try_for_each(|one| returned(one, out)),
             )?;
+            let stuck = all.items.iter().any(|one| one.now == Whereabouts::Queue);
             Ok(if stuck { Exit::Failures } else { Exit::Done })
         }
     }
@@ -213,6 +212,7 @@ pub(super) fn trash(args: &TrashArgs, session: &mut Session<'_>) -> Result<Exit,
                 |own| own.trash_restore(&id, request.clone(), &me()),
                 returned,
             )
+            .map(|_| Exit::Done)
         }
         TrashAct::Empty => sweep(
             "empty the trash",
@@ -235,18 +235,18 @@ fn single<T: serde::de::DeserializeOwned + serde::Serialize>(
     ask: impl FnOnce(&Client) -> Asked,
     alone: impl FnOnce(&dyn Standalone) -> Result<T, ApiError>,
     show: impl FnOnce(&T, &mut Output) -> Result<(), Failure>,
-) -> Result<Exit, Failure> {
+) -> Result<T, Failure> {
     match session.worker(attempt)? {
         Worker::Agent(client) => {
             let answer = session.expect(ask(&client), attempt)?;
-            session.show(&answer, attempt, show)?;
+            session.show(&answer, attempt, show)
         }
         Worker::Own(own) => {
             let found = alone(own.as_ref()).map_err(|error| Failure::refused(attempt, &error))?;
             session.show_own(&found, show)?;
+            Ok(found)
         }
     }
-    Ok(Exit::Done)
 }
 
 /// Gives paths up; those that were refused are named on stderr.
@@ -256,9 +256,7 @@ fn give(
     ask: impl FnOnce(&Client) -> Asked,
     alone: impl FnOnce(&dyn Standalone) -> Result<Given, ApiError>,
 ) -> Result<Exit, Failure> {
-    let mut refused = false;
-    single(attempt, session, ask, alone, |given: &Given, out| {
-        refused = !given.refused.is_empty();
+    let given = single(attempt, session, ask, alone, |given: &Given, out| {
         for item in &given.items {
             let whereabouts = match item.moved {
                 Some(true) => "",
@@ -276,8 +274,7 @@ fn give(
         }
         Ok(())
     })?;
-    // With --json the refusals stand in the body.
-    Ok(if refused { Exit::Failures } else { Exit::Done })
+    Ok(if !given.refused.is_empty() { Exit::Failures } else { Exit::Done })
 }
 
 fn list<T: serde::de::DeserializeOwned + serde::Serialize>(

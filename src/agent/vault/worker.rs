@@ -15,6 +15,7 @@ use crate::agent::surroundings::Control;
 use crate::agent::sweeper::is_dry;
 use crate::model::{EntryId, Policy, RootName, Stage, SweepRequest, Timestamp, Trigger};
 use crate::sweep::root::GuardedRoot;
+use crate::sweep::vault::is_new;
 use crate::sys::clock;
 
 use super::Keeper;
@@ -46,6 +47,7 @@ pub fn keeper(agent: &Agent) -> Keeper<'_> {
 pub fn work_moving(agent: &Agent) {
     let mut settled = Settled::default();
     let mut later: Vec<EntryId> = Vec::new();
+    let mut moved = false;
     let mut again_at = Instant::now() + LOOK;
     while !agent.stop.is_raised() {
         let keeper = keeper(agent);
@@ -70,11 +72,17 @@ pub fn work_moving(agent: &Agent) {
         }
         let ids = agent.desk.take(CHUNK);
         if ids.is_empty() {
+            if std::mem::take(&mut moved) {
+                keeper.targets.iter().filter_map(|target| target.root.vault.as_ref()).for_each(|vault| {
+                    vault.make_lasting();
+                });
+            }
             agent.desk.mover.wait(if settled.0.len() < keeper.targets.len() { PAUSE } else { LOOK });
             continue;
         }
         match keeper.move_in(&ids, None) {
             Ok(left) => {
+                moved = true;
                 later.extend(left);
                 let waits = |id: &&EntryId| {
                     agent
@@ -127,9 +135,12 @@ fn due(agent: &Agent) -> Due {
     }
     let mut rest = LOOK;
     let mut targets = Vec::new();
-    for target in agent.targets(None).into_iter().filter(|target| target.root.vault.is_some()) {
+    let settled = |target: &Target| target.root.vault.as_ref().is_some_and(|vault| vault.is_settled());
+    for target in agent.targets(None).into_iter().filter(settled) {
         let first = agent.ledger.queue_due(&target.root.name, Timestamp::from_nanos(i64::MAX), None, 1);
         match first.map(|entries| entries.into_iter().next()) {
+            // Still being moved: whoever does that rings.
+            Ok(Some(first)) if is_new(&first) => {}
             Ok(Some(first)) if first.next_try_at <= now => targets.push(target),
             Ok(Some(first)) => rest = rest.min(now.age_at(first.next_try_at)),
             Ok(None) => {}

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Ledger;
 use super::tables::{self, Definition, KEPT_COUNTS, QUEUE, QUEUE_DUE, TRASH, TRASH_DUE};
-use crate::model::{EntryId, QueueEntry, RootName, Timestamp, TrashEntry};
+use crate::model::{EntryId, Kept, QueueEntry, RootName, Stage, Timestamp, TrashEntry};
 use crate::store::StoreError;
 use crate::store::error::Fault;
 
@@ -31,7 +31,8 @@ pub enum KeptChange {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counts {
     pub(super) by_attempts: BTreeMap<u32, u64>,
-    pub(super) queue_bytes: u64,
+    /// Bytes of both that lie in the private directory.
+    pub(super) moved_bytes: u64,
     pub(super) trash_files: u64,
     pub(super) trash_bytes: u64,
 }
@@ -108,11 +109,16 @@ pub(super) fn counts(transaction: &ReadTransaction, root: Option<&RootName>) -> 
         for (attempts, count) in one.by_attempts {
             *all.by_attempts.entry(attempts).or_default() += count;
         }
-        all.queue_bytes += one.queue_bytes;
+        all.moved_bytes += one.moved_bytes;
         all.trash_files += one.trash_files;
         all.trash_bytes += one.trash_bytes;
     }
     Ok(all)
+}
+
+/// What an entry holds in the private directory.
+const fn moved_bytes(kept: &Kept) -> u64 {
+    if matches!(kept.stage, Stage::Moved) { kept.bytes } else { 0 }
 }
 
 type Open<'t> = Table<'t, &'static [u8], &'static [u8]>;
@@ -156,7 +162,7 @@ impl<'t> Books<'t> {
             let due = due_key(&old.kept.root, old.next_try_at, id.as_str());
             self.queue_due.remove(due.as_slice())?;
             let counts = self.counts(&old.kept.root)?;
-            counts.queue_bytes = counts.queue_bytes.saturating_sub(old.kept.bytes);
+            counts.moved_bytes = counts.moved_bytes.saturating_sub(moved_bytes(&old.kept));
             if let Some(count) = counts.by_attempts.get_mut(&old.attempts) {
                 *count = count.saturating_sub(1);
                 if *count == 0 {
@@ -172,6 +178,7 @@ impl<'t> Books<'t> {
             let counts = self.counts(&old.kept.root)?;
             counts.trash_files = counts.trash_files.saturating_sub(old.kept.files);
             counts.trash_bytes = counts.trash_bytes.saturating_sub(old.kept.bytes);
+            counts.moved_bytes = counts.moved_bytes.saturating_sub(moved_bytes(&old.kept));
         }
         Ok(())
     }
@@ -182,7 +189,7 @@ impl<'t> Books<'t> {
         let due = due_key(&entry.kept.root, entry.next_try_at, id);
         self.queue_due.insert(due.as_slice(), [].as_slice())?;
         let counts = self.counts(&entry.kept.root)?;
-        counts.queue_bytes = counts.queue_bytes.saturating_add(entry.kept.bytes);
+        counts.moved_bytes = counts.moved_bytes.saturating_add(moved_bytes(&entry.kept));
         *counts.by_attempts.entry(entry.attempts).or_default() += 1;
         Ok(())
     }
@@ -195,6 +202,7 @@ impl<'t> Books<'t> {
         let counts = self.counts(&entry.kept.root)?;
         counts.trash_files = counts.trash_files.saturating_add(entry.kept.files);
         counts.trash_bytes = counts.trash_bytes.saturating_add(entry.kept.bytes);
+        counts.moved_bytes = counts.moved_bytes.saturating_add(moved_bytes(&entry.kept));
         Ok(())
     }
 

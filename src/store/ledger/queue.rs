@@ -65,9 +65,9 @@ macro_rules! queries {
                 })
             }
 
-            /// Allocated bytes of what queue and trash hold of a root.
-            pub fn kept_bytes(&self, root: &RootName) -> Result<u64, StoreError> {
-                self.read(|t| counts(t, Some(root)).map(|one| one.queue_bytes + one.trash_bytes))
+            /// Allocated bytes of what lies in the private directory of a root.
+            pub fn moved_bytes(&self, root: &RootName) -> Result<u64, StoreError> {
+                self.read(|t| counts(t, Some(root)).map(|one| one.moved_bytes))
             }
         }
     };

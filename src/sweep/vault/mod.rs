@@ -25,7 +25,7 @@ use crate::store::ledger::{Ledger, LedgerReader};
 use crate::sys::private_dir::PrivateDir;
 use crate::sys::{DirHandle, RootDir, SysError};
 
-pub use nominate::KeptActions;
+pub use nominate::{KeptActions, is_new};
 
 /// The two directories in the private one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +152,13 @@ impl RootVault {
                 Err(TryLockError::WouldBlock) if Instant::now() >= until => return None,
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
             }
+        }
+    }
+
+    /// Makes what was written in it lasting. Can take seconds.
+    pub fn make_lasting(&self) {
+        if let Err(error) = crate::sys::volume::syncfs(self.private.handle()) {
+            tracing::warn!(%error, "descriptions of entries may be lost in a power cut");
         }
     }
 

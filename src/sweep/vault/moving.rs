@@ -1,7 +1,7 @@
 //! Into the private directory: described, then renamed.
 //!
 //! Promises: only what is on record, untouched and spoken for by nobody leaves
-//! its place; its description is lasting before it does; what can't be renamed
+//! its place, and is described beside it before it does; what can't be renamed
 //! stays where it is and is told apart from what may be tried again. Doing it
 //! once more does no harm: what is there already is left there.
 
@@ -13,13 +13,14 @@ use crate::sweep::root::GuardedRoot;
 use crate::sys::open_check::OpenCheck;
 use crate::sys::remove::{Refusal, move_entry, verify};
 use crate::sys::xattr::Mark;
-use crate::sys::{DirHandle, Seen, SysError, own_file, volume};
+use crate::sys::{DirHandle, Seen, SysError, own_file};
 
 use super::info::{Entry, Info, discard};
 use super::inspect::{Objection, Place, tree};
 use super::{Room, Rooms};
 
-/// Up to so many descriptions are synced one by one; more by one `syncfs`.
+/// Up to so many descriptions are synced one by one. What more say is in the
+/// ledger, durably; they follow with the next [`super::RootVault::make_lasting`].
 const FEW: usize = 8;
 
 /// How it went for one entry.
@@ -58,12 +59,6 @@ pub fn take_in(root: &GuardedRoot, rooms: &Rooms, entries: &[Entry], with: Condi
     let mut at = None;
     for moving in &mut all {
         describe(root, rooms, moving, &mut at, &locks, each);
-    }
-    if !each && let Err(error) = volume::syncfs(rooms.of(Room::Queue)) {
-        let why = format!("its description can't be made lasting: {error}");
-        all.iter_mut().for_each(|moving| {
-            moving.end.get_or_insert(Taken::Later(why.clone()));
-        });
     }
     let how = root.open_check.prepare();
     let mut at = None;

@@ -5,7 +5,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use crate::model::{Action, EntryId, Kept, Phase, Reason, Stage, Timestamp};
+use crate::model::{Action, EntryId, Kept, Phase, QueueEntry, Reason, Stage, Timestamp};
 use crate::policy::{Moment, deferred_until, trash_until};
 use crate::sweep::SweepError;
 use crate::sweep::root::GuardedRoot;
@@ -14,6 +14,12 @@ use super::RootVault;
 
 /// Entries read at once.
 const PAGE: usize = 1000;
+
+/// Whether an entry was just recorded, so that nobody has tried to move it yet:
+/// before that it is not removed from its place.
+pub fn is_new(entry: &QueueEntry) -> bool {
+    entry.kept.stage == Stage::Waiting && entry.attempts == 0
+}
 
 /// Yields the removals of phase `deferred` or `trash` over one root, in order.
 pub struct KeptActions<'a> {
@@ -87,7 +93,8 @@ impl<'a> KeptActions<'a> {
                                 moved: entry.kept.stage == Stage::Moved,
                                 files: entry.kept.files,
                             };
-                            let wanted = self.moment.older_than.is_none_or(|least| queued >= least);
+                            let wanted =
+                                !is_new(&entry) && self.moment.older_than.is_none_or(|least| queued >= least);
                             let action = self.action(&entry.kept, reason, queued).filter(|_| wanted);
                             (entry.next_try_at, action.map(|one| (entry.queued_at, one)), entry.kept.id)
                         })
@@ -107,7 +114,8 @@ impl<'a> KeptActions<'a> {
                                 moved: entry.kept.stage == Stage::Moved,
                                 files: entry.kept.files,
                             };
-                            let action = self.action(&entry.kept, reason, deleted);
+                            let is_new = entry.kept.stage == Stage::Waiting && entry.failed.is_none();
+                            let action = self.action(&entry.kept, reason, deleted).filter(|_| !is_new);
                             (entry.deleted_at, action.map(|one| (entry.deleted_at, one)), entry.kept.id)
                         })
                         .collect()

@@ -158,8 +158,11 @@ impl Replay<'_> {
             && self.inventory(other).objects.remove(&id)
             && lies_in(&self.rooms, other, &entry).is_some();
         if here || aside {
-            // Of what is there the description is needed.
-            self.inventory(room).infos.remove(&id);
+            // Of what is there the description is needed; a power cut may have taken it.
+            let described = self.inventory(room).infos.remove(&id) || aside;
+            if !described {
+                self.describe(&entry);
+            }
             if aside {
                 self.inventory(other).infos.remove(&id);
                 self.shifts.push((other, entry.clone()));
@@ -188,6 +191,22 @@ impl Replay<'_> {
                 self.end.gone += 1;
                 self.changes.push(KeptChange::Forget(entry.kept().id.clone()));
             }
+        }
+    }
+
+    fn describe(&self, entry: &Entry) {
+        let (dir, name) = (self.rooms.of(entry.room()), entry.kept().id.as_str().as_bytes());
+        let mut moved = entry.clone();
+        moved.kept_mut().stage = Stage::Moved;
+        let written = dir
+            .look(name, FileTimes::default())
+            .map_err(|error| SysError::named("look at entry", name, error))
+            .and_then(|seen| {
+                let info = Info::of(&moved, self.root.path(), dir, name, &seen);
+                info.write(&self.rooms, entry.room(), &entry.kept().id, false)
+            });
+        if let Err(error) = written {
+            tracing::warn!(root = %self.root.name, reason = %with_causes(&error), "an entry has no description");
         }
     }
 
