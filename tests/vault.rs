@@ -398,7 +398,7 @@ fn very_many_paths_are_acknowledged_soon_and_all_go() {
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_goes_twice_over_kills() {
-    let (kills, count) = if is_long() { (50, 20_000) } else { (5, 1_500) };
+    let (kills, count) = if is_long() { (50, 100_000) } else { (5, 1_500) };
     let mut home = Home::new();
     let root_dir = scratch(&home);
     home.configure("", &root(&root_dir, ""));
@@ -414,7 +414,7 @@ fn nothing_acknowledged_is_lost_and_nothing_goes_twice_over_kills() {
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
-        std::thread::sleep(Duration::from_millis(seed % if is_long() { 900 } else { 250 }));
+        std::thread::sleep(Duration::from_millis(seed % if is_long() { 2500 } else { 250 }));
         home.kill();
         if kill % 2 == 1 {
             // Of what is acknowledged nothing is nowhere: in its place, kept, or removed and on record.

@@ -214,3 +214,88 @@ fn hold_any<'d>(dir: &'d DirHandle, name: &[u8], how: &OpenCheck) -> Result<Opti
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::sys::trees::{deep, mount_tmpfs, tree, with_private_mounts};
+
+    fn remove(tree: &crate::sys::trees::Tree, name: &str) -> Result<TreeEnd, Refusal> {
+        let ino = tree.identity(name.as_bytes()).ino;
+        remove_tree(tree.dir(), name.as_bytes(), ino, &OpenCheck::Lease)
+    }
+
+    #[test]
+    fn a_tree_goes_whole_and_what_its_links_lead_to_stays() {
+        let tree = tree();
+        fs::create_dir_all(tree.path.join("t/a/b")).unwrap();
+        fs::create_dir(tree.path.join("outside")).unwrap();
+        for name in ["t/1", "t/a/2", "t/a/b/3", "outside/safe"] {
+            tree.file(name.as_bytes());
+        }
+        symlink("../outside", tree.path.join("t/link")).unwrap();
+        rustix::fs::mknodat(tree.dir(), "t/fifo", rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let end = remove(&tree, "t").unwrap();
+        assert!(end.stayed.is_none(), "{:?}", end.stayed);
+        assert_eq!(end.removed.files, 5);
+        assert!(!tree.path.join("t").exists() && tree.path.join("outside/safe").exists());
+    }
+
+    #[test]
+    fn directories_with_very_many_names_and_trees_of_any_depth_go() {
+        let tree = tree();
+        fs::create_dir(tree.path.join("wide")).unwrap();
+        for number in 0..CHUNK + 10 {
+            File::create(tree.path.join(format!("wide/{number}"))).unwrap();
+        }
+        assert_eq!(remove(&tree, "wide").unwrap().removed.files, CHUNK as u64 + 10);
+        // Deeper than there are descriptors, and than a path can be long.
+        let (last, _) = deep(&tree, 3000, "deep");
+        rustix::fs::mknodat(&last, "f", rustix::fs::FileType::RegularFile, Mode::RWXU, 0).unwrap();
+        drop(last);
+        let end = remove(&tree, "deep").unwrap();
+        assert!(end.stayed.is_none() && end.removed.files == 1, "{end:?}");
+        assert_eq!(fs::read_dir(&tree.path).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_open_file_stays_with_the_directories_above_it() {
+        let tree = tree();
+        fs::create_dir_all(tree.path.join("t/a")).unwrap();
+        fs::create_dir(tree.path.join("t/b")).unwrap();
+        let open = File::open(tree.file(b"t/a/open")).unwrap();
+        tree.file(b"t/b/closed");
+        let end = remove(&tree, "t").unwrap();
+        assert!(matches!(end.stayed, Some(Refusal::Skip(Skip::InUse))), "{:?}", end.stayed);
+        assert_eq!(end.removed.files, 1);
+        assert!(tree.path.join("t/a/open").exists() && !tree.path.join("t/b").exists());
+        drop(open);
+        assert!(remove(&tree, "t").unwrap().stayed.is_none());
+    }
+
+    #[test]
+    fn another_directory_under_the_name_is_left_alone() {
+        let tree = tree();
+        fs::create_dir(tree.path.join("t")).unwrap();
+        tree.file(b"t/f");
+        let end = remove_tree(tree.dir(), b"t", 1, &OpenCheck::Lease);
+        assert!(matches!(end, Err(Refusal::Skip(Skip::Changed))));
+        assert!(tree.path.join("t/f").exists());
+    }
+
+    #[test]
+    fn what_is_mounted_in_a_tree_is_never_entered() {
+        with_private_mounts(|| {
+            let tree = tree();
+            fs::create_dir_all(tree.path.join("t/mounted")).unwrap();
+            mount_tmpfs(&tree.path.join("t/mounted"));
+            fs::write(tree.path.join("t/mounted/safe"), b"").unwrap();
+            let end = remove(&tree, "t").unwrap();
+            assert!(matches!(end.stayed, Some(Refusal::Skip(Skip::Protected))), "{:?}", end.stayed);
+            assert!(tree.path.join("t/mounted/safe").exists());
+        });
+    }
+}
