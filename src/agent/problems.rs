@@ -9,6 +9,7 @@ use crate::store::ledger::Pause;
 
 use super::engine::EngineError;
 use super::jobs::{JobError, RegistryError};
+use super::references::ReferenceError;
 use super::roots::{LockHolder, Refusal, RootError};
 use super::state_dir::StateDirError;
 
@@ -37,6 +38,17 @@ pub fn job(error: &JobError) -> ApiError {
             ApiError { detail: with_causes(error), ..inner }
         }
         JobError::Process { .. } => ApiError::internal(error),
+    }
+}
+
+/// A request about holds, files or sessions that was not carried out.
+pub fn reference(error: &ReferenceError) -> ApiError {
+    match error {
+        ReferenceError::NoHold(_) | ReferenceError::NoSession(_) => ApiError::not_found(error.to_string()),
+        ReferenceError::OthersHold { .. } | ReferenceError::OthersSession { .. } => {
+            ApiError::not_permitted(error.to_string())
+        }
+        ReferenceError::Store(source) => store(source),
     }
 }
 
@@ -118,8 +130,8 @@ pub fn state_dir(error: &StateDirError) -> ApiError {
 
 /// Refuses policies for which this version keeps no data, instead of doing nothing in silence.
 pub fn check_available(request: &SweepRequest) -> Result<(), ApiError> {
-    let absent = [Policy::Expired, Policy::Results, Policy::Session];
-    if absent.contains(&request.policy) || request.session.is_some() {
+    let absent = [Policy::Results];
+    if absent.contains(&request.policy) {
         return Err(ApiError::invalid(format!(
             "the policy {} is not available in this version",
             request.policy

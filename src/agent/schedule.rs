@@ -96,6 +96,9 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
     let settings = agent.settings();
     let only_plan = settings.agent.dry_run || settings.agent.keep_files_for_debugging;
     let request = SweepRequest::of(policy);
+    if policy == Policy::Scheduled && !only_plan {
+        end_idle_sessions(agent);
+    }
     let control = Control::default();
     let targets = agent.targets(None);
     {
@@ -145,6 +148,23 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
     }
     if let Err(error) = agent.engine.sweep(&commission, &allowed) {
         tracing::error!(policy = %policy, reason = %super::chain(&error), "a scheduled sweep could not begin");
+    }
+}
+
+/// Ends the sessions that no root would go on for. Their files are for the sweep.
+fn end_idle_sessions(agent: &Agent) {
+    let (now, trusted) = agent.engine.look_at_clock();
+    let longest = agent.settings().roots.iter().map(|root| root.retain.sessions).max();
+    let Some(limit) = longest.filter(|_| trusted) else { return };
+    match agent.references.end_idle(limit, now) {
+        Ok(ended) => {
+            for session in ended {
+                tracing::info!(session = %session.id, last_activity = %session.last_activity, "a session without activity has ended");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(reason = %super::chain(&error), "sessions without activity are not ended");
+        }
     }
 }
 

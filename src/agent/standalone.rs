@@ -5,6 +5,8 @@
 //! private directory. Otherwise sweeps are the agent's: the same checks, on
 //! record, with their report in the history. Must not know: HTTP, rendering.
 
+mod references;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -37,6 +39,8 @@ use super::vault::Keeper;
 use super::{dry, explain, problems};
 
 mod kept;
+pub(super) use references::check_session;
+use references::end_idle_sessions;
 
 /// Own-process mode with these settings. Nothing is opened before it is asked for something.
 pub struct Alone {
@@ -137,6 +141,8 @@ impl Alone {
         let own = self.own_places().collect();
         let mut view = reader.view()?;
         check_job(&sweep.request, &view)?;
+        let references = reader.references()?;
+        check_session(&sweep.request, &references)?;
         let claim = if sweep.adopt { Claim::Adopt } else { Claim::Usual };
         let gathered = gather(&sweep.request, chosen, |settings| {
             let reading = Reading {
@@ -160,7 +166,7 @@ impl Alone {
             None,
             None,
             Arc::new(RwLock::new(view)),
-            Arc::new(RwLock::new(reader.references()?)),
+            Arc::new(RwLock::new(references)),
             reader.clock(),
         );
         let control = Control::default();
@@ -250,6 +256,11 @@ impl Alone {
         let opened = self.open_targets(&work, &sweep.request, claim, &|name| Self::is_wanted(sweep, name))?;
         let OpenedTargets { targets, left_out, locked: _locked } = opened;
         check_job(&sweep.request, &work.registry.view().read().unwrap_or_else(PoisonError::into_inner))?;
+        check_session(
+            &sweep.request,
+            &work.references.view().read().unwrap_or_else(PoisonError::into_inner),
+        )?;
+        end_idle_sessions(sweep, &work, &self.settings);
         let clock_guard = clock_guard(work.ledger.clock_mark().ok().flatten().map(|mark| mark.wall));
         let mut engine = Engine::new(
             Some(Arc::clone(&work.ledger)),
@@ -357,7 +368,8 @@ fn commission<'a>(
     let (uid, gid) = process::own_ids();
     Commission {
         request: &sweep.request,
-        trigger: Trigger::Manual,
+        // What is asked for by name is asked for because it has ended.
+        trigger: if sweep.request.session.is_some() { Trigger::SessionEnded } else { Trigger::Manual },
         requested_by: Some(Requester { uid, gid, pid: std::process::id() }),
         control,
         list: sweep.list,

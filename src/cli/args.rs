@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    audit, config, demo, explain, files, generate, history, job, kept, pause, root, run, status, sweep, trust,
+    audit, config, demo, explain, files, generate, history, hold, job, kept, pause, root, run, sessions,
+    status, sweep, track, trust,
 };
 
 /// Keeps storage hosts from running full.
@@ -85,6 +86,14 @@ pub enum Verb {
     Queue(kept::QueueArgs),
     /// Soft deletion
     Trash(kept::TrashArgs),
+    /// Sessions: files that go together
+    Session(sessions::SessionArgs),
+    /// Say when files may go, and to what they belong
+    Track(track::TrackArgs),
+    /// Keep files and directories
+    Hold(hold::HoldArgs),
+    /// End holds
+    Release(hold::ReleaseArgs),
     /// The registry of jobs
     Registry(trust::TrustArgs),
     /// The wall clock

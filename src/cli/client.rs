@@ -105,6 +105,7 @@ impl Client {
         let timeout = match path {
             "/v1/plans" => PLAN_TIMEOUT,
             "/v1/deletions" | "/v1/trash" | "/v1/deletions/run?wait=true" => MANY_TIMEOUT,
+            "/v1/files/track" | "/v1/holds" | "/v1/holds/release" => MANY_TIMEOUT,
             _ => ANSWER_TIMEOUT,
         };
         self.send(Method::POST, path, encode(body), timeout)

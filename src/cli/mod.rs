@@ -16,6 +16,7 @@ mod files;
 mod generate;
 mod health;
 mod history;
+mod hold;
 mod host;
 mod job;
 mod kept;
@@ -26,11 +27,13 @@ mod report;
 mod root;
 mod run;
 mod session;
+mod sessions;
 mod settings;
 mod stats;
 mod status;
 mod sweep;
 mod table;
+mod track;
 mod trust;
 
 pub use args::{Cli, Verb};
@@ -99,6 +102,10 @@ fn dispatch(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Failure> {
         Verb::Delete(args) => kept::delete(&args, session),
         Verb::Queue(args) => kept::queue(&args, session),
         Verb::Trash(args) => kept::trash(&args, session),
+        Verb::Session(args) => sessions::run(&args, session),
+        Verb::Track(args) => track::run(&args, session),
+        Verb::Hold(args) => hold::hold(&args, session),
+        Verb::Release(args) => hold::release(&args, session),
         Verb::Registry(args) => trust::registry(&args, session),
         Verb::Clock(args) => trust::clock(&args, session),
         Verb::Root(args) => root::run(&args, session),

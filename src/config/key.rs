@@ -182,7 +182,6 @@ const LATER: &[(Scope, &str)] = &[
     (Scope::Agent, "forecast_warning"),
     (Scope::Root, "unit"),
     (Scope::Root, "retain.results"),
-    (Scope::Root, "retain.sessions"),
     (Scope::Hook, "command"),
 ];
 

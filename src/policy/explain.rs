@@ -1,5 +1,6 @@
 //! What every policy says about one path, in words.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
@@ -9,8 +10,15 @@ use super::{
 use crate::model::{FileFacts, Keep, Phase, RelPath, TimeSpan, Timestamp};
 
 /// The phases that are decided from facts.
-pub const CLASSIFIED: [Phase; 5] =
-    [Phase::Orphans, Phase::FailedJobs, Phase::Oldest, Phase::CompletedJobs, Phase::MaxAge];
+pub const CLASSIFIED: [Phase; 7] = [
+    Phase::Orphans,
+    Phase::FailedJobs,
+    Phase::Oldest,
+    Phase::CompletedJobs,
+    Phase::MaxAge,
+    Phase::Expired,
+    Phase::Sessions,
+];
 
 /// What one phase says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,15 +48,16 @@ pub struct Explanation {
 }
 
 /// Runs [`classify`] for every phase on one path, and puts the answers in words.
+/// With the file's facts come the inodes of the directories above it, where they are known.
 pub fn explain(
     rules: &RootRules,
     moment: &Moment,
     jobs: &JobsView,
     references: &ReferenceView,
     path: &RelPath,
-    facts: &FileFacts,
+    (facts, above): (&FileFacts, Arc<[u64]>),
 ) -> Explanation {
-    let dir = DirContext::new(rules, path.parent().unwrap_or_default());
+    let dir = DirContext::new(rules, path.parent().unwrap_or_default()).with_inodes(above);
     let readings = PathReadings::of(&rules.patterns, path);
     let tracked = references.tracked_jobs(&dir.file(rules, path.name(), facts));
     let owner = match jobs.owner_of(readings.jobs().chain(tracked), &rules.root, facts.uid) {
@@ -86,6 +95,8 @@ pub fn describe(keep: &Keep, detail: &Detail) -> String {
         Keep::RegistryLost => "kept: names a job, and the ledger was lost (guardian registry trust)",
         Keep::JobRetention => "kept: its job ended too recently",
         Keep::Result => "kept: a result",
+        Keep::Unexpired => "kept: not expired yet",
+        Keep::SessionAlive => "kept: its session goes on",
         Keep::NotSubject => "not subject to this policy",
         Keep::Special => "kept: not a file or a link",
         Keep::Linked => "kept: has links outside the plan",

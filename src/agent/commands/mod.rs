@@ -12,6 +12,7 @@ mod kept;
 mod plans;
 mod rate;
 mod records;
+mod references;
 mod stats;
 mod sweeps;
 

@@ -32,6 +32,10 @@ impl Served {
                 .with_help("`guardian root accept` takes what is there now for the root"));
         }
         standalone::check_job(request, &agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner))?;
+        standalone::check_session(
+            request,
+            &agent.engine.references.read().unwrap_or_else(PoisonError::into_inner),
+        )?;
         let limit = agent.settings().agent.rate_limit;
         self.rates.take(by.uid, limit, clock::since_boot()).map_err(|seconds| {
             ApiError::rate_limited(

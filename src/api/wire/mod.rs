@@ -8,7 +8,9 @@ mod health;
 mod jobs;
 mod kept;
 mod page;
+mod paths;
 mod records;
+mod references;
 mod stats;
 mod sweeps;
 
@@ -19,11 +21,16 @@ pub use health::{
 };
 pub use jobs::{JobPut, JobResource};
 pub use kept::{
-    AttemptCount, DeletionRequest, DeletionResource, DeletionStats, FilePath, Given, GivenPath, PathText,
-    RefusedPath, RestoreRequest, Returned, RunRequest, TrashRequest, TrashResource, Whereabouts,
+    AttemptCount, DeletionRequest, DeletionResource, DeletionStats, FilePath, Given, GivenPath, RefusedPath,
+    RestoreRequest, Returned, RunRequest, TrashRequest, TrashResource, Whereabouts,
 };
 pub use page::{Listing, Page};
+pub use paths::PathText;
 pub use records::{AuditEntry, AuditFilter, FileEntry};
+pub use references::{
+    HoldRequest, HoldResource, ReleaseRequest, SessionEnd, SessionResource, SessionState, TrackRequest,
+    TrackedFile,
+};
 pub use stats::{
     AgentStats, Holder, HolderName, IndexConfidence, IndexStats, RootStats, Stats, TopHolders, TopList,
 };

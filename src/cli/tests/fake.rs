@@ -266,3 +266,51 @@ impl Drop for Served {
         assert!(ended.is_ok() || std::thread::panicking(), "the server panicked");
     }
 }
+
+fn hold_at(path: &PathText) -> Value {
+    let bytes = path.to_bytes().unwrap();
+    let mut hold = json!({"id": "h1", "root": "scratch", "until": null, "reason": null, "uid": 1000,
+        "created_at": "2026-01-01T00:00:00Z"});
+    let path = serde_json::to_value(WirePath::from_bytes(&bytes)).unwrap();
+    hold.as_object_mut().unwrap().extend(path.as_object().unwrap().clone());
+    hold
+}
+
+fn session_called(id: &SessionId, state: &str) -> Value {
+    json!({"id": id, "state": state, "uid": 1000, "created_at": "2026-01-01T00:00:00Z",
+        "last_activity": "2026-01-01T00:00:00Z", "ended_at": null, "files_count": 1})
+}
+
+impl ReferenceCommands for Fake {
+    fn hold(&self, request: HoldRequest, _: &PeerIdentity) -> Result<Listing<HoldResource>, ApiError> {
+        from(json!({"items": request.paths.iter().map(hold_at).collect::<Vec<_>>(), "next": null}))
+    }
+    fn holds(&self, _: &Page) -> Result<Listing<HoldResource>, ApiError> {
+        from(json!({"items": [], "next": null}))
+    }
+    fn release(&self, id: &HoldId, _: &PeerIdentity) -> Result<HoldResource, ApiError> {
+        Err(ApiError::not_found(format!("there is no hold {id}")))
+    }
+    fn release_paths(
+        &self,
+        request: ReleaseRequest,
+        _: &PeerIdentity,
+    ) -> Result<Listing<HoldResource>, ApiError> {
+        from(json!({"items": request.paths.iter().map(hold_at).collect::<Vec<_>>(), "next": null}))
+    }
+    fn track(&self, _: TrackRequest, _: &PeerIdentity) -> Result<Listing<TrackedFile>, ApiError> {
+        from(json!({"items": [], "next": null}))
+    }
+    fn session_touch(&self, id: &SessionId, _: &PeerIdentity) -> Result<SessionResource, ApiError> {
+        from(session_called(id, "active"))
+    }
+    fn session_end(&self, id: &SessionId, _: &PeerIdentity) -> Result<SessionEnd, ApiError> {
+        Ok(SessionEnd { session: from(session_called(id, "ended"))?, sweep: Some(self.sweep_at("one")) })
+    }
+    fn sessions(&self, _: &Page) -> Result<Listing<SessionResource>, ApiError> {
+        from(json!({"items": [], "next": null}))
+    }
+    fn session(&self, id: &SessionId) -> Result<SessionResource, ApiError> {
+        from(session_called(id, "active"))
+    }
+}

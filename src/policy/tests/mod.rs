@@ -4,6 +4,7 @@ mod classify;
 mod flow;
 mod naming;
 mod pressure;
+mod references;
 
 use std::time::Duration;
 

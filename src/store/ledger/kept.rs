@@ -27,6 +27,17 @@ pub enum KeptChange {
     Forget(EntryId),
 }
 
+impl KeptChange {
+    /// Of which entry.
+    pub const fn id(&self) -> &EntryId {
+        match self {
+            Self::Queue(entry) => &entry.kept.id,
+            Self::Trash(entry) => &entry.kept.id,
+            Self::Forget(id) => id,
+        }
+    }
+}
+
 /// What a root holds of both, kept abreast by each change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counts {
@@ -186,8 +197,6 @@ impl<'t> Books<'t> {
     fn queue(&mut self, entry: &QueueEntry) -> Result<(), Fault> {
         let id = entry.kept.id.as_str();
         self.queue.insert(id.as_bytes(), tables::encode(entry)?.as_slice())?;
-        let due = due_key(&entry.kept.root, entry.next_try_at, id);
-        self.queue_due.insert(due.as_slice(), [].as_slice())?;
         let counts = self.counts(&entry.kept.root)?;
         counts.moved_bytes = counts.moved_bytes.saturating_add(moved_bytes(&entry.kept));
         *counts.by_attempts.entry(entry.attempts).or_default() += 1;
@@ -197,12 +206,20 @@ impl<'t> Books<'t> {
     fn trash(&mut self, entry: &TrashEntry) -> Result<(), Fault> {
         let id = entry.kept.id.as_str();
         self.trash.insert(id.as_bytes(), tables::encode(entry)?.as_slice())?;
-        let due = due_key(&entry.kept.root, entry.deleted_at, id);
-        self.trash_due.insert(due.as_slice(), [].as_slice())?;
         let counts = self.counts(&entry.kept.root)?;
         counts.trash_files = counts.trash_files.saturating_add(entry.kept.files);
         counts.trash_bytes = counts.trash_bytes.saturating_add(entry.kept.bytes);
         counts.moved_bytes = counts.moved_bytes.saturating_add(moved_bytes(&entry.kept));
+        Ok(())
+    }
+
+    fn due(&mut self, change: &KeptChange) -> Result<(), Fault> {
+        let (table, kept, at) = match change {
+            KeptChange::Queue(entry) => (&mut self.queue_due, &entry.kept, entry.next_try_at),
+            KeptChange::Trash(entry) => (&mut self.trash_due, &entry.kept, entry.deleted_at),
+            KeptChange::Forget(_) => return Ok(()),
+        };
+        table.insert(due_key(&kept.root, at, kept.id.as_str()).as_slice(), [].as_slice())?;
         Ok(())
     }
 
@@ -222,18 +239,19 @@ impl Ledger {
         }
         self.write(|transaction| {
             let mut books = Books::open(transaction)?;
+            // Table after table: of one that grows at its end only the end is written.
+            for change in changes {
+                books.forget(change.id())?;
+            }
             for change in changes {
                 match change {
-                    KeptChange::Queue(entry) => {
-                        books.forget(&entry.kept.id)?;
-                        books.queue(entry)?;
-                    }
-                    KeptChange::Trash(entry) => {
-                        books.forget(&entry.kept.id)?;
-                        books.trash(entry)?;
-                    }
-                    KeptChange::Forget(id) => books.forget(id)?,
+                    KeptChange::Queue(entry) => books.queue(entry)?,
+                    KeptChange::Trash(entry) => books.trash(entry)?,
+                    KeptChange::Forget(_) => {}
                 }
+            }
+            for change in changes {
+                books.due(change)?;
             }
             books.close()
         })

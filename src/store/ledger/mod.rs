@@ -39,7 +39,7 @@ const FILE: &str = "ledger.redb";
 /// Name of the copy in the state directory.
 const BACKUP: &str = "ledger.bak";
 /// The ledger is small; redb needs no more for it, in bytes.
-const CACHE_BYTES: usize = 4 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 /// Most requests kept.
 const KEPT_REQUESTS: u64 = 10_000;
 
