@@ -65,7 +65,7 @@ struct Gathered<R> {
 /// Roots under their locks, as runs see them.
 struct OpenedTargets {
     /// Their locks are ours while these live.
-    locked: Vec<Box<LockedRoot>>,
+    locked: Vec<LockedRoot>,
     targets: Vec<Target>,
     left_out: Vec<String>,
 }
@@ -213,7 +213,7 @@ impl Alone {
                 Opened::Refused(refusal) => Err(refusal),
             })
         })?;
-        let locked: Vec<Box<LockedRoot>> = gathered.roots;
+        let locked: Vec<LockedRoot> = gathered.roots.into_iter().map(|root: Box<LockedRoot>| *root).collect();
         if locked.iter().any(|root| root.calls_for_distrust())
             && let Err(error) = work.registry.distrust()
         {

@@ -165,7 +165,7 @@ impl<'a> Planner<'a> {
             return Ok(Some(action));
         }
         if let Some(kept) = &mut self.kept {
-            let next = kept.next();
+            let next = kept.take();
             if let Ok(Some(action)) = &next {
                 self.tally.scanned += action.reason.files();
             }

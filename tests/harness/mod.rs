@@ -88,6 +88,7 @@ impl Home {
     }
 
     /// Runs an agent that is expected to end by itself.
+    #[allow(dead_code, reason = "not every file of tests needs it")]
     pub(crate) fn start_in_vain(&self) -> Output {
         let mut child =
             self.command().arg("run").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -133,6 +134,7 @@ impl Home {
     }
 
     /// Whether the agent is still there.
+    #[allow(dead_code, reason = "not every file of tests needs it")]
     pub(crate) fn runs(&mut self) -> bool {
         self.agent.as_mut().is_some_and(|agent| agent.try_wait().unwrap().is_none())
     }
@@ -193,6 +195,7 @@ impl Home {
     }
 
     /// Waits for an emergency that has reached its target.
+    #[allow(dead_code, reason = "not every file of tests needs it")]
     pub(crate) fn until_cleaned(&self) -> Value {
         self.until("an emergency reaches its target", |home| {
             home.reports().into_iter().find(|report| report["target_reached"] == true)
@@ -238,6 +241,7 @@ pub(crate) fn aged(path: &Path, seconds: u64) {
 }
 
 /// Every regular file and symbolic link below `root` but guardian's own: path, inode and size, sorted.
+#[allow(dead_code, reason = "not every file of tests needs it")]
 pub(crate) fn on_disk(root: &Path) -> Vec<(String, u64, u64)> {
     let mut found: Vec<_> = walkdir::WalkDir::new(root)
         .into_iter()
@@ -254,6 +258,7 @@ pub(crate) fn on_disk(root: &Path) -> Vec<(String, u64, u64)> {
 }
 
 /// The same as `guardian files --jsonl` tells it.
+#[allow(dead_code, reason = "not every file of tests needs it")]
 pub(crate) fn in_the_index(home: &Home) -> Vec<(String, u64, u64)> {
     let mut found: Vec<_> = home
         .done(&["files", "--jsonl"])

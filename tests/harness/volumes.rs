@@ -65,6 +65,7 @@ pub(crate) fn tmpfs(at: &Path, mib: u64) -> Result<(), String> {
 }
 
 /// Makes a file system of so many MiB in the file `image` and mounts it.
+#[allow(dead_code, reason = "not every file of tests needs it")]
 pub(crate) fn loop_mounted(kind: &str, image: &Path, at: &Path, mib: u64) -> Result<(), String> {
     fs::create_dir_all(at).unwrap();
     File::create(image).unwrap().set_len(mib << 20).unwrap();
