@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 #![expect(clippy::print_stderr, reason = "what is skipped or measured is told there")]
 
+#[allow(dead_code, reason = "shared by several files of tests, none of which needs all of it")]
 mod harness;
 
 use std::collections::{BTreeMap, BTreeSet};

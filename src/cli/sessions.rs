@@ -117,7 +117,7 @@ fn end(id: &SessionId, session: &mut Session<'_>) -> Result<Exit, Failure> {
             let mut ended = own.session_end(id, &me()).map_err(|error| Failure::refused(attempt, &error))?;
             let request = SweepRequest { session: Some(id.clone()), ..SweepRequest::of(Policy::Session) };
             let sweep = StandaloneSweep { request, plan: None, adopt: false, list: false };
-            let swept = own.sweep(&sweep, &AtomicBool::new(false));
+            let swept = own.sweep(&sweep, &AtomicBool::new(false), std::sync::Arc::new(|_: &_| {}));
             let reports = swept.map_err(|error| Failure::refused(attempt, &error))?.reports;
             ended.session = own.session(id).map_err(|error| Failure::refused(attempt, &error))?;
             let exit = report::exit_of(&reports);

@@ -64,4 +64,4 @@ pub enum SweepError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -55,6 +55,13 @@ pub struct Decided {
     spared: HashSet<u64>,
 }
 
+impl Decided {
+    /// For another run: what goes is gone, what stays is counted anew.
+    pub fn begin_anew(&mut self) {
+        self.spared.clear();
+    }
+}
+
 /// Directories whose readings are remembered. Candidates in order of age come
 /// in runs from the same few directories; this bounds the memory where they don't.
 const REMEMBERED_DIRECTORIES: usize = 4096;
@@ -130,6 +137,12 @@ impl<'a> Planner<'a> {
     /// Files at or before this time were due; absent where age alone says nothing.
     pub const fn cutoff(&self) -> Option<Timestamp> {
         self.cutoff
+    }
+
+    /// Takes nothing more; what was looked at stays counted.
+    pub fn end(&mut self) {
+        self.source = (Box::new(std::iter::empty()) as Candidates<'a>).peekable();
+        self.unit.clear();
     }
 
     /// Whether further links of the last removal's inode follow: a batch must not part them.

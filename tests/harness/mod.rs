@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+pub(crate) mod transcript;
 pub(crate) mod volumes;
 
 use std::fs::{self, File};
@@ -88,7 +89,6 @@ impl Home {
     }
 
     /// Runs an agent that is expected to end by itself.
-    #[allow(dead_code, reason = "not every file of tests needs it")]
     pub(crate) fn start_in_vain(&self) -> Output {
         let mut child =
             self.command().arg("run").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -126,7 +126,6 @@ impl Home {
     }
 
     /// Kills the agent as a power cut of the process.
-    #[allow(dead_code, reason = "not every file of tests kills it")]
     pub(crate) fn kill(&mut self) {
         let mut agent = self.agent.take().unwrap();
         agent.kill().unwrap();
@@ -134,7 +133,6 @@ impl Home {
     }
 
     /// Whether the agent is still there.
-    #[allow(dead_code, reason = "not every file of tests needs it")]
     pub(crate) fn runs(&mut self) -> bool {
         self.agent.as_mut().is_some_and(|agent| agent.try_wait().unwrap().is_none())
     }
@@ -195,7 +193,6 @@ impl Home {
     }
 
     /// Waits for an emergency that has reached its target.
-    #[allow(dead_code, reason = "not every file of tests needs it")]
     pub(crate) fn until_cleaned(&self) -> Value {
         self.until("an emergency reaches its target", |home| {
             home.reports().into_iter().find(|report| report["target_reached"] == true)
@@ -241,7 +238,6 @@ pub(crate) fn aged(path: &Path, seconds: u64) {
 }
 
 /// Every regular file and symbolic link below `root` but guardian's own: path, inode and size, sorted.
-#[allow(dead_code, reason = "not every file of tests needs it")]
 pub(crate) fn on_disk(root: &Path) -> Vec<(String, u64, u64)> {
     let mut found: Vec<_> = walkdir::WalkDir::new(root)
         .into_iter()
@@ -258,7 +254,6 @@ pub(crate) fn on_disk(root: &Path) -> Vec<(String, u64, u64)> {
 }
 
 /// The same as `guardian files --jsonl` tells it.
-#[allow(dead_code, reason = "not every file of tests needs it")]
 pub(crate) fn in_the_index(home: &Home) -> Vec<(String, u64, u64)> {
     let mut found: Vec<_> = home
         .done(&["files", "--jsonl"])

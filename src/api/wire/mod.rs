@@ -3,6 +3,7 @@
 //! Plain values that serialise to the public contract. What cannot be known is
 //! absent (`null`), never 0.
 
+mod events;
 mod explain;
 mod health;
 mod jobs;
@@ -15,6 +16,7 @@ mod stats;
 mod sweeps;
 
 pub use crate::model::{PlanAction, PlanResource};
+pub use events::Event;
 pub use explain::{Explanation, JobReading, PolicyVerdict, Verdict};
 pub use health::{
     Health, OpenCheck, PauseRequest, PauseState, RootHealth, RootResource, RootState, TrustState,
@@ -26,7 +28,7 @@ pub use kept::{
 };
 pub use page::{Listing, Page};
 pub use paths::PathText;
-pub use records::{AuditEntry, AuditFilter, FileEntry};
+pub use records::{AuditEntry, AuditFilter, FileEntry, HistoryFilter};
 pub use references::{
     HoldRequest, HoldResource, ReleaseRequest, SessionEnd, SessionResource, SessionState, TrackRequest,
     TrackedFile,

@@ -4,13 +4,21 @@
 //! on the volume (one segment and a spare are preallocated); a batch whose end
 //! is not on record is told as such. Must not know: how files are removed.
 //! One process appends at a time: the caller holds the state directory's lock.
+//!
+//! The segments are the truth. Each full one gets a sidecar that says which of
+//! its blocks may hold what ([`AuditLog::index_sealed`]), on a thread that no
+//! removal waits for; a query without them reads more and finds the same.
 
+mod filter_bits;
+mod indexing;
 mod query;
 mod records;
 mod segment;
+mod sidecar;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,7 +30,8 @@ pub use records::{
 
 use super::StoreError;
 use crate::model::Timestamp;
-use records::Frame;
+use indexing::Indexing;
+use records::{Frame, ReadFrame};
 use segment::{SEGMENT, Segment};
 
 /// Failures of the audit log; [`StoreError::is_no_space`] tells a full volume
@@ -43,6 +52,8 @@ pub struct BatchTicket {
 struct State {
     current: Segment,
     spare: Option<Segment>,
+    /// Full segments that are not synced yet.
+    full: Vec<File>,
     dirty: bool,
     synced_at: Option<Duration>,
 }
@@ -52,6 +63,9 @@ struct State {
 pub struct AuditLog {
     dir: PathBuf,
     state: Mutex<State>,
+    /// Held while a segment is made. Never waits for `state`.
+    making: Mutex<()>,
+    indexing: Indexing,
 }
 
 impl AuditLog {
@@ -79,9 +93,14 @@ impl AuditLog {
                 made => made.map_err(failed)?,
             },
         };
-        let state = State { current, spare, dirty: false, synced_at: None };
-        let log = Self { dir: dir.to_owned(), state: Mutex::new(state) };
-        log.reserve(&mut log.lock());
+        let state = State { current, spare, full: Vec::new(), dirty: false, synced_at: None };
+        let log = Self {
+            dir: dir.to_owned(),
+            state: Mutex::new(state),
+            making: Mutex::default(),
+            indexing: Indexing::default(),
+        };
+        log.reserve();
         Ok(log)
     }
 
@@ -93,30 +112,51 @@ impl AuditLog {
         StoreError::io("append to audit log", &self.dir, error)
     }
 
-    /// Keeps a spare at hand; without room the next append tries again.
-    fn reserve(&self, state: &mut State) {
-        if state.spare.is_none() {
-            state.spare = Segment::create(&self.dir, state.current.number + 1).ok();
+    /// Keeps a spare at hand; without room the next time tries again. Takes as
+    /// long as the disk does, so that nobody who removes may wait for it.
+    fn reserve(&self) {
+        let number = {
+            let state = self.lock();
+            if state.spare.is_some() {
+                return;
+            }
+            state.current.number + 1
+        };
+        let Ok(made) = self.make_segment(number) else { return };
+        let mut state = self.lock();
+        // Else an append was faster, and uses the same file.
+        if state.spare.is_none() && state.current.number < number {
+            state.spare = Some(made);
+        }
+    }
+
+    /// Makes the segment `number`, or opens it where another thread just made it.
+    fn make_segment(&self, number: u32) -> std::io::Result<Segment> {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        match Segment::create(&self.dir, number) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                Segment::open(&self.dir, number)
+            }
+            made => made,
         }
     }
 
     fn append(&self, state: &mut State, payload: &[u8]) -> Result<(), AuditError> {
-        self.reserve(state);
         if !state.current.has_room(payload.len()) {
             let next = match state.spare.take() {
                 Some(spare) => spare,
-                None => Segment::create(&self.dir, state.current.number + 1).map_err(|e| self.failed(e))?,
+                None => self.make_segment(state.current.number + 1).map_err(|e| self.failed(e))?,
             };
-            state.current.file.sync_data().map_err(|e| self.failed(e))?;
-            state.current = next;
-            self.reserve(state);
+            let full = std::mem::replace(&mut state.current, next);
+            state.full.push(full.file);
+            self.indexing.ring();
         }
         state.current.append(payload).map_err(|e| self.failed(e))?;
         state.dirty = true;
         Ok(())
     }
 
-    fn encode(&self, frame: &Frame) -> Result<Vec<u8>, AuditError> {
+    fn encode(&self, frame: &Frame<'_>) -> Result<Vec<u8>, AuditError> {
         serde_json::to_vec(frame).map_err(|e| self.failed(e.into()))
     }
 
@@ -131,7 +171,7 @@ impl AuditLog {
         let batch = u64::from(state.current.number) << 32 | state.current.end;
         let mut open = vec![(0, entries)];
         while let Some((first, part)) = open.pop() {
-            let frame = Frame::Intent { batch, first, header: header.clone(), entries: part.to_vec() };
+            let frame = Frame::Intent { batch, first, header, entries: part };
             let payload = self.encode(&frame)?;
             if payload.len() > MAX_PAYLOAD && part.len() > 1 {
                 let (low, high) = part.split_at(part.len() / 2);
@@ -146,38 +186,46 @@ impl AuditLog {
 
     /// Records how a batch ended: all went but these.
     pub fn finish_batch(&self, ticket: BatchTicket, not_removed: &[NotRemoved]) -> Result<(), AuditError> {
-        let frame = Frame::Outcome { batch: ticket.batch, not_removed: not_removed.to_vec() };
+        let frame = Frame::Outcome { batch: ticket.batch, not_removed };
         let payload = self.encode(&frame)?;
         self.append(&mut self.lock(), &payload)
     }
 
     /// Records a change that somebody asked for.
     pub fn append_change(&self, change: &AuditedChange) -> Result<(), AuditError> {
-        let payload = self.encode(&Frame::Change { change: change.clone() })?;
+        let payload = self.encode(&Frame::Change { change })?;
         self.append(&mut self.lock(), &payload)
     }
 
-    /// Makes everything appended durable.
+    /// Makes everything appended durable. Appending goes on meanwhile.
     pub fn sync(&self) -> Result<(), AuditError> {
-        let mut state = self.lock();
-        if state.dirty {
-            state.current.file.sync_data().map_err(|e| self.failed(e))?;
-            state.dirty = false;
+        let files = {
+            let mut state = self.lock();
+            if state.dirty {
+                let current = state.current.file.try_clone().map_err(|e| self.failed(e))?;
+                state.full.push(current);
+                state.dirty = false;
+            }
+            std::mem::take(&mut state.full)
+        };
+        let synced = files.iter().try_for_each(File::sync_data);
+        if let Err(error) = synced {
+            self.lock().full.extend(files);
+            return Err(self.failed(error));
         }
+        self.reserve();
         Ok(())
     }
 
-    /// [`Self::sync`] if the last one by this call is at least a second ago;
-    /// `now` is a monotonic reading. Whether it was due.
-    pub fn sync_if_due(&self, now: Duration) -> Result<bool, AuditError> {
-        {
-            let mut state = self.lock();
-            if state.synced_at.is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(1)) {
-                return Ok(false);
-            }
-            state.synced_at = Some(now);
+    /// Whether the last sync that was asked for so is at least a second ago:
+    /// then the caller is to call [`Self::sync`]. `now` is a monotonic reading.
+    pub fn is_sync_due(&self, now: Duration) -> bool {
+        let mut state = self.lock();
+        if state.synced_at.is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(1)) {
+            return false;
         }
-        self.sync().map(|()| true)
+        state.synced_at = Some(now);
+        true
     }
 
     /// Removes full segments whose records are all older than `before`; how many.
@@ -188,15 +236,16 @@ impl AuditLog {
         for number in segment::numbers(&self.dir).map_err(failed)?.into_iter().filter(|n| *n < current) {
             let Some(bytes) = segment::load(&self.dir, number).map_err(failed)? else { continue };
             let newest = segment::frames(&bytes)
-                .filter_map(|(_, payload)| match serde_json::from_slice(payload).ok()? {
-                    Frame::Intent { header, .. } => Some(header.time),
-                    Frame::Change { change } => Some(change.time),
-                    Frame::Outcome { .. } => None,
-                })
+                .filter_map(|(_, payload)| serde_json::from_slice::<ReadFrame<'_>>(payload).ok()?.time())
                 .max();
             // Segments go in order: an outcome is never kept without its batch.
             if newest.is_some_and(|newest| newest >= before) {
                 break;
+            }
+            // The index first: it is never left without its segment.
+            match std::fs::remove_file(sidecar::path(&self.dir, number)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => self.indexing.forget(number),
             }
             std::fs::remove_file(segment::path(&self.dir, number)).map_err(failed)?;
             pruned += 1;
