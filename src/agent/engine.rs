@@ -23,7 +23,7 @@ use crate::store::index::Index;
 use crate::store::ledger::Ledger;
 use crate::sweep::carry_out::carry_out;
 use crate::sweep::indexed::Indexed;
-use crate::sweep::nominate::Nominator;
+use crate::sweep::nominate::{Nominator, Nothing};
 use crate::sweep::orders::{moment, orders, past_its_mark, runs_of};
 use crate::sweep::record::RunHead;
 use crate::sweep::root::GuardedRoot;
@@ -247,7 +247,11 @@ impl Engine {
         now: Timestamp,
         trusted: bool,
     ) -> Result<RunRoot<'a>, EngineError> {
-        let mut nominator = self.nominator(target)?;
+        let mut nominator = match request.policy {
+            // The ledger names them all: no index is asked, no tree walked.
+            Policy::Deferred | Policy::Trash => Box::new(Nothing) as Box<dyn Nominator + 'a>,
+            _ => self.nominator(target)?,
+        };
         let mut at = moment(request, &target.root, usage, now, trusted);
         if !trusted && at.emergency {
             let newest = match nominator.newest() {
@@ -289,6 +293,7 @@ impl Engine {
             return Err(EngineError::UsageUnknown(first.root.name.clone()));
         };
         orders.list = commission.list;
+        orders.max_attempts = commission.request.max_attempts;
         orders.phases.retain(|phase| Some(*phase) != commission.leave_out);
         Ok(orders)
     }
@@ -479,11 +484,13 @@ impl Engine {
     }
 }
 
-/// What a plan takes, by its actions.
+/// What a plan takes, by its actions. What was given up one by one is no
+/// surprise, and not among the files that a root is counted by.
 fn amount(plan: &Plan) -> Amount {
+    let surprising = || plan.actions.iter().filter(|action| action.reason.kept().is_none());
     Amount {
-        files: plan.actions.len() as u64,
-        bytes: plan.actions.iter().map(|action| action.expected_bytes).sum(),
+        files: surprising().count() as u64,
+        bytes: surprising().map(|action| action.expected_bytes).sum(),
     }
 }
 

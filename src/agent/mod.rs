@@ -36,6 +36,7 @@ pub mod surroundings;
 pub mod sweeper;
 pub mod telling;
 pub mod turns;
+pub mod vault;
 
 #[cfg(test)]
 mod tests;

@@ -130,7 +130,7 @@ pub fn state_dir(error: &StateDirError) -> ApiError {
 
 /// Refuses policies for which this version keeps no data, instead of doing nothing in silence.
 pub fn check_available(request: &SweepRequest) -> Result<(), ApiError> {
-    let absent = [Policy::Results, Policy::Deferred, Policy::Trash];
+    let absent = [Policy::Results];
     if absent.contains(&request.policy) {
         return Err(ApiError::invalid(format!(
             "the policy {} is not available in this version",

@@ -33,7 +33,7 @@ use super::signals::Notice;
 use super::socket::listen;
 use super::state::{Agent, Bell, SharedReadings, Stir, StopToken};
 use super::state_dir::StateDir;
-use super::{chain, guard, presence, schedule, signals, slots, sweeper};
+use super::{chain, guard, presence, schedule, signals, slots, sweeper, vault};
 
 /// How much of the index is kept in memory, in bytes: the agent is to stay
 /// below 64 MiB with a million files.
@@ -286,6 +286,7 @@ impl Running {
             stir,
             presence_bell: Bell::default(),
             schedule_bell: Bell::default(),
+            desk: super::vault::Desk::default(),
             eased: AtomicBool::new(false),
             beat: AtomicU64::new(0),
             logged_plans: Mutex::default(),
@@ -346,6 +347,10 @@ impl Running {
         workers.push(worker("guardian-presence", &notices, move || presence::work(&its))?);
         let its = on(&agent);
         workers.push(worker("guardian-schedule", &notices, move || schedule::work(&its))?);
+        let its = on(&agent);
+        workers.push(worker("guardian-move", &notices, move || vault::worker::work_moving(&its))?);
+        let its = on(&agent);
+        workers.push(worker("guardian-delete", &notices, move || vault::worker::work_removing(&its))?);
         if let Some(audit) = agent.engine.audit.clone() {
             let stop = agent.stop.clone();
             workers.push(worker("guardian-records", &notices, move || {
@@ -465,6 +470,8 @@ impl Running {
         agent.engine.events.close();
         agent.stir.bell.ring();
         agent.schedule_bell.ring();
+        agent.desk.mover.ring();
+        agent.desk.remover.ring();
         agent.presence_bell.ring();
         if let Some(audit) = &agent.engine.audit {
             audit.wake();

@@ -22,8 +22,9 @@ use crate::store::StoreError;
 use crate::store::audit::AuditLog;
 use crate::store::ledger::{Ledger, LedgerOrigin, LedgerReader, Pause};
 use crate::sweep::root::{GuardedRoot, OwnFiles};
+use crate::sweep::vault::{RootVault, Turn};
 use crate::sys::{clock, process};
-use crate::usage::{Probe, by_walking};
+use crate::usage::{CapacityCounter, Probe, by_walking};
 
 use super::engine::{Commission, Engine, Target};
 use super::jobs::{Caller, JobBook, JobChange, JobRegistry, Now, view_for_reading};
@@ -34,8 +35,10 @@ use super::roots::{
 };
 use super::state_dir::StateDir;
 use super::surroundings::Control;
+use super::vault::Keeper;
 use super::{dry, explain, problems, sweeper};
 
+mod kept;
 pub(super) use references::check_session;
 use references::end_idle_sessions;
 
@@ -56,6 +59,14 @@ struct Workplace {
 /// Roots that a sweep goes over, and those that it leaves out.
 struct Gathered<R> {
     roots: Vec<R>,
+    left_out: Vec<String>,
+}
+
+/// Roots under their locks, as runs see them.
+struct OpenedTargets {
+    /// Their locks are ours while these live.
+    locked: Vec<LockedRoot>,
+    targets: Vec<Target>,
     left_out: Vec<String>,
 }
 
@@ -172,13 +183,62 @@ impl Alone {
         Ok(outcome)
     }
 
+    /// Opens roots under their locks.
+    fn open_targets(
+        &self,
+        work: &Workplace,
+        request: &SweepRequest,
+        claim: Claim,
+        wanted: &dyn Fn(&RootName) -> bool,
+    ) -> Result<OpenedTargets, ApiError> {
+        let (chosen, now) = (self.chosen(wanted)?, clock::now());
+        let opener = Opener {
+            book: work.ledger.as_ref(),
+            origin: &work.origin,
+            state_dir: work.state.path(),
+            socket: None,
+        };
+        let gathered = gather(request, chosen, |settings| {
+            let opened = open_root(settings, claim, &opener, now).map_err(|error| problems::root(&error))?;
+            Ok(match opened {
+                Opened::Ready(root) => Ok(root),
+                Opened::Refused(refusal) => Err(refusal),
+            })
+        })?;
+        let locked: Vec<LockedRoot> = gathered.roots.into_iter().map(|root: Box<LockedRoot>| *root).collect();
+        if locked.iter().any(|root| root.calls_for_distrust())
+            && let Err(error) = work.registry.distrust()
+        {
+            tracing::warn!(reason = %super::chain(&error), "the loss of the ledger is not on record");
+        }
+        // Only now: locks, markers and segments have just been made.
+        let own = self.own_places().collect();
+        let mut targets = Vec::new();
+        for root in &locked {
+            let visible = by_walking(root.dir(), &own.known);
+            let (ledger, name) = (Arc::clone(&work.ledger), root.settings().name.clone());
+            // What lies in the private directory is walked by nobody.
+            let counter: CapacityCounter = Arc::new(move || {
+                visible().map(|bytes| bytes.saturating_add(ledger.moved_bytes(&name).unwrap_or(0)))
+            });
+            let mut guarded = root
+                .guarded(&own, Some(counter), self.settings.agent.workers)
+                .map_err(|error| problems::root(&error))?;
+            guarded.vault = root.private().map(|private| {
+                let (private, ledger) = (Arc::clone(private), Arc::clone(&work.ledger));
+                Arc::new(RootVault::new(private, ledger, Turn::default()))
+            });
+            targets.push(Target { root: Arc::new(guarded), key: None });
+        }
+        Ok(OpenedTargets { locked, targets, left_out: gathered.left_out })
+    }
+
     fn carry_out(
         &self,
         sweep: &StandaloneSweep,
         cancelled: &AtomicBool,
         told: Told,
     ) -> Result<SweepOutcome, ApiError> {
-        let chosen = self.chosen(&|name| Self::is_wanted(sweep, name))?;
         let work = self.workplace()?;
         let now = clock::now();
         if let Some(pause) = pause_at(work.ledger.pause(), now) {
@@ -190,41 +250,14 @@ impl Alone {
             })
             .ok();
         let claim = if sweep.adopt { Claim::Adopt } else { Claim::Usual };
-        let opener = Opener {
-            book: work.ledger.as_ref(),
-            origin: &work.origin,
-            state_dir: work.state.path(),
-            socket: None,
-        };
-        let gathered = gather(&sweep.request, chosen, |settings| {
-            let opened = open_root(settings, claim, &opener, now).map_err(|error| problems::root(&error))?;
-            Ok(match opened {
-                Opened::Ready(root) => Ok(root),
-                Opened::Refused(refusal) => Err(refusal),
-            })
-        })?;
-        let locked: Vec<Box<LockedRoot>> = gathered.roots;
-        if locked.iter().any(|root| root.calls_for_distrust())
-            && let Err(error) = work.registry.distrust()
-        {
-            tracing::warn!(reason = %super::chain(&error), "the loss of the ledger is not on record");
-        }
+        let opened = self.open_targets(&work, &sweep.request, claim, &|name| Self::is_wanted(sweep, name))?;
+        let OpenedTargets { targets, left_out, locked: _locked } = opened;
         check_job(&sweep.request, &work.registry.view().read().unwrap_or_else(PoisonError::into_inner))?;
         check_session(
             &sweep.request,
             &work.references.view().read().unwrap_or_else(PoisonError::into_inner),
         )?;
         end_idle_sessions(sweep, &work, &self.settings);
-        // Only now: locks, markers and segments have just been made.
-        let own = self.own_places().collect();
-        let mut targets = Vec::new();
-        for root in &locked {
-            let counter = by_walking(root.dir(), &own.known);
-            let guarded = root
-                .guarded(&own, Some(counter), self.settings.agent.workers)
-                .map_err(|error| problems::root(&error))?;
-            targets.push(Target { root: Arc::new(guarded), key: None });
-        }
         let clock_guard = clock_guard(work.ledger.clock_mark().ok().flatten().map(|mark| mark.wall));
         let mut engine = Engine::new(
             Some(Arc::clone(&work.ledger)),
@@ -234,6 +267,7 @@ impl Alone {
             clock_guard,
         );
         engine.recorded = Some(Arc::clone(&work.references));
+        kept::settle(&Keeper { ledger: &work.ledger, engine: &engine, targets: targets.clone() })?;
         let control = Control::telling(told);
         let stop = || {
             cancelled.load(Ordering::Relaxed).then(|| {
@@ -252,7 +286,7 @@ impl Alone {
         };
         let reports = reports.map_err(|error| problems::engine(&error))?;
         let mut outcome = SweepOutcome { reports, plans: Vec::new() };
-        for why in gathered.left_out {
+        for why in left_out {
             note(&mut outcome, &why);
         }
         Ok(outcome)
@@ -260,7 +294,7 @@ impl Alone {
 
     fn reader(&self) -> Result<Reader, ApiError> {
         match LedgerReader::open(self.state_dir()) {
-            Ok(ledger) => Ok(Reader { ledger, lost: false }),
+            Ok(ledger) => Ok(Reader { ledger: ledger.map(Arc::new), lost: false }),
             // A sweep would set it aside and begin one that is not trusted.
             Err(StoreError::Damaged { path, detail }) => {
                 tracing::warn!(path = %path.display(), detail, "the ledger can't be read");
@@ -287,19 +321,19 @@ impl Alone {
 
 /// The ledger as a dry run sees it.
 struct Reader {
-    ledger: Option<LedgerReader>,
+    ledger: Option<Arc<LedgerReader>>,
     lost: bool,
 }
 
 impl Reader {
     fn view(&self) -> Result<JobsView, ApiError> {
-        let view = view_for_reading(self.ledger.as_ref(), Now::read());
+        let view = view_for_reading(self.ledger.as_deref(), Now::read());
         let view = view.map_err(|error| problems::registry(&error))?;
         Ok(JobsView { known: view.known && !self.lost, ..view })
     }
 
     fn references(&self) -> Result<ReferenceView, ApiError> {
-        view_of(self.ledger.as_ref()).map_err(|error| problems::store(&error))
+        view_of(self.ledger.as_deref()).map_err(|error| problems::store(&error))
     }
 
     fn clock(&self) -> ClockGuard {

@@ -211,6 +211,8 @@ pub struct Agent {
     pub presence_bell: Bell,
     /// Wakes the scheduler.
     pub schedule_bell: Bell,
+    /// Queue and trash.
+    pub desk: super::vault::Desk,
     /// Something may go now that had to stay: emergencies that wait try again.
     pub eased: AtomicBool,
     /// Counts the guard's rounds: the supervisor sees by it that it lives.

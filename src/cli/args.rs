@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    audit, config, demo, explain, files, generate, history, hold, job, pause, root, run, sessions, status,
-    sweep, track, trust,
+    audit, config, demo, explain, files, generate, history, hold, job, kept, pause, root, run, sessions,
+    status, sweep, track, trust,
 };
 
 /// Keeps storage hosts from running full.
@@ -80,6 +80,12 @@ pub enum Verb {
     Audit(audit::AuditArgs),
     /// Register jobs and follow them
     Job(job::JobArgs),
+    /// Delete files later: their names are free at once
+    Delete(kept::DeleteArgs),
+    /// Deletions that wait
+    Queue(kept::QueueArgs),
+    /// Soft deletion
+    Trash(kept::TrashArgs),
     /// Sessions: files that go together
     Session(sessions::SessionArgs),
     /// Say when files may go, and to what they belong

@@ -109,6 +109,7 @@ impl Client {
     pub fn post<T: Serialize>(&self, path: &str, body: &T) -> Result<Answer, Refusal> {
         let timeout = match path {
             "/v1/plans" => PLAN_TIMEOUT,
+            "/v1/deletions" | "/v1/trash" | "/v1/deletions/run?wait=true" => MANY_TIMEOUT,
             "/v1/files/track" | "/v1/holds" | "/v1/holds/release" => MANY_TIMEOUT,
             _ => ANSWER_TIMEOUT,
         };
@@ -122,7 +123,8 @@ impl Client {
 
     /// Takes something away.
     pub fn delete(&self, path: &str) -> Result<Answer, Refusal> {
-        self.send(Method::DELETE, path, Vec::new(), ANSWER_TIMEOUT)
+        let many = matches!(path, "/v1/deletions" | "/v1/trash?wait=true");
+        self.send(Method::DELETE, path, Vec::new(), if many { MANY_TIMEOUT } else { ANSWER_TIMEOUT })
     }
 
     fn send(&self, method: Method, path: &str, body: Vec<u8>, timeout: Duration) -> Result<Answer, Refusal> {

@@ -65,7 +65,7 @@ pub struct SweepOutcome {
 pub type Told = Arc<dyn Fn(&Progress) + Send + Sync>;
 
 /// What works without an agent.
-pub trait Standalone: crate::api::ReferenceCommands {
+pub trait Standalone: crate::api::KeptCommands + crate::api::ReferenceCommands {
     /// Sweeps; ends after the batch in which `cancelled` is set.
     /// `told` takes how far it is, after each batch.
     fn sweep(

@@ -19,6 +19,7 @@ mod history;
 mod hold;
 mod host;
 mod job;
+mod kept;
 mod output;
 mod paths;
 mod pause;
@@ -99,6 +100,9 @@ fn dispatch(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Failure> {
         Verb::History(args) => history::run(&args, session),
         Verb::Audit(args) => audit::run(&args, session),
         Verb::Job(args) => job::run(args, session),
+        Verb::Delete(args) => kept::delete(&args, session),
+        Verb::Queue(args) => kept::queue(&args, session),
+        Verb::Trash(args) => kept::trash(&args, session),
         Verb::Session(args) => sessions::run(&args, session),
         Verb::Track(args) => track::run(&args, session),
         Verb::Hold(args) => hold::hold(&args, session),

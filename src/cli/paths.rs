@@ -1,6 +1,6 @@
 //! PATH... wherever it stands on the command line, and `--files0-from`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
@@ -63,6 +63,14 @@ pub(super) fn absolute(here: &Path, path: &Path) -> std::io::Result<PathBuf> {
         (Some(parent), Some(name)) => Ok(parent.canonicalize()?.join(name)),
         _ => whole.canonicalize(),
     }
+}
+
+/// One path, absolute, as a request carries it.
+pub(super) fn one(path: &OsStr, attempt: &str) -> Result<PathText, Failure> {
+    let found = std::env::current_dir().and_then(|here| absolute(&here, Path::new(path)));
+    let path =
+        found.map_err(|why| Failure::usage(attempt, format!("{}: {why}", Path::new(path).display())))?;
+    Ok(PathText::from_bytes(path.as_os_str().as_bytes()))
 }
 
 #[cfg(test)]

@@ -182,8 +182,6 @@ const LATER: &[(Scope, &str)] = &[
     (Scope::Agent, "forecast_warning"),
     (Scope::Root, "unit"),
     (Scope::Root, "retain.results"),
-    (Scope::Root, "retain.trash"),
-    (Scope::Root, "limits.max_attempts"),
     (Scope::Hook, "command"),
 ];
 

@@ -10,31 +10,37 @@ mod file;
 mod ids;
 mod job;
 mod keep;
+mod kept;
 mod path;
 mod plan;
 mod plan_wire;
 mod policy;
+mod queue;
 mod references;
 mod report;
 mod request;
 mod time;
+mod trash;
 mod units;
 mod usage;
 
 pub use causes::with_causes;
 pub use file::{FileFacts, FileKind, FileTimes, Identity};
-pub use ids::{ChunkId, HoldId, IdError, JobId, LedgerId, PlanId, RootName, RunId, SessionId};
+pub use ids::{ChunkId, EntryId, HoldId, IdError, JobId, LedgerId, PlanId, RootName, RunId, SessionId};
 pub use job::{Covers, JobRecord, JobState, ProcessId};
 pub use keep::{Keep, Skip};
+pub use kept::{Kept, Stage};
 pub use path::{PathError, RelPath, WirePath, escape_control};
 pub use plan::{Action, Plan, Reason};
 pub use plan_wire::{PlanAction, PlanResource};
 pub use policy::{Phase, Policy, Trigger};
+pub use queue::{QueueEntry, QueueStats};
 pub use references::{HoldRecord, Recorded, SessionRecord, TrackRecord};
 pub use report::{
     DeletedOpen, DirectoryHold, PathFailure, PhaseReport, Reclaim, Report, Requester, Shortfall, UserHold,
 };
 pub use request::{Selection, SweepRequest};
 pub use time::Timestamp;
+pub use trash::{TrashEntry, TrashTotals};
 pub use units::{ByteSize, Percent, TimeSpan, UnitError};
 pub use usage::{Level, Resource, VolumeUsage};

@@ -75,6 +75,7 @@ pub fn orders(
         at_most: Default::default(),
         batch: request.batch_size,
         list: false,
+        max_attempts: None,
         head,
     })
 }

@@ -1,9 +1,13 @@
 //! Marks that people put on files: `user.guardian.keep`, `user.guardian.expires`, `user.expires`.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use rustix::fd::AsFd;
-use rustix::fs::fgetxattr;
+use rustix::fs::{fgetxattr, lgetxattr, llistxattr};
 use rustix::io::Errno;
 
+use super::DirHandle;
 use crate::model::Timestamp;
 
 /// Whether a mark is there.
@@ -25,6 +29,36 @@ pub fn keep_mark(fd: impl AsFd) -> Mark {
         Err(Errno::NODATA | Errno::OPNOTSUPP) => Mark::Absent,
         Err(_) => Mark::Unknown,
     }
+}
+
+/// Whether the file `name` in `dir` carries `user.guardian.keep`, without opening it.
+pub fn keep_mark_at(dir: &DirHandle, name: &[u8]) -> Mark {
+    let path = dir.proc_path().join(OsStr::from_bytes(name));
+    match lgetxattr(&path, c"user.guardian.keep", &mut [0_u8; 0]) {
+        Ok(_) | Err(Errno::RANGE) => Mark::Present,
+        // PERM: what is neither file nor directory has no such marks (xattr(7)).
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => Mark::Absent,
+        Err(_) => Mark::Unknown,
+    }
+}
+
+/// The most bytes of one value that [`all_at`] gives.
+const MAX_VALUE: usize = 16 << 10;
+
+/// The extended attributes of `name` in `dir`, as far as they can be read.
+pub fn all_at(dir: &DirHandle, name: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let path = dir.proc_path().join(OsStr::from_bytes(name));
+    let mut names = vec![0_u8; 16 << 10];
+    let Ok(length) = llistxattr(&path, &mut names) else { return Vec::new() };
+    let mut value = vec![0_u8; MAX_VALUE];
+    names[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .filter_map(|name| {
+            let length = lgetxattr(&path, name, &mut value).ok()?;
+            Some((name.to_vec(), value[..length].to_vec()))
+        })
+        .collect()
 }
 
 /// When the file expires by its own mark (RFC 3339 or Unix seconds);

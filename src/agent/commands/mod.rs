@@ -8,6 +8,7 @@ mod explain;
 mod files;
 mod health;
 mod jobs;
+mod kept;
 mod plans;
 mod rate;
 mod records;

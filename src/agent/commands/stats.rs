@@ -75,6 +75,7 @@ fn root(served: &Served, slot: &Slot) -> RootStats {
             Confidence::Incomplete => IndexConfidence::Partial,
         },
     };
+    let trash = agent.ledger.trash_totals(slot.name()).ok();
     RootStats {
         name: slot.name().clone(),
         storage_usage_percent,
@@ -89,9 +90,13 @@ fn root(served: &Served, slot: &Slot) -> RootStats {
         orphaned_files_size_bytes: counted.as_ref().map(|counted| counted.orphan_bytes),
         expired_files_count: counted.as_ref().map(|counted| counted.expired),
         results_past_retention_count: None,
-        trash_files_count: None,
-        trash_size_bytes: None,
-        deferred_pending_count: None,
+        trash_files_count: trash.map(|trash| trash.files),
+        trash_size_bytes: trash.map(|trash| trash.bytes),
+        deferred_pending_count: agent
+            .ledger
+            .queue_stats(Some(slot.name()))
+            .ok()
+            .map(|stats| stats.total_pending),
         cleanup_needed,
         index: IndexStats {
             entries: counters.map_or(0, |counters| counters.files),

@@ -2,6 +2,7 @@
 
 mod events;
 mod jobs;
+mod kept;
 mod manage;
 mod observe;
 mod references;
@@ -38,6 +39,13 @@ pub(super) fn router(agent: Agent) -> Router {
         .route("/v1/jobs/{id}", get(jobs::show).put(jobs::put))
         .route("/v1/jobs/{id}/heartbeat", post(jobs::heartbeat))
         .route("/v1/jobs/{id}/sweep", post(sweeps::job))
+        .route("/v1/deletions", get(kept::list).post(kept::delete).delete(kept::clear))
+        .route("/v1/deletions/stats", get(kept::stats))
+        .route("/v1/deletions/run", post(kept::run))
+        .route("/v1/deletions/{id}", axum::routing::delete(kept::drop_one))
+        .route("/v1/deletions/{id}/retry", post(kept::retry))
+        .route("/v1/trash", get(kept::trash).post(kept::put).delete(kept::empty))
+        .route("/v1/trash/{id}/restore", post(kept::restore))
         .route("/v1/holds", get(references::holds).post(references::hold))
         .route("/v1/holds/release", post(references::release_paths))
         .route("/v1/holds/{id}", axum::routing::delete(references::release))

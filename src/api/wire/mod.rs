@@ -7,6 +7,7 @@ mod events;
 mod explain;
 mod health;
 mod jobs;
+mod kept;
 mod page;
 mod paths;
 mod records;
@@ -21,6 +22,10 @@ pub use health::{
     Health, OpenCheck, PauseRequest, PauseState, RootHealth, RootResource, RootState, TrustState,
 };
 pub use jobs::{JobPut, JobResource};
+pub use kept::{
+    AttemptCount, DeletionRequest, DeletionResource, DeletionStats, FilePath, Given, GivenPath, RefusedPath,
+    RestoreRequest, Returned, RunRequest, TrashRequest, TrashResource, Whereabouts,
+};
 pub use page::{Listing, Page};
 pub use paths::PathText;
 pub use records::{AuditEntry, AuditFilter, FileEntry, HistoryFilter};

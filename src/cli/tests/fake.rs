@@ -52,6 +52,48 @@ impl Fake {
     }
 }
 
+impl KeptCommands for Fake {
+    fn delete(&self, request: DeletionRequest, _: &PeerIdentity) -> Result<Given, ApiError> {
+        let path = |text: &PathText| String::from_utf8(text.to_bytes().unwrap()).unwrap();
+        let (taken, refused): (Vec<_>, Vec<_>) =
+            request.paths.iter().map(path).partition(|path| !path.contains("held"));
+        let taken: Vec<_> =
+            taken.iter().map(|path| json!({"id": "e1", "file_path": path, "moved": true})).collect();
+        let refused: Vec<_> =
+            refused.iter().map(|path| json!({"file_path": path, "reason": "is kept: it is held"})).collect();
+        from(json!({"items": taken, "refused": refused}))
+    }
+    fn deletions(&self, _: &Page) -> Result<Listing<DeletionResource>, ApiError> {
+        from(json!({"items": [{"id": "e1", "file_path": "/scratch/a", "root": "scratch", "client_id": null,
+            "uid": 0, "queued_at": 0, "attempts": 1, "last_error": "busy", "next_try_at": 0, "moved": true,
+            "files": 1, "bytes": 4096}], "next": null}))
+    }
+    fn deletion_stats(&self) -> Result<DeletionStats, ApiError> {
+        from(json!({"total_pending": 1, "oldest_queued": 0, "newest_queued": 0,
+            "by_attempts": [{"attempts": 1, "count": 1}]}))
+    }
+    fn deletion_retry(&self, id: &EntryId, _: &PeerIdentity) -> Result<DeletionResource, ApiError> {
+        Err(ApiError::not_found(format!("no deletion {id} waits")))
+    }
+    fn deletion_drop(&self, id: &EntryId, _: &PeerIdentity) -> Result<Returned, ApiError> {
+        from(json!({"id": id, "file_path": "/scratch/a", "now": "restored"}))
+    }
+    fn deletions_clear(&self, _: &PeerIdentity) -> Result<Listing<Returned>, ApiError> {
+        Ok(Listing::all(Vec::new()))
+    }
+    fn trash_put(&self, request: TrashRequest, by: &PeerIdentity) -> Result<Given, ApiError> {
+        self.delete(DeletionRequest { paths: request.paths, client_id: None }, by)
+    }
+    fn trash(&self, _: &Page) -> Result<Listing<TrashResource>, ApiError> {
+        from(json!({"items": [{"id": "e1", "path": "/scratch/a", "root": "scratch", "uid": 0, "owner": 0,
+            "deleted_at": 0, "expires_at": null, "files": 1, "size_bytes": 4096, "moved": true, "failed": null}],
+            "next": null}))
+    }
+    fn trash_restore(&self, id: &EntryId, _: RestoreRequest, _: &PeerIdentity) -> Result<Returned, ApiError> {
+        Err(ApiError::conflict(format!("{id} exists already")))
+    }
+}
+
 impl Commands for Fake {
     fn health(&self) -> Result<Health, ApiError> {
         let status = if self.critical { "critical" } else { "healthy" };

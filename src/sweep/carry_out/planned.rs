@@ -38,7 +38,8 @@ pub fn carry_out_plan(
             }
             Err(PhaseEnd::Exhausted | PhaseEnd::Stopped) => break,
         };
-        let most = usize::try_from(running.batch_files(roots)).unwrap_or(usize::MAX);
+        let Some(next) = rest.front().map(|(_, action)| action.phase) else { break };
+        let most = usize::try_from(running.batch_files(roots, next)).unwrap_or(usize::MAX);
         if most == 0 {
             running.note_all("stopped at max_files");
             break;

@@ -37,7 +37,7 @@ pub(crate) fn guarded(name: &str, dir: &Arc<RootDir>, probe: Probe) -> GuardedRo
             inodes_high: 95.0,
             inodes_low: 85.0,
         },
-        limits: Limits { batch: 10, max_files: 10_000, max_share: 50.0 },
+        limits: Limits { batch: 10, max_files: 10_000, max_share: 50.0, max_attempts: 3 },
         probe,
         own: OwnFiles::default(),
         open_check: OpenCheckKind::Lease,
@@ -47,6 +47,7 @@ pub(crate) fn guarded(name: &str, dir: &Arc<RootDir>, probe: Probe) -> GuardedRo
         remove_empty_dirs: true,
         futile: Futile::Stop,
         new_until: None,
+        vault: None,
         workers: 2,
     }
 }

@@ -126,6 +126,7 @@ impl World {
             at_most: Default::default(),
             batch: None,
             list: true,
+            max_attempts: None,
         }
     }
 
