@@ -244,6 +244,32 @@ fn what_is_tracked_for_a_job_is_its_file_whatever_it_is_called() {
 }
 
 #[test]
+fn marks_on_files_and_locks_on_directories_keep_them_as_holds_do() {
+    both("", |home, at| {
+        let (marked, locked) = (put(at, "marked", 50), put(at, "locked/a/f", 50));
+        let (free, other) = (put(at, "free", 50), put(at, "young", 0));
+        let keep = rustix::fs::setxattr(&marked, "user.guardian.keep", b"1", rustix::fs::XattrFlags::empty());
+        if let Err(why) = keep {
+            eprintln!("skipped: no extended attributes here: {why}");
+            return;
+        }
+        let dir = fs::File::open(at.join("locked")).unwrap();
+        rustix::fs::flock(&dir, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        let report = sweep(home, &["orphans"]);
+        assert_eq!(
+            (&report["files_deleted"], &report["skipped"]["held"]),
+            (&json!(1), &json!(2)),
+            "{report}"
+        );
+        assert!(marked.exists() && locked.exists() && other.exists() && !free.exists());
+        drop(dir);
+        rustix::fs::removexattr(&marked, "user.guardian.keep").unwrap();
+        assert_eq!(sweep(home, &["orphans"])["files_deleted"], 2);
+        assert!(!marked.exists() && !locked.exists() && other.exists());
+    });
+}
+
+#[test]
 fn what_was_answered_survives_a_kill_and_names_come_from_a_file() {
     let mut home = Home::new();
     let at = scratch(&home);
