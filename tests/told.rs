@@ -157,6 +157,37 @@ fn a_session_without_activity_ends_by_itself() {
 }
 
 #[test]
+fn the_agent_removes_by_itself_what_has_expired_and_the_files_of_forgotten_sessions() {
+    let mut home = Home::new();
+    let at = scratch(&home);
+    home.configure(
+        "sweep_interval = \"1s\"",
+        &root(&at, "adoption_grace = \"0s\"\nretain = { sessions = \"1s\" }"),
+    );
+    home.start();
+    home.until_root_is("ready");
+    // A plan that took more than half of the root would wait for a person.
+    let others: Vec<PathBuf> = (0..5).map(|n| put(&at, &format!("other{n}"), 0)).collect();
+    let (due, member) = (put(&at, "due", 0), put(&at, "member", 0));
+    home.done(&["track", text(&due), "--expires-in", "1s"]);
+    home.done(&["track", text(&member), "--session", "s", "--expires-in", "1h"]);
+    home.until("both are gone", |_| (!due.exists() && !member.exists()).then_some(()));
+    assert!(others.iter().all(|path| path.exists()));
+    let session = home.until("the session has ended", |home| {
+        home.ask("/v1/sessions/s").filter(|session| session["state"] == "ended")
+    });
+    assert_eq!(session["files_count"], 0, "{session}");
+    let removed: Vec<Value> = home.until("it is on record", |home| {
+        let found: Vec<Value> =
+            home.reports().into_iter().filter(|report| report["files_deleted"] != 0).collect();
+        (!found.is_empty()).then_some(found)
+    });
+    assert!(removed.iter().all(|report| report["trigger"] == "scheduled"), "{removed:?}");
+    let audit = home.done(&["audit", "--json"]);
+    assert!(audit.contains("expired at ") && audit.contains("session s "), "{audit}");
+}
+
+#[test]
 fn what_is_held_stays_until_it_is_released() {
     both("protect = [\"*.keep\"]", |home, at| {
         let single = put(at, "single", 50);
@@ -209,6 +240,32 @@ fn what_is_tracked_for_a_job_is_its_file_whatever_it_is_called() {
             (&json!(1), false, true),
             "{report}"
         );
+    });
+}
+
+#[test]
+fn marks_on_files_and_locks_on_directories_keep_them_as_holds_do() {
+    both("", |home, at| {
+        let (marked, locked) = (put(at, "marked", 50), put(at, "locked/a/f", 50));
+        let (free, other) = (put(at, "free", 50), put(at, "young", 0));
+        let keep = rustix::fs::setxattr(&marked, "user.guardian.keep", b"1", rustix::fs::XattrFlags::empty());
+        if let Err(why) = keep {
+            eprintln!("skipped: no extended attributes here: {why}");
+            return;
+        }
+        let dir = fs::File::open(at.join("locked")).unwrap();
+        rustix::fs::flock(&dir, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        let report = sweep(home, &["orphans"]);
+        assert_eq!(
+            (&report["files_deleted"], &report["skipped"]["held"]),
+            (&json!(1), &json!(2)),
+            "{report}"
+        );
+        assert!(marked.exists() && locked.exists() && other.exists() && !free.exists());
+        drop(dir);
+        rustix::fs::removexattr(&marked, "user.guardian.keep").unwrap();
+        assert_eq!(sweep(home, &["orphans"])["files_deleted"], 2);
+        assert!(!marked.exists() && !locked.exists() && other.exists());
     });
 }
 

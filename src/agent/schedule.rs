@@ -214,8 +214,9 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) -> bool {
     stop().is_none()
 }
 
-/// Ends the sessions that no root would go on for. Their files are for the sweep.
-fn end_idle_sessions(agent: &Agent) {
+/// Ends the sessions that had no activity for as long as every root gives them.
+/// Their files are for the sweep.
+pub fn end_idle_sessions(agent: &Agent) {
     let (now, trusted) = agent.engine.look_at_clock();
     let longest = agent.settings().roots.iter().map(|root| root.retain.sessions).max();
     let Some(limit) = longest.filter(|_| trusted) else { return };
