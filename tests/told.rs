@@ -2,6 +2,7 @@
 //! an agent, through its socket, and once without, on the ledger itself.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::print_stderr, reason = "what is skipped is told there")]
 
 #[allow(dead_code, reason = "not every file of tests uses all of it")]
 mod harness;
@@ -135,7 +136,7 @@ fn a_session_that_ends_takes_its_files_along_whatever_their_expiry() {
         assert_eq!((shown["state"].as_str(), shown["files_count"].as_u64()), (Some("ended"), Some(0)));
         let list = home.done(&["session", "list", "--json"]);
         assert!(list.contains("\"work\""), "{list}");
-        assert_eq!(home.run(&["session", "end", "nobody"]).0, 1);
+        assert_eq!(home.run(&["session", "end", "nobody"]).0, 2);
     });
 }
 
@@ -185,6 +186,29 @@ fn what_is_held_stays_until_it_is_released() {
         home.done(&["release", text(&single), text(&at.join("tree"))]);
         assert_eq!(sweep(home, &["orphans"])["files_deleted"], 2);
         assert!(!single.exists() && !deep_now.exists() && protected.exists());
+    });
+}
+
+#[test]
+fn what_is_tracked_for_a_job_is_its_file_whatever_it_is_called() {
+    both("", |home, at| {
+        let (mine, other) = (put(at, "plain", 50), put(at, "other", 0));
+        home.done(&["job", "start", "bad"]);
+        home.done(&["track", text(&mine), "--job", "bad"]);
+        let report = sweep(home, &["orphans"]);
+        assert_eq!(
+            (&report["files_deleted"], &report["skipped"]["active_job"]),
+            (&json!(0), &json!(1)),
+            "{report}"
+        );
+        assert_eq!(explained(home, &mine)["jobs"][0]["id"], "bad");
+        home.done(&["job", "fail", "bad"]);
+        let report = sweep(home, &["failed-jobs", "--job", "bad"]);
+        assert_eq!(
+            (&report["files_deleted"], mine.exists(), other.exists()),
+            (&json!(1), false, true),
+            "{report}"
+        );
     });
 }
 

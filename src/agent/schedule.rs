@@ -4,14 +4,14 @@
 //! would take too much of a root waits for a person (the fuse); a doubted clock,
 //! a pause, `dry_run` and `keep_files_for_debugging` stop it.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::model::{Level, Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
-use crate::policy::{Amount, Due, Fuse, due, fuse};
+use crate::policy::{Amount, Due, Fuse, due, fuse, interrupted};
 use crate::sys::clock;
 
 use super::engine::{Commission, Target};
@@ -24,11 +24,44 @@ const SCHEDULED: &str = "scheduled";
 const ORPHANS: &str = "orphans";
 /// The shortest pause of the scheduler, so that a wrong clock can't make it spin.
 const SHORTEST: Duration = Duration::from_millis(200);
+/// How often is looked whether a scan has ended that an interrupted sweep waits for.
+const SCAN_PAUSE: Duration = Duration::from_secs(1);
 /// The longest: a clock that was set back must not put it off for years.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Runs scheduled sweeps until the agent stops.
+/// Under which name the ledger keeps what the last one of `schedule` got done.
+fn end_of(schedule: &str) -> String {
+    format!("{schedule}.ended")
+}
+
+fn noted(agent: &Agent, schedule: &str) -> Option<Timestamp> {
+    agent.ledger.last_run(schedule).ok().flatten()
+}
+
+/// Whether the last scheduled sweep was cut off by the end of the process.
+fn was_interrupted(agent: &Agent, schedule: &str) -> bool {
+    interrupted(noted(agent, schedule), noted(agent, &end_of(schedule)))
+}
+
+/// Notes in the ledger when a schedule began or ended; whether it could.
+fn note(agent: &Agent, schedule: &str, at: Timestamp) -> bool {
+    let noted = agent.ledger.set_last_run(schedule, at);
+    if let Err(error) = &noted {
+        tracing::warn!(reason = %super::chain(error), "failed to note a scheduled sweep");
+    }
+    noted.is_ok()
+}
+
+/// Whether every file of the ready roots is in the index.
+fn is_indexed(agent: &Agent) -> bool {
+    agent.targets(None).iter().all(|target| target.key.is_none_or(|key| (agent.engine.complete)(key)))
+}
+
+/// Runs scheduled sweeps until the agent stops. One that was interrupted goes on
+/// as soon as it may: what it removed is gone, so that it begins with the rest.
 pub fn work(agent: &Arc<Agent>) {
+    let mut unfinished: HashSet<&str> =
+        [SCHEDULED, ORPHANS].into_iter().filter(|name| was_interrupted(agent, name)).collect();
     while !agent.stop.is_raised() {
         let now = clock::now();
         let settings = agent.settings();
@@ -41,19 +74,42 @@ pub fn work(agent: &Arc<Agent>) {
                 tracing::warn!(reason = %super::chain(&error), "the time of the last scheduled sweep is unknown");
                 Some(now)
             });
-            match due(now, interval, last, agent.started_at) {
-                Due::At(at) => next = next.min(now.age_at(at)),
+            let waits = unfinished.contains(name)
+                && settings.agent.automatic
+                && agent.pause_at(clock::now()).is_none();
+            // After a start the index may know little of what is there.
+            let goes_on = waits && is_indexed(agent);
+            if waits && !goes_on {
+                next = next.min(SCAN_PAUSE);
+            }
+            let missed = match due(now, interval, last, agent.started_at) {
+                Due::At(at) if !goes_on => {
+                    next = next.min(now.age_at(at));
+                    continue;
+                }
+                Due::At(at) => {
+                    next = next.min(now.age_at(at));
+                    tracing::info!(policy = %policy, "going on with a scheduled sweep that was interrupted");
+                    0
+                }
                 Due::Now { missed } => {
                     next = next.min(interval);
-                    if let Err(error) = agent.ledger.set_last_run(name, now) {
-                        tracing::warn!(reason = %super::chain(&error), "failed to note a scheduled sweep");
+                    let end = end_of(name);
+                    if noted(agent, &end).is_none() {
+                        note(agent, &end, Timestamp::EPOCH);
+                    }
+                    if !note(agent, name, now) {
                         // Without the note it would be due again at once.
                         next = LONGEST;
                     }
-                    if settings.agent.automatic {
-                        run(agent, policy, missed);
-                    }
+                    missed
                 }
+            };
+            if !settings.agent.automatic || run(agent, policy, missed) {
+                unfinished.remove(name);
+                note(agent, &end_of(name), now);
+            } else {
+                unfinished.insert(name);
             }
         }
         agent.schedule_bell.wait(next.clamp(SHORTEST, LONGEST));
@@ -85,11 +141,11 @@ fn consent(plan: Amount, root: Amount, max_share: f64, only_plan: bool) -> Conse
     }
 }
 
-/// One scheduled sweep over all ready roots.
-fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
+/// One scheduled sweep over all ready roots; whether nothing cut it off.
+fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) -> bool {
     if let Some(pause) = agent.pause_at(clock::now()) {
         tracing::info!(policy = %policy, until = ?pause.until, "a scheduled sweep is left out: paused");
-        return;
+        return true;
     }
     if missed > 0 {
         tracing::info!(policy = %policy, missed, "making up for missed sweeps once");
@@ -150,11 +206,12 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
         }
     }
     if only_plan || allowed.is_empty() {
-        return;
+        return !agent.stop.is_raised();
     }
     if let Err(error) = agent.engine.sweep_at_most(&commission, &allowed, &judged) {
         tracing::error!(policy = %policy, reason = %super::chain(&error), "a scheduled sweep could not begin");
     }
+    stop().is_none()
 }
 
 /// Ends the sessions that no root would go on for. Their files are for the sweep.
