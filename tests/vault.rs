@@ -392,9 +392,18 @@ fn is_long() -> bool {
     std::env::var_os("GUARDIAN_LONG").is_some()
 }
 
+/// How many paths: 100,000 in the long form, or as many as `GUARDIAN_LONG` says beyond 1.
+fn paths_or(short: usize) -> usize {
+    match std::env::var("GUARDIAN_LONG").map(|text| text.parse::<usize>()) {
+        Ok(Ok(count)) if count > 1 => count,
+        Ok(_) => 100_000,
+        Err(_) => short,
+    }
+}
+
 #[test]
 fn very_many_paths_are_acknowledged_soon_and_all_go() {
-    let count = if is_long() { 100_000 } else { 5_000 };
+    let count = paths_or(5_000);
     let (home, root_dir) = started("", "");
     let paths = many(&home, &root_dir, count);
     let begun = Instant::now();
@@ -430,7 +439,7 @@ fn very_many_paths_are_acknowledged_soon_and_all_go() {
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_goes_twice_over_kills() {
-    let (kills, count) = if is_long() { (50, 100_000) } else { (5, 1_500) };
+    let (kills, count) = (if is_long() { 50 } else { 5 }, paths_or(1_500));
     let mut home = Home::new();
     let root_dir = scratch(&home);
     home.configure("", &root(&root_dir, ""));

@@ -84,6 +84,10 @@ impl KeptCommands for Served {
         let keeper = keeper(&self.agent);
         let entry = keeper.retry(id, &Asker::from(by))?;
         self.record(by, json!({ "action": "deletion_retry", "entry": id }));
+        if entry.moved().is_none() {
+            // What never left its place is moved first.
+            self.agent.desk.hand_in([id.clone()]);
+        }
         self.agent.desk.remover.ring();
         Ok(keeper.shown_deletion(&entry))
     }

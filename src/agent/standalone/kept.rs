@@ -79,7 +79,11 @@ impl KeptCommands for Alone {
     }
 
     fn deletion_retry(&self, id: &EntryId, by: &PeerIdentity) -> Result<DeletionResource, ApiError> {
-        self.keeping(|keeper| Ok(keeper.shown_deletion(&keeper.retry(id, &Asker::from(by))?)))
+        self.keeping(|keeper| {
+            let entry = keeper.retry(id, &Asker::from(by))?;
+            keeper.move_in(std::slice::from_ref(id), None)?;
+            Ok(keeper.shown_deletion(&entry))
+        })
     }
 
     fn deletion_drop(&self, id: &EntryId, by: &PeerIdentity) -> Result<Returned, ApiError> {
