@@ -1,7 +1,6 @@
 //! Taking in what somebody gives up: looked at, on record, moved.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +21,8 @@ use crate::sweep::vault::inspect::{Inspector, Objection};
 use crate::sweep::vault::moving::{Taken, take_in};
 use crate::sweep::vault::replay::{Replayed, record, replay, tried_in_vain};
 use crate::sys::clock;
+
+use super::refused::{Refused, nothing};
 
 /// Entries moved under one turn.
 const CHUNK: usize = 1000;
@@ -68,13 +69,6 @@ pub struct Keeper<'a> {
     pub engine: &'a Engine,
     /// The roots.
     pub targets: Vec<Target>,
-}
-
-/// A refusal with its kind, for the status of an answer that has nothing else.
-struct Refused {
-    path: WirePath,
-    status: u16,
-    reason: String,
 }
 
 impl Keeper<'_> {
@@ -385,28 +379,4 @@ fn find(places: &[Vec<Vec<u8>>], path: &[u8]) -> Option<(usize, RelPath)> {
             Some((place, RelPath::from_bytes(rest).ok()?))
         })
     })
-}
-
-/// Nothing of a request can be done: by what stands against it.
-fn nothing(refused: &[Refused]) -> ApiError {
-    const SHOWN: usize = 20;
-    let shown = |one: &Refused| {
-        let path = one.path.to_bytes().unwrap_or_default();
-        format!(
-            "{} {}",
-            crate::model::escape_control(&OsStr::from_bytes(&path).to_string_lossy()),
-            one.reason
-        )
-    };
-    let mut detail = refused.iter().take(SHOWN).map(shown).collect::<Vec<_>>().join("; ");
-    if refused.len() > SHOWN {
-        detail.push_str(&format!("; and {} more", refused.len() - SHOWN));
-    }
-    let one = refused.first().map(|first| first.status);
-    match one.filter(|status| refused.iter().all(|other| other.status == *status)) {
-        Some(400) => ApiError::invalid(detail),
-        Some(403) => ApiError::not_permitted(detail),
-        Some(500) => ApiError::new(crate::api::Problem::Internal, detail),
-        _ => ApiError::conflict(detail),
-    }
 }

@@ -5,6 +5,7 @@
 //! command that works alone. Must not know: HTTP, rendering.
 
 mod keeper;
+mod refused;
 mod returning;
 mod shown;
 pub mod worker;
