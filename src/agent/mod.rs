@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod census;
+pub mod chunks;
 pub mod clock;
 pub mod commands;
 pub mod demo;

@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use crate::ingest::RootState;
 use crate::model::{Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
 use crate::policy::{Amount, Due, Fuse, due, fuse};
 use crate::sys::clock;
@@ -146,6 +147,27 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
     if let Err(error) = agent.engine.sweep(&commission, &allowed) {
         tracing::error!(policy = %policy, reason = %super::chain(&error), "a scheduled sweep could not begin");
     }
+    if policy == Policy::Scheduled {
+        forget_served_chunks(agent, &request);
+    }
+}
+
+/// After a sweep that served completed chunks: those of which nothing is left
+/// are forgotten, where every root could be looked at.
+pub fn forget_served_chunks(agent: &Agent, of: &SweepRequest) {
+    let reports = {
+        let view = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        super::chunks::in_force(&view, of)
+    };
+    let targets = agent.targets(None);
+    let is_known = |target: &Target| {
+        let watched = |key| agent.ingest.status(key).is_some_and(|root| root.state == RootState::Ready);
+        target.key.is_none_or(watched)
+    };
+    if reports.is_empty() || targets.len() < agent.slots().len() || !targets.iter().all(is_known) {
+        return;
+    }
+    super::chunks::forget_served(&agent.engine, &agent.registry, reports, &targets);
 }
 
 fn plan_only(agent: &Agent, commission: &Commission<'_>, target: &Target, why: &str) {

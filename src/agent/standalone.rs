@@ -5,16 +5,19 @@
 //! private directory. Otherwise sweeps are the agent's: the same checks, on
 //! record, with their report in the history. Must not know: HTTP, rendering.
 
+mod chunk;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::api::{
-    ApiError, Explanation, JobPut, JobResource, PlanAction, RootResource, RootState, TrustState,
+    ApiError, ChunkCompletion, ChunkRequest, Explanation, JobPut, JobResource, PlanAction, RootResource,
+    RootState, TrustState,
 };
 use crate::cli::{Standalone, StandaloneSweep, SweepOutcome};
 use crate::config::{RootSettings, Settings};
-use crate::model::{JobId, Policy, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
+use crate::model::{ChunkId, JobId, Policy, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
 use crate::policy::{ClockGuard, JobsView};
 use crate::store::StoreError;
 use crate::store::audit::AuditLog;
@@ -44,6 +47,15 @@ struct Workplace {
     ledger: Arc<Ledger>,
     origin: LedgerOrigin,
     registry: JobRegistry,
+}
+
+/// What a run works with.
+struct Site {
+    engine: Engine,
+    targets: Vec<Target>,
+    left_out: Vec<String>,
+    /// Their locks, held as long as the run.
+    _locked: Vec<Box<LockedRoot>>,
 }
 
 /// Roots that a sweep goes over, and those that it leaves out.
@@ -164,26 +176,28 @@ impl Alone {
         Ok(outcome)
     }
 
-    fn carry_out(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
-        let chosen = self.chosen(&|name| Self::is_wanted(sweep, name))?;
-        let work = self.workplace()?;
+    /// Opens what a run needs: roots under their locks, audit, machinery.
+    fn site(
+        &self,
+        work: &Workplace,
+        request: &SweepRequest,
+        chosen: Vec<&RootSettings>,
+        adopt: bool,
+    ) -> Result<Site, ApiError> {
         let now = clock::now();
-        if let Some(pause) = pause_at(work.ledger.pause(), now) {
-            return Err(problems::paused(&pause));
-        }
         let audit = AuditLog::open(&work.state.path().join("audit"))
             .inspect_err(|error| {
                 tracing::warn!(reason = %super::chain(error), "removals go to the log: there is no audit log");
             })
             .ok();
-        let claim = if sweep.adopt { Claim::Adopt } else { Claim::Usual };
+        let claim = if adopt { Claim::Adopt } else { Claim::Usual };
         let opener = Opener {
             book: work.ledger.as_ref(),
             origin: &work.origin,
             state_dir: work.state.path(),
             socket: None,
         };
-        let gathered = gather(&sweep.request, chosen, |settings| {
+        let gathered = gather(request, chosen, |settings| {
             let opened = open_root(settings, claim, &opener, now).map_err(|error| problems::root(&error))?;
             Ok(match opened {
                 Opened::Ready(root) => Ok(root),
@@ -196,7 +210,7 @@ impl Alone {
         {
             tracing::warn!(reason = %super::chain(&error), "the loss of the ledger is not on record");
         }
-        check_job(&sweep.request, &work.registry.view().read().unwrap_or_else(PoisonError::into_inner))?;
+        check_job(request, &work.registry.view().read().unwrap_or_else(PoisonError::into_inner))?;
         // Only now: locks, markers and segments have just been made.
         let own = self.own_places().collect();
         let mut targets = Vec::new();
@@ -214,6 +228,16 @@ impl Alone {
             Arc::clone(work.registry.view()),
             clock_guard,
         );
+        Ok(Site { engine, targets, left_out: gathered.left_out, _locked: locked })
+    }
+
+    fn carry_out(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
+        let chosen = self.chosen(&|name| Self::is_wanted(sweep, name))?;
+        let work = self.workplace()?;
+        if let Some(pause) = pause_at(work.ledger.pause(), clock::now()) {
+            return Err(problems::paused(&pause));
+        }
+        let site = self.site(&work, &sweep.request, chosen, sweep.adopt)?;
         let control = Control::default();
         let stop = || {
             cancelled.load(Ordering::Relaxed).then(|| {
@@ -226,13 +250,13 @@ impl Alone {
             Some(plans) => {
                 let actions: Vec<PlanAction> =
                     plans.iter().flat_map(|plan| plan.actions.iter().cloned()).collect();
-                engine.apply(&commission, &targets, &actions)
+                site.engine.apply(&commission, &site.targets, &actions)
             }
-            None => engine.sweep(&commission, &targets),
+            None => site.engine.sweep(&commission, &site.targets),
         };
         let reports = reports.map_err(|error| problems::engine(&error))?;
         let mut outcome = SweepOutcome { reports, plans: Vec::new() };
-        for why in gathered.left_out {
+        for why in site.left_out {
             note(&mut outcome, &why);
         }
         Ok(outcome)
@@ -318,7 +342,8 @@ fn commission<'a>(
 
 /// Refuses to clean up after a job that is at work.
 pub(super) fn check_job(request: &SweepRequest, jobs: &JobsView) -> Result<(), ApiError> {
-    let Some(id) = &request.job else { return Ok(()) };
+    // What it gave up itself goes while it is at work.
+    let Some(id) = request.job.as_ref().filter(|_| request.policy != Policy::Chunks) else { return Ok(()) };
     match jobs.jobs.get(id) {
         Some(job) if job.state.is_alive() => Err(ApiError::conflict(format!(
             "job {id} is {}: its files stay until it ends",
@@ -452,6 +477,15 @@ impl Standalone for Alone {
             None => Vec::new(),
         };
         Ok(records.iter().map(|record| JobResource::of(record, None, None)).collect())
+    }
+
+    fn chunk_complete(
+        &self,
+        job: &JobId,
+        chunk: &ChunkId,
+        request: &ChunkRequest,
+    ) -> Result<ChunkCompletion, ApiError> {
+        self.complete_chunk(job, chunk, request)
     }
 
     fn roots(&self) -> Result<Vec<RootResource>, ApiError> {

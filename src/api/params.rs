@@ -18,6 +18,12 @@ use super::{ApiError, Page, Problem};
 /// The largest request body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
+/// The largest body that lists paths, in bytes.
+const MAX_LIST: usize = 64 << 20;
+
+/// The longest wait for such a body.
+const LIST_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The longest wait for a whole request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -147,15 +153,52 @@ impl Segment {
     }
 }
 
+/// The two variable parts of a route's path.
+pub(super) struct TwoSegments(Segment, Segment);
+
+impl<S: Send + Sync> FromRequestParts<S> for TwoSegments {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path((first, second)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|why| ApiError::invalid(why.body_text()))?;
+        Ok(Self(Segment(first), Segment(second)))
+    }
+}
+
+impl TwoSegments {
+    /// Both as names with rules of their own.
+    pub(super) fn parse<A, B>(&self) -> Result<(A, B), ApiError>
+    where
+        A: FromStr,
+        A::Err: std::fmt::Display,
+        B: FromStr,
+        B::Err: std::fmt::Display,
+    {
+        Ok((self.0.parse()?, self.1.parse()?))
+    }
+}
+
+/// Reads a JSON body that may list many paths, as [`json`] reads others.
+pub(super) async fn large_json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+    json_within(body, MAX_LIST, LIST_TIMEOUT).await
+}
+
 /// Reads a JSON body; an empty one counts as `{}`. The media type is not
 /// looked at: no browser reaches a Unix socket, and `curl -d` names another.
 pub(super) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
-    let bytes = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect())
+    json_within(body, MAX_BODY, BODY_TIMEOUT).await
+}
+
+async fn json_within<T: DeserializeOwned>(body: Body, most: usize, wait: Duration) -> Result<T, ApiError> {
+    let late = || format!("the request body did not arrive within {} s", wait.as_secs());
+    let bytes = tokio::time::timeout(wait, Limited::new(body, most).collect())
         .await
-        .map_err(|_| ApiError::new(Problem::Timeout, "the request body did not arrive within 10 s"))?
+        .map_err(|_| ApiError::new(Problem::Timeout, late()))?
         .map_err(|why| {
             if why.is::<LengthLimitError>() {
-                ApiError::new(Problem::TooLarge, format!("the request body is larger than {MAX_BODY} bytes"))
+                ApiError::new(Problem::TooLarge, format!("the request body is larger than {most} bytes"))
             } else {
                 ApiError::invalid(format!("failed to read the request body: {why}"))
             }

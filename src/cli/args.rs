@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    audit, config, demo, explain, files, generate, history, job, pause, root, run, status, sweep, trust,
+    audit, chunk, config, demo, explain, files, generate, history, job, pause, root, run, status, sweep,
+    trust,
 };
 
 /// Keeps storage hosts from running full.
@@ -79,6 +80,8 @@ pub enum Verb {
     Audit(audit::AuditArgs),
     /// Register jobs and follow them
     Job(job::JobArgs),
+    /// Report chunks of jobs as processed
+    Chunk(chunk::ChunkArgs),
     /// The registry of jobs
     Registry(trust::TrustArgs),
     /// The wall clock

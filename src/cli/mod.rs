@@ -7,6 +7,7 @@
 
 mod args;
 mod audit;
+mod chunk;
 mod client;
 mod config;
 mod demo;
@@ -19,6 +20,7 @@ mod history;
 mod host;
 mod job;
 mod output;
+mod paths;
 mod pause;
 mod report;
 mod root;
@@ -94,6 +96,7 @@ fn dispatch(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Failure> {
         Verb::History(args) => history::run(&args, session),
         Verb::Audit(args) => audit::run(&args, session),
         Verb::Job(args) => job::run(args, session),
+        Verb::Chunk(args) => chunk::run(&args, session),
         Verb::Registry(args) => trust::registry(&args, session),
         Verb::Clock(args) => trust::clock(&args, session),
         Verb::Root(args) => root::run(&args, session),

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FileFacts, JobId, JobState, Phase, PlanId, Policy, RelPath, RootName, TimeSpan, Timestamp};
+use super::{
+    ChunkId, FileFacts, JobId, JobState, Phase, PlanId, Policy, RelPath, RootName, TimeSpan, Timestamp,
+};
 
 /// Why a file may go, with the numbers that decided it. Comes out of the
 /// decision itself, so that dry run, `explain`, audit and log say the same.
@@ -76,6 +78,15 @@ pub enum Reason {
         /// The maximum.
         limit: Duration,
     },
+    /// Of a chunk that its job reported complete.
+    ChunkCompleted {
+        /// The job.
+        job: JobId,
+        /// The chunk.
+        chunk: ChunkId,
+        /// How long ago it was reported.
+        completed: Duration,
+    },
 }
 
 impl Reason {
@@ -89,6 +100,7 @@ impl Reason {
             Self::CompletedJob { .. } => "completed_job",
             Self::Oldest { .. } => "oldest",
             Self::MaxAge { .. } => "max_age",
+            Self::ChunkCompleted { .. } => "chunk_completed",
         }
     }
 
@@ -102,6 +114,7 @@ impl Reason {
             | Self::CompletedJob { limit, .. }
             | Self::Oldest { limit, .. }
             | Self::MaxAge { limit, .. } => *limit,
+            Self::ChunkCompleted { .. } => Duration::ZERO,
         }
     }
 
@@ -111,7 +124,8 @@ impl Reason {
             Self::OrphanUnknownJob { job, .. }
             | Self::OrphanEndedJob { job, .. }
             | Self::FailedJob { job, .. }
-            | Self::CompletedJob { job, .. } => Some(job),
+            | Self::CompletedJob { job, .. }
+            | Self::ChunkCompleted { job, .. } => Some(job),
             Self::OrphanUntracked { .. } | Self::Oldest { .. } | Self::MaxAge { .. } => None,
         }
     }
@@ -156,6 +170,9 @@ impl fmt::Display for Reason {
             }
             Self::MaxAge { age, limit } => {
                 write!(f, "past the maximum age; age {}, limit {}", span(age), span(limit))
+            }
+            Self::ChunkCompleted { job, chunk, completed } => {
+                write!(f, "chunk {chunk} of job {job} was reported complete {} ago", span(completed))
             }
         }
     }

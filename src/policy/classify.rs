@@ -15,6 +15,8 @@
 //!   when the job counts as living in every phase. So it does outside of
 //!   emergencies where age alone decides: there no retention waits.
 
+mod chunk;
+
 use std::time::Duration;
 
 use super::{JobFacts, JobsView, Moment, Ownership, PathReadings, References, RootRules};
@@ -150,6 +152,15 @@ pub fn classify(
 ) -> Verdict {
     let own = rules.patterns.readings(name);
     let tracked = references.tracked_jobs(&dir.path, name);
+    let given_up = match phase {
+        Phase::Chunks => chunk::given_up(rules, moment, jobs, dir, name, &own, facts),
+        _ => None,
+    };
+    if let Some(done) = given_up {
+        let owner = jobs.owner_after(dir.jobs(&own, tracked), &rules.root, facts.uid, &done.job);
+        let case = Case { phase, rules, moment, jobs, references, dir, name, facts, owner };
+        return case.of_chunk(done).unwrap_or_else(|kept| kept);
+    }
     let owner = jobs.owner_where(dir.jobs(&own, tracked), &rules.root, facts.uid, |job| {
         counts_as_living(phase, rules, moment, job)
     });

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Globs, Patterns};
-use crate::model::{FileTimes, JobId, RelPath, RootName, Timestamp};
+use crate::model::{ChunkId, FileTimes, JobId, RelPath, RootName, Timestamp};
 
 /// How long things are kept (configuration `[root.retain]`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,8 @@ pub struct Moment {
     pub older_than: Option<Duration>,
     /// A person asked for this ended job's files now: only them, and without its retention.
     pub forced_job: Option<JobId>,
+    /// Of that job only this completed chunk is asked for.
+    pub forced_chunk: Option<ChunkId>,
     /// The root was adopted less than `adoption_grace` ago.
     pub new_root: bool,
 }

@@ -14,6 +14,7 @@ pub mod carry_out;
 pub mod dirs;
 pub mod execute;
 pub mod flocks;
+mod given_up;
 pub mod indexed;
 pub mod last_phase;
 pub mod merge;

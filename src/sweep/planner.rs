@@ -13,6 +13,7 @@ use crate::model::{Action, FileKind, Keep, Phase, RelPath, Timestamp};
 use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify};
 
 use super::SweepError;
+use super::given_up::of_completed_chunks;
 use super::nominate::{Candidate, Candidates, Nominator};
 use super::root::GuardedRoot;
 
@@ -100,13 +101,11 @@ impl<'a> Planner<'a> {
                 Some(job) => sorted(nominator.of_job(job)?)?,
                 None => nominator.by_age()?,
             },
+            Phase::Chunks => of_completed_chunks(root, nominator, with)?,
             // Their data comes with the records they are about.
-            Phase::Deferred
-            | Phase::Expired
-            | Phase::Chunks
-            | Phase::Trash
-            | Phase::Sessions
-            | Phase::Results => Box::new(std::iter::empty()),
+            Phase::Deferred | Phase::Expired | Phase::Trash | Phase::Sessions | Phase::Results => {
+                Box::new(std::iter::empty())
+            }
         };
         Ok(Self {
             root,

@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::{FileKind, JobId, Timestamp};
+use crate::model::{ChunkId, FileKind, JobId, Timestamp};
+use crate::policy::Patterns;
 use crate::sys::walk::{Found, Walk};
 
 use super::SweepError;
@@ -23,7 +24,7 @@ pub struct Walked {
     links: HashMap<u64, Vec<usize>>,
     totals: Totals,
     unread: u64,
-    patterns: crate::policy::Patterns,
+    patterns: Patterns,
 }
 
 impl Walked {
@@ -73,6 +74,14 @@ impl Walked {
         }
         Ok(Self { files, links, totals, unread: end.unread, patterns: root.rules.patterns.clone() })
     }
+
+    /// Files of which a component of the path is one that `could` name.
+    fn naming<'a>(&'a self, could: impl Fn(&Patterns, &[u8]) -> bool + Send + 'a) -> Candidates<'a> {
+        let names = move |file: &&Candidate| {
+            could(&self.patterns, &file.name) || file.dir.components().any(|part| could(&self.patterns, part))
+        };
+        Box::new(self.files.iter().filter(names).cloned().map(Ok))
+    }
 }
 
 impl Nominator for Walked {
@@ -82,16 +91,12 @@ impl Nominator for Walked {
 
     fn of_job(&self, job: &JobId) -> Result<Candidates<'_>, SweepError> {
         let job = job.clone();
-        Ok(Box::new(
-            self.files
-                .iter()
-                .filter(move |file| {
-                    self.patterns.could_name(&file.name, &job)
-                        || file.dir.components().any(|part| self.patterns.could_name(part, &job))
-                })
-                .cloned()
-                .map(Ok),
-        ))
+        Ok(self.naming(move |patterns, part| patterns.could_name(part, &job)))
+    }
+
+    fn of_chunk(&self, job: &JobId, chunk: &ChunkId) -> Result<Candidates<'_>, SweepError> {
+        let (job, chunk) = (job.clone(), chunk.clone());
+        Ok(self.naming(move |patterns, part| patterns.could_name_chunk(part, &job, &chunk)))
     }
 
     fn links_of(&self, ino: u64) -> Result<Vec<Candidate>, SweepError> {

@@ -3,6 +3,7 @@
 //! Promises: a change is refused, or it is done and on record with the peer
 //! that asked; what can't be known is absent. Must not know: HTTP, removal.
 
+mod chunks;
 mod control;
 mod explain;
 mod files;
@@ -20,12 +21,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::api::{
-    ApiError, AuditEntry, AuditFilter, Commands, Explanation, FileEntry, Health, JobPut, JobResource,
-    Listing, Page, PauseRequest, PauseState, PeerIdentity, PlanResource, RootResource, Stats, SweepResource,
-    TrustState,
+    ApiError, AuditEntry, AuditFilter, ChunkCompletion, ChunkRequest, Commands, Explanation, FileEntry,
+    Health, JobPut, JobResource, Listing, Page, PauseRequest, PauseState, PeerIdentity, PlanResource,
+    RootResource, Stats, SweepResource, TrustState,
 };
 use crate::ingest::RootState;
-use crate::model::{JobId, PlanId, Report, RootName, RunId, SweepRequest};
+use crate::model::{ChunkId, JobId, PlanId, Report, RootName, RunId, SweepRequest};
 use crate::store::RootKey;
 use crate::store::audit::AuditedChange;
 use crate::store::ledger::RequestRecord;
@@ -149,6 +150,16 @@ impl Commands for Served {
 
     fn job_heartbeat(&self, id: &JobId, by: &PeerIdentity) -> Result<JobResource, ApiError> {
         self.beat(id, by)
+    }
+
+    fn chunk_complete(
+        &self,
+        job: &JobId,
+        chunk: &ChunkId,
+        request: ChunkRequest,
+        by: &PeerIdentity,
+    ) -> Result<ChunkCompletion, ApiError> {
+        self.complete_chunk(job, chunk, &request, by)
     }
 
     fn job_sweep(&self, id: &JobId, by: &PeerIdentity) -> Result<SweepResource, ApiError> {

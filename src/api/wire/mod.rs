@@ -3,6 +3,7 @@
 //! Plain values that serialise to the public contract. What cannot be known is
 //! absent (`null`), never 0.
 
+mod chunks;
 mod explain;
 mod health;
 mod jobs;
@@ -12,6 +13,7 @@ mod stats;
 mod sweeps;
 
 pub use crate::model::{PlanAction, PlanResource};
+pub use chunks::{ChunkCompletion, ChunkRequest, NamedPath};
 pub use explain::{Explanation, JobReading, PolicyVerdict, Verdict};
 pub use health::{
     Health, OpenCheck, PauseRequest, PauseState, RootHealth, RootResource, RootState, TrustState,

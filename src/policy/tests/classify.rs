@@ -255,6 +255,7 @@ fn moments() -> impl Strategy<Value = Moment> {
         new_root: n,
         older_than: older.map(Duration::from_secs),
         forced_job: None,
+        forced_chunk: None,
     })
 }
 

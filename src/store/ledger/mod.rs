@@ -7,6 +7,7 @@
 
 mod backup;
 mod begin;
+mod chunks;
 mod read;
 mod records;
 mod tables;

@@ -47,7 +47,10 @@ impl LedgerReader {
         Ok(Some(Self { database, path, id, began_at }))
     }
 
-    fn read<T>(&self, call: impl FnOnce(&ReadTransaction) -> Result<T, Fault>) -> Result<T, StoreError> {
+    pub(super) fn read<T>(
+        &self,
+        call: impl FnOnce(&ReadTransaction) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
         guarded(|| call(&self.database.begin_read()?)).map_err(|fault| fault.on("read", &self.path))
     }
 }

@@ -13,11 +13,12 @@ pub(super) const ROOTS: Definition = TableDefinition::new("roots");
 pub(super) const HISTORY: Definition = TableDefinition::new("history");
 pub(super) const LAST_RUNS: Definition = TableDefinition::new("last_runs");
 pub(super) const REQUESTS: Definition = TableDefinition::new("requests");
-pub(super) const ALL: [Definition; 6] = [META, JOBS, ROOTS, HISTORY, LAST_RUNS, REQUESTS];
+pub(super) const CHUNKS: Definition = TableDefinition::new("chunks");
+pub(super) const ALL: &[Definition] = &[META, JOBS, ROOTS, HISTORY, LAST_RUNS, REQUESTS, CHUNKS];
 
 pub(super) fn create(transaction: &WriteTransaction) -> Result<(), Fault> {
     for table in ALL {
-        transaction.open_table(table)?;
+        transaction.open_table(*table)?;
     }
     Ok(())
 }
@@ -63,8 +64,13 @@ pub(super) fn page<T: DeserializeOwned>(
     limit: usize,
     keep: impl Fn(&T) -> bool,
 ) -> Result<Vec<T>, Fault> {
-    let table = transaction.open_table(table)?;
     let mut page = Vec::new();
+    let table = match transaction.open_table(table) {
+        Ok(table) => table,
+        // Made before there was such a table, and only read since.
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(page),
+        Err(error) => return Err(error.into()),
+    };
     let mut rows = match after {
         Some(after) if backwards => table.range::<&[u8]>(..after)?,
         Some(after) => table.range::<&[u8]>([after, &[0]].concat().as_slice()..)?,
