@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::api::{Holder, HolderName, TopHolders, TopList};
 use crate::model::{Phase, RelPath, RootName, Timestamp, WirePath};
-use crate::policy::{DirContext, Moment, NoReferences, Ownership, PathReadings, classify};
+use crate::policy::{DirContext, Moment, Ownership, PathReadings, classify};
 use crate::sweep::SweepError;
 use crate::sweep::indexed::Indexed;
 use crate::sweep::nominate::Nominator;
@@ -150,12 +150,13 @@ fn count(agent: &Agent, target: &Target) -> Result<Option<Counted>, SweepError> 
         };
         {
             let view = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner);
+            let references = agent.engine.references.read().unwrap_or_else(PoisonError::into_inner);
             let verdict = classify(
                 Phase::Orphans,
                 &root.rules,
                 &moment,
                 &view,
-                &NoReferences,
+                &references,
                 &here,
                 &candidate.name,
                 facts,

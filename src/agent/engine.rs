@@ -12,7 +12,7 @@ use crate::model::{
     Action, Phase, Plan, PlanAction, Policy, Report, Requester, RootName, RunId, SweepRequest, Timestamp,
     Trigger, VolumeUsage,
 };
-use crate::policy::{Amount, ClockGuard, JobsView, NoReferences, References};
+use crate::policy::{Amount, ClockGuard, JobsView, ReferenceView};
 use crate::store::RootKey;
 use crate::store::audit::AuditLog;
 use crate::store::index::Index;
@@ -28,6 +28,7 @@ use crate::sweep::walked::Walked;
 use crate::sys::clock;
 
 use super::recorder::Recorder;
+use super::references::References;
 use super::surroundings::{Control, Feed, RunWorld, new_id};
 use super::turns::{Turns, VolumeId};
 
@@ -100,6 +101,10 @@ pub struct Engine {
     pub complete: Box<dyn Fn(RootKey) -> bool + Send + Sync>,
     /// The registered jobs.
     pub jobs: Arc<RwLock<JobsView>>,
+    /// Holds, tracked files, sessions.
+    pub references: Arc<RwLock<ReferenceView>>,
+    /// Their records: what is told of files that went is forgotten.
+    pub recorded: Option<Arc<References>>,
     /// Whether the clock can be trusted with ages.
     pub clock: Mutex<ClockGuard>,
     /// Writes the history.
@@ -131,6 +136,7 @@ impl Engine {
         ledger: Option<Arc<Ledger>>,
         audit: Option<Arc<AuditLog>>,
         jobs: Arc<RwLock<JobsView>>,
+        references: Arc<RwLock<ReferenceView>>,
         clock: ClockGuard,
     ) -> Self {
         Self {
@@ -140,6 +146,8 @@ impl Engine {
             feed: None,
             complete: Box::new(|_| false),
             jobs,
+            references,
+            recorded: None,
             clock: Mutex::new(clock),
             recorder: Recorder::default(),
             turns: Turns::default(),
@@ -155,8 +163,9 @@ impl Engine {
         (wall, doubt.is_none())
     }
 
-    fn references(&self) -> &dyn References {
-        &NoReferences
+    /// What decisions are made with.
+    fn shared(&self) -> Shared<'_> {
+        Shared { jobs: &self.jobs, references: &self.references }
     }
 
     fn nominator<'a>(&self, target: &'a Target) -> Result<Box<dyn Nominator + 'a>, EngineError> {
@@ -262,7 +271,7 @@ impl Engine {
             let usage = self.usage(&group);
             let (roots, _) = self.run_roots(&group, commission.request, usage.as_ref())?;
             let orders = self.orders_for(commission, &group, usage.as_ref())?;
-            let shared = Shared { jobs: &self.jobs, references: self.references() };
+            let shared = self.shared();
             let plans = plan(&orders, &roots, shared, usage.as_ref())?;
             all.extend(plans.into_iter().map(|plan| (plan, usage, orders.clone())));
         }
@@ -281,7 +290,7 @@ impl Engine {
         let (roots, _) = self.run_roots(&group, commission.request, usage.as_ref())?;
         let mut orders = self.orders_for(commission, &group, usage.as_ref())?;
         orders.max_files = None;
-        let shared = Shared { jobs: &self.jobs, references: self.references() };
+        let shared = self.shared();
         let totals = match roots.first() {
             Some(one) => one.nominator.totals()?,
             None => return Err(EngineError::NoRoots),
@@ -308,7 +317,7 @@ impl Engine {
                 let usage = self.usage(&group);
                 let (roots, left_out) = self.run_roots(&group, commission.request, usage.as_ref())?;
                 let orders = self.orders_for(commission, &group, usage.as_ref())?;
-                let shared = Shared { jobs: &self.jobs, references: self.references() };
+                let shared = self.shared();
                 let world = self.world(commission, &group, between);
                 let mut done = carry_out(&orders, &roots, shared, &world);
                 for report in &mut done {
@@ -373,7 +382,7 @@ impl Engine {
                 let mut orders = self.orders_for(commission, &group, usage.as_ref())?;
                 orders.target = crate::policy::Target::none(crate::model::Resource::Bytes);
                 orders.max_files = commission.request.max_files;
-                let shared = Shared { jobs: &self.jobs, references: self.references() };
+                let shared = self.shared();
                 let world = self.world(commission, &group, between);
                 let done = carry_out_plan(&orders, &roots, shared, &world, mine);
                 self.remember(commission.trigger, &done);
@@ -393,6 +402,7 @@ impl Engine {
         RunWorld {
             audit: self.audit.as_ref(),
             feed: self.feed.as_deref(),
+            recorded: self.recorded.as_deref(),
             keys: group.iter().filter_map(|t| Some((t.root.name.clone(), t.key?))).collect(),
             control: commission.control,
             between,
@@ -489,7 +499,7 @@ mod tests {
         let targets = [root(&dir.path().join("a"), "a", false), root(&dir.path().join("b"), "b", true)];
         let jobs = JobsView { jobs: Default::default(), began_at: Timestamp::EPOCH, known: true };
         let clock = ClockGuard::at_start(clock::now(), clock::since_boot(), None, true);
-        let engine = Engine::new(None, None, Arc::new(RwLock::new(jobs)), clock);
+        let engine = Engine::new(None, None, Arc::new(RwLock::new(jobs)), Arc::default(), clock);
         let request = SweepRequest { free: Some(ByteSize(1)), ..SweepRequest::of(Policy::Oldest) };
         let control = Control::default();
         let commission = Commission {

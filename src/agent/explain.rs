@@ -9,10 +9,11 @@ use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
 use crate::api::{ApiError, Explanation, JobReading, PolicyVerdict, Verdict as WireVerdict};
 use crate::model::{FileFacts, FileKind, Phase, RelPath, RootName, Skip, Timestamp, WirePath};
-use crate::policy::{self, JobsView, Moment, NoReferences, PathReadings, PhaseVerdict, Verdict};
+use crate::policy::{self, JobsView, Moment, PathReadings, PhaseVerdict, ReferenceView, Verdict};
 use crate::store::index::{Found, Snapshot};
 use crate::store::{RootKey, StoreError};
 use crate::sweep::root::GuardedRoot;
@@ -30,6 +31,8 @@ const EMERGENCY: [Phase; 3] = [Phase::Orphans, Phase::FailedJobs, Phase::Oldest]
 pub struct Knowledge<'a> {
     /// The registered jobs.
     pub jobs: &'a JobsView,
+    /// Holds and other references.
+    pub references: &'a RwLock<ReferenceView>,
     /// Wall-clock time.
     pub now: Timestamp,
     /// Whether the clock can be trusted with ages.
@@ -267,8 +270,9 @@ fn verdicts(
         ..Moment::ordinary(with.now)
     };
     let emergency = Moment { emergency: true, ..ordinary.clone() };
+    let references = with.references.read().unwrap_or_else(PoisonError::into_inner);
     let ask = |moment: &Moment, phases: &[Phase]| {
-        let said = policy::explain(&root.rules, moment, with.jobs, &NoReferences, path, facts);
+        let said = policy::explain(&root.rules, moment, with.jobs, &references, path, facts);
         let mut said: Vec<PhaseVerdict> =
             said.phases.into_iter().filter(|one| phases.contains(&one.phase)).collect();
         said.sort_by_key(|one| phases.iter().position(|phase| *phase == one.phase));

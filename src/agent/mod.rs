@@ -18,6 +18,7 @@ pub mod logging;
 pub mod plans;
 pub mod problems;
 pub mod recorder;
+pub mod references;
 pub mod reload;
 pub mod roots;
 pub mod runs;

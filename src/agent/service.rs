@@ -23,6 +23,7 @@ use crate::sys::{clock, notify_service};
 use super::clock::{clock_guard, note_clock};
 use super::engine::Engine;
 use super::jobs::{JobRegistry, JobsThread, Now};
+use super::references::References;
 use super::reload::ReadAgain;
 use super::roots::{Claim, check_nesting};
 use super::signals::Notice;
@@ -237,6 +238,7 @@ impl Running {
         {
             tracing::error!(reason = %chain(&error), "the loss is not on record; it holds while the agent runs");
         }
+        let references = Arc::new(References::open(Arc::clone(&ledger))?);
         let readings = SharedReadings::default();
         let index = open_index(state_dir.path(), &readings)?;
         let stop = StopToken::default();
@@ -248,8 +250,14 @@ impl Running {
         let told = Arc::clone(&stir);
         let ingest =
             Ingest::start_telling(index.clone(), ingest_settings, Arc::default(), move || told.tell())?;
-        let mut engine =
-            Engine::new(Some(Arc::clone(&ledger)), audit, Arc::clone(registry.view()), clock_guard(&ledger));
+        let mut engine = Engine::new(
+            Some(Arc::clone(&ledger)),
+            audit,
+            Arc::clone(registry.view()),
+            Arc::clone(references.view()),
+            clock_guard(&ledger),
+        );
+        engine.recorded = Some(Arc::clone(&references));
         let (feed, status) = (ingest.handle(), ingest.handle());
         engine.index = Some(index.clone());
         engine.feed = Some(Arc::new(super::feed::IndexFeed::new(index, feed)));
@@ -264,6 +272,7 @@ impl Running {
             ledger,
             origin,
             registry: Arc::clone(&registry),
+            references,
             engine,
             ingest: ingest.handle(),
             pause: RwLock::new(pause),

@@ -18,7 +18,7 @@ use crate::api::{
 use crate::cli::{Standalone, StandaloneSweep, SweepOutcome};
 use crate::config::{RootSettings, Settings};
 use crate::model::{ChunkId, JobId, Policy, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
-use crate::policy::{ClockGuard, JobsView};
+use crate::policy::{ClockGuard, JobsView, ReferenceView};
 use crate::store::StoreError;
 use crate::store::audit::AuditLog;
 use crate::store::ledger::{Ledger, LedgerOrigin, LedgerReader, Pause};
@@ -28,6 +28,7 @@ use crate::usage::{Probe, by_walking};
 
 use super::engine::{Commission, Engine, Target};
 use super::jobs::{Caller, JobBook, JobChange, JobRegistry, Now, view_for_reading};
+use super::references::{References, view_of};
 use super::roots::{
     Claim, LockedRoot, Looked, Opened, Opener, OwnPlaces, Reading, Refusal, check_nesting, look_root,
     open_root,
@@ -47,6 +48,7 @@ struct Workplace {
     ledger: Arc<Ledger>,
     origin: LedgerOrigin,
     registry: JobRegistry,
+    references: Arc<References>,
 }
 
 /// What a run works with.
@@ -99,7 +101,8 @@ impl Alone {
         let registry =
             JobRegistry::open(book, true, Now::read()).map_err(|error| problems::registry(&error))?;
         registry.tick(Now::read()).map_err(|error| problems::registry(&error))?;
-        Ok(Workplace { state, ledger, origin, registry })
+        let references = References::open(Arc::clone(&ledger)).map_err(|error| problems::store(&error))?;
+        Ok(Workplace { state, ledger, origin, registry, references: Arc::new(references) })
     }
 
     /// The settings of the root that is named, or of all.
@@ -153,7 +156,13 @@ impl Alone {
         })?;
         let targets: Vec<Target> =
             gathered.roots.into_iter().map(|root| Target { root: Arc::new(root), key: None }).collect();
-        let engine = Engine::new(None, None, Arc::new(RwLock::new(view)), reader.clock());
+        let engine = Engine::new(
+            None,
+            None,
+            Arc::new(RwLock::new(view)),
+            Arc::new(RwLock::new(reader.references()?)),
+            reader.clock(),
+        );
         let control = Control::default();
         let stop = || cancelled.load(Ordering::Relaxed).then(|| "interrupted".to_owned());
         let commission = commission(sweep, &control, &stop);
@@ -222,12 +231,14 @@ impl Alone {
             targets.push(Target { root: Arc::new(guarded), key: None });
         }
         let clock_guard = clock_guard(work.ledger.clock_mark().ok().flatten().map(|mark| mark.wall));
-        let engine = Engine::new(
+        let mut engine = Engine::new(
             Some(Arc::clone(&work.ledger)),
             audit.map(Arc::new),
             Arc::clone(work.registry.view()),
+            Arc::clone(work.references.view()),
             clock_guard,
         );
+        engine.recorded = Some(Arc::clone(&work.references));
         Ok(Site { engine, targets, left_out: gathered.left_out, _locked: locked })
     }
 
@@ -300,6 +311,10 @@ impl Reader {
         let view = view_for_reading(self.ledger.as_ref(), Now::read());
         let view = view.map_err(|error| problems::registry(&error))?;
         Ok(JobsView { known: view.known && !self.lost, ..view })
+    }
+
+    fn references(&self) -> Result<ReferenceView, ApiError> {
+        view_of(self.ledger.as_ref()).map_err(|error| problems::store(&error))
     }
 
     fn clock(&self) -> ClockGuard {
@@ -438,6 +453,7 @@ impl Standalone for Alone {
                 view.known &= !distrust;
                 let with = explain::Knowledge {
                     jobs: &view,
+                    references: &RwLock::new(reader.references()?),
                     now,
                     clock_trusted: reader.clock().doubt().is_none(),
                     index: None,

@@ -17,6 +17,7 @@ use crate::sweep::root::GuardedRoot;
 
 use super::engine::{Engine, Target};
 use super::jobs::JobRegistry;
+use super::references::References;
 use super::roots::LockedRoot;
 
 /// Told once to stop; everything that runs holds one.
@@ -184,6 +185,8 @@ pub struct Agent {
     pub origin: LedgerOrigin,
     /// Jobs.
     pub registry: Arc<JobRegistry>,
+    /// Holds, tracked files, sessions.
+    pub references: Arc<References>,
     /// Runs.
     pub engine: Engine,
     /// The index's only writer.

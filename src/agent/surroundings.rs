@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::references::References;
 use crate::model::{Action, RelPath, RootName, RunId, Timestamp, WirePath};
 use crate::store::RootKey;
 use crate::store::audit::{AuditEntry, AuditLog, BatchHeader, BatchTicket, NotRemoved};
@@ -51,6 +52,8 @@ pub struct RunWorld<'a> {
     pub audit: Option<&'a Arc<AuditLog>>,
     /// What follows the index, and the keys of the roots in it.
     pub feed: Option<&'a dyn Feed>,
+    /// Where what is told of files is on record.
+    pub recorded: Option<&'a References>,
     /// Keys by name, for the feed.
     pub keys: HashMap<RootName, RootKey>,
     /// Steering.
@@ -168,6 +171,9 @@ impl Surroundings for RunWorld<'_> {
     fn removed(&self, root: &RootName, actions: &[&Action]) {
         for action in actions {
             tracing::debug!(root = %root, path = %action.path, bytes = action.facts.allocated, reason = %action.reason, "removed");
+        }
+        if let Some(recorded) = self.recorded {
+            recorded.forget(root, actions.iter().map(|action| &action.path));
         }
         self.tell_index(root, actions);
     }

@@ -14,7 +14,7 @@ use super::output::Format;
 use super::report;
 use super::session::{Session, Worker};
 use crate::api::{Listing, PlanResource, RootResource, SweepResource, SweepState, check_sweep, waited_body};
-use crate::model::{ByteSize, JobId, PlanId, Policy, Report, RootName, SweepRequest, TimeSpan};
+use crate::model::{ByteSize, JobId, PlanId, Policy, Report, RootName, SessionId, SweepRequest, TimeSpan};
 
 /// The shortest and the longest pause between two looks at a sweep under way.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
@@ -33,7 +33,7 @@ pub(super) struct SweepArgs {
     job: Option<JobId>,
     /// Only this session's files
     #[arg(long, value_name = "ID")]
-    session: Option<String>,
+    session: Option<SessionId>,
     /// Replace the policy's age
     #[arg(long, value_name = "DUR")]
     older_than: Option<TimeSpan>,

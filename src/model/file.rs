@@ -53,6 +53,10 @@ pub struct FileFacts {
     pub atime: Option<Timestamp>,
     /// Creation; `None` where the file system does not tell or it was not asked for.
     pub btime: Option<Timestamp>,
+    /// The expiry that its own mark gives it (`user.guardian.expires`, `user.expires`);
+    /// `None` where there is none or it was not looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Which times a file's age may count from (configuration key `age_by`).

@@ -1,4 +1,4 @@
-//! Names and identifiers: jobs, chunks, roots, runs, plans, ledgers.
+//! Names and identifiers: jobs, chunks, sessions, roots, runs, plans, holds, ledgers.
 
 use std::fmt;
 
@@ -100,6 +100,10 @@ name_type!(
     ChunkId, "chunk id", 128, &[]
 );
 name_type!(
+    /// The name of a session.
+    SessionId, "session id", 128, &[]
+);
+name_type!(
     /// The name of a root.
     RootName, "root name", 64, &[]
 );
@@ -138,6 +142,10 @@ uuid_type!(
 uuid_type!(
     /// One kept plan; sorts by time (UUID version 7).
     PlanId
+);
+uuid_type!(
+    /// One hold; sorts by time (UUID version 7).
+    HoldId
 );
 uuid_type!(
     /// One ledger, from its creation on (UUID version 4).

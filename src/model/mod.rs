@@ -15,6 +15,7 @@ mod path;
 mod plan;
 mod plan_wire;
 mod policy;
+mod references;
 mod report;
 mod request;
 mod time;
@@ -24,13 +25,14 @@ mod usage;
 pub use causes::with_causes;
 pub use chunk::{ChunkFiles, CompletedChunk};
 pub use file::{FileFacts, FileKind, FileTimes, Identity};
-pub use ids::{ChunkId, IdError, JobId, LedgerId, PlanId, RootName, RunId};
+pub use ids::{ChunkId, HoldId, IdError, JobId, LedgerId, PlanId, RootName, RunId, SessionId};
 pub use job::{Covers, JobRecord, JobState, ProcessId};
 pub use keep::{Keep, Skip};
 pub use path::{PathError, RelPath, WirePath, escape_control};
 pub use plan::{Action, Plan, Reason};
 pub use plan_wire::{PlanAction, PlanResource};
 pub use policy::{Phase, Policy, Trigger};
+pub use references::{HoldRecord, Recorded, SessionRecord, TrackRecord};
 pub use report::{
     DeletedOpen, DirectoryHold, PathFailure, PhaseReport, Reclaim, Report, Requester, Shortfall, UserHold,
 };

@@ -22,8 +22,33 @@ pub enum PathError {
 /// A path relative to its root: components joined by `/`, no leading or
 /// trailing slash, no `.` or `..`; empty for the root itself. Any length: a
 /// tree can be deeper than `PATH_MAX`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+///
+/// In records it is written as a [`WirePath`].
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "WirePath", into = "WirePath")]
 pub struct RelPath(Box<[u8]>);
+
+/// So that a map by path can be asked with a part of a longer one: hash and
+/// order are those of the bytes.
+impl std::borrow::Borrow<[u8]> for RelPath {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl TryFrom<WirePath> for RelPath {
+    type Error = PathError;
+
+    fn try_from(path: WirePath) -> Result<Self, PathError> {
+        Self::from_bytes(path.to_bytes()?)
+    }
+}
+
+impl From<RelPath> for WirePath {
+    fn from(path: RelPath) -> Self {
+        Self::from_bytes(&path.0)
+    }
+}
 
 impl RelPath {
     /// The root itself.

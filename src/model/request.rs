@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, ChunkId, JobId, PlanId, Policy, RootName, TimeSpan};
+use super::{ByteSize, ChunkId, JobId, PlanId, Policy, RootName, SessionId, TimeSpan};
 
 /// Bounds on what a sweep may take; all of them must hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Selection {
     /// Only this job's files.
     pub job: Option<JobId>,
     /// Only this session's files.
-    pub session: Option<String>,
+    pub session: Option<SessionId>,
 }
 
 /// A sweep as the socket and the command line take it (body of `POST /v1/sweeps`).
@@ -41,7 +41,7 @@ pub struct SweepRequest {
     pub chunk: Option<ChunkId>,
     /// Only this session's files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
+    pub session: Option<SessionId>,
     /// Replaces the policy's age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub older_than: Option<TimeSpan>,

@@ -17,9 +17,10 @@
 
 mod chunk;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{JobFacts, JobsView, Moment, Ownership, PathReadings, References, RootRules};
+use super::{FileAt, JobFacts, JobsView, Moment, Ownership, PathReadings, ReferenceView, RootRules};
 use crate::model::{FileFacts, FileKind, JobId, JobState, Keep, Phase, Reason, RelPath, Timestamp};
 
 /// The numbers behind a decision to keep.
@@ -72,6 +73,8 @@ pub struct DirContext {
     pub protected: bool,
     /// It lies in a subtree that `results` covers.
     pub result: bool,
+    /// Inodes of the directory and of those above it; none where nobody has looked.
+    pub above: Arc<[u64]>,
 }
 
 /// Guardian's private directory, in each root.
@@ -85,8 +88,20 @@ impl DirContext {
             readings: PathReadings::of(&rules.patterns, &path),
             protected: private || rules.protect.covers(&path),
             result: rules.results.covers(&path),
+            above: Arc::default(),
             path,
         }
+    }
+
+    /// With the inodes of the directory and of those above it, as they are now:
+    /// a hold on one of them binds under every name.
+    pub fn with_inodes(self, above: Arc<[u64]>) -> Self {
+        Self { above, ..self }
+    }
+
+    /// A file in this directory, for what is recorded of it.
+    pub fn file<'a>(&'a self, rules: &'a RootRules, name: &'a [u8], facts: &'a FileFacts) -> FileAt<'a> {
+        FileAt { root: &rules.root, dir: &self.path, name, facts: Some(facts), above: &self.above }
     }
 
     /// Every job that the file `name` in this directory may be read to name;
@@ -94,9 +109,9 @@ impl DirContext {
     fn jobs<'a>(
         &'a self,
         own: &'a [super::Reading],
-        tracked: &'a [JobId],
+        tracked: &[&'a JobId],
     ) -> impl Iterator<Item = &'a JobId> {
-        self.readings.jobs().chain(own.iter().map(|r| &r.job)).chain(tracked)
+        self.readings.jobs().chain(own.iter().map(|r| &r.job)).chain(tracked.iter().copied())
     }
 }
 
@@ -145,26 +160,27 @@ pub fn classify(
     rules: &RootRules,
     moment: &Moment,
     jobs: &JobsView,
-    references: &dyn References,
+    references: &ReferenceView,
     dir: &DirContext,
     name: &[u8],
     facts: &FileFacts,
 ) -> Verdict {
     let own = rules.patterns.readings(name);
-    let tracked = references.tracked_jobs(&dir.path, name);
+    let at = dir.file(rules, name, facts);
+    let tracked = references.tracked_jobs(&at);
     let given_up = match phase {
         Phase::Chunks => chunk::given_up(rules, moment, jobs, dir, name, &own, facts),
         _ => None,
     };
     if let Some(done) = given_up {
-        let owner = jobs.owner_after(dir.jobs(&own, tracked), &rules.root, facts.uid, &done.job);
-        let case = Case { phase, rules, moment, jobs, references, dir, name, facts, owner };
+        let owner = jobs.owner_after(dir.jobs(&own, &tracked), &rules.root, facts.uid, &done.job);
+        let case = Case { phase, rules, moment, jobs, references, dir, name, facts, at, owner };
         return case.of_chunk(done).unwrap_or_else(|kept| kept);
     }
-    let owner = jobs.owner_where(dir.jobs(&own, tracked), &rules.root, facts.uid, |job| {
+    let owner = jobs.owner_where(dir.jobs(&own, &tracked), &rules.root, facts.uid, |job| {
         counts_as_living(phase, rules, moment, job)
     });
-    let case = Case { phase, rules, moment, jobs, references, dir, name, facts, owner };
+    let case = Case { phase, rules, moment, jobs, references, dir, name, facts, at, owner };
     case.judge().unwrap_or_else(|kept| kept)
 }
 
@@ -183,10 +199,11 @@ struct Case<'a> {
     rules: &'a RootRules,
     moment: &'a Moment,
     jobs: &'a JobsView,
-    references: &'a dyn References,
+    references: &'a ReferenceView,
     dir: &'a DirContext,
     name: &'a [u8],
     facts: &'a FileFacts,
+    at: FileAt<'a>,
     owner: Ownership<'a>,
 }
 
@@ -224,7 +241,7 @@ impl Case<'_> {
         if let Ownership::ProtectedBy(job, _) = self.owner {
             return Err(keep_for(Keep::ActiveJob, job));
         }
-        if self.references.is_held(&self.dir.path, self.name) {
+        if self.references.is_held(&self.at, self.moment.at_the_earliest()) {
             return Err(keep(Keep::Held, Detail::default()));
         }
         match self.owner {
@@ -256,7 +273,7 @@ impl Case<'_> {
     }
 
     fn check_not_referred(&self) -> Result<(), Verdict> {
-        if self.references.refers(&self.dir.path, self.name) {
+        if self.references.refers(&self.at, self.moment.at_the_earliest()) {
             return Err(keep(Keep::Referred, Detail::default()));
         }
         Ok(())

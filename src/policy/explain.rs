@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Detail, DirContext, JobsView, Moment, Ownership, PathReadings, References, RootRules, Verdict, classify,
+    Detail, DirContext, JobsView, Moment, Ownership, PathReadings, ReferenceView, RootRules, Verdict,
+    classify,
 };
 use crate::model::{FileFacts, Keep, Phase, RelPath, TimeSpan, Timestamp};
 
@@ -43,13 +44,13 @@ pub fn explain(
     rules: &RootRules,
     moment: &Moment,
     jobs: &JobsView,
-    references: &dyn References,
+    references: &ReferenceView,
     path: &RelPath,
     facts: &FileFacts,
 ) -> Explanation {
     let dir = DirContext::new(rules, path.parent().unwrap_or_default());
     let readings = PathReadings::of(&rules.patterns, path);
-    let tracked = references.tracked_jobs(&dir.path, path.name());
+    let tracked = references.tracked_jobs(&dir.file(rules, path.name(), facts));
     let owner = match jobs.owner_of(readings.jobs().chain(tracked), &rules.root, facts.uid) {
         Ownership::ProtectedBy(job, facts) => format!("job {job}, {}", facts.state.as_str()),
         Ownership::Belongs(job, facts) => {

@@ -14,11 +14,14 @@ mod fuse;
 mod futility;
 mod globs;
 mod growth;
+mod holds;
 mod level;
 mod liveness;
 mod naming;
 mod pace;
 mod pressure;
+mod protections;
+mod references;
 mod registry;
 mod rules;
 mod schedule;
@@ -33,6 +36,7 @@ pub use fuse::{Amount, Fuse, fuse};
 pub use futility::{Aim, POOR_BATCHES, Returns, aim};
 pub use globs::Globs;
 pub use growth::Growth;
+pub use holds::Holding;
 pub use level::{Crossing, HYSTERESIS_POINTS, LevelState, REPEAT};
 pub use liveness::{Presumption, START_GRACE, deadline_after_beat, deadline_after_downtime, presume};
 pub use naming::{MAX_PAIRS, PathReadings, PatternError, Patterns, Reading};
@@ -40,8 +44,10 @@ pub use pace::{LOOKS, Pace, SHORTEST, SHORTEST_AT_REST, SUDDEN_RATE, next_pause}
 pub use pressure::{
     Cause, Marks, Need, Target, emergency_needed, emergency_over, excess_over_high, is_urgent, level,
 };
+pub use protections::{Answer, Asked, Obstacle, answer};
+pub use references::{FileAt, ReferenceView, SessionFacts};
 pub use registry::{JobFacts, JobsView, Ownership};
-pub use rules::{Moment, NoReferences, References, Retain, RootRules};
+pub use rules::{Moment, Retain, RootRules};
 pub use schedule::{Due, due};
 pub use settle::{PATIENCE, Settle, Step, URGENT_PATIENCE};
 

@@ -1,4 +1,4 @@
-//! What decisions are made by: a root's rules, the moment, and what else refers to a file.
+//! What decisions are made by: a root's rules and the moment.
 //!
 //! Plain values that the caller fills from configuration, ledger and clocks.
 //! Must not know: where any of them came from.
@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Globs, Patterns};
-use crate::model::{ChunkId, FileTimes, JobId, RelPath, RootName, Timestamp};
+use crate::model::{ChunkId, FileTimes, JobId, RootName, SessionId, Timestamp};
 
 /// How long things are kept (configuration `[root.retain]`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Retain {
     pub completed_jobs: Duration,
     /// How long results stay after the job ended.
     pub results: Duration,
+    /// How long a session without activity goes on.
+    pub sessions: Duration,
     /// Everything older goes at the scheduled sweep; `None`: no such limit.
     pub max_age: Option<Duration>,
     /// What an emergency's last phase never takes younger than this.
@@ -37,6 +39,7 @@ impl Default for Retain {
             failed_jobs: HOUR,
             completed_jobs: HOUR,
             results: 30 * 24 * HOUR,
+            sessions: HOUR,
             max_age: None,
             min_age: Duration::from_secs(60),
         }
@@ -99,6 +102,8 @@ pub struct Moment {
     pub forced_job: Option<JobId>,
     /// Of that job only this completed chunk is asked for.
     pub forced_chunk: Option<ChunkId>,
+    /// A person asked for this ended session's files: only them.
+    pub session: Option<SessionId>,
     /// The root was adopted less than `adoption_grace` ago.
     pub new_root: bool,
 }
@@ -117,40 +122,14 @@ impl Moment {
         self.wall.filter(|wall| from <= *wall).map_or(age, |wall| age.min(from.age_at(wall)))
     }
 
+    /// The earliest time that it can be: what lasts until a given time lasts
+    /// until even this is past it.
+    pub fn at_the_earliest(&self) -> Timestamp {
+        self.wall.map_or(self.now, |wall| wall.min(self.now))
+    }
+
     /// A moment of an emergency.
     pub fn emergency(now: Timestamp) -> Self {
         Self { emergency: true, ..Self::ordinary(now) }
-    }
-}
-
-/// What else speaks for a file: holds, expiries, sessions, tracked jobs,
-/// entries of queue and trash. The path is given as directory and name, so
-/// that asking allocates nothing.
-pub trait References: Sync {
-    /// Whether a hold or a keep mark that binds here covers the file.
-    fn is_held(&self, dir: &RelPath, name: &[u8]) -> bool;
-
-    /// Whether a future expiry, a live session, or an entry of queue or trash refers to it.
-    fn refers(&self, dir: &RelPath, name: &[u8]) -> bool;
-
-    /// The jobs that `track --job` gave it.
-    fn tracked_jobs(&self, dir: &RelPath, name: &[u8]) -> &[JobId];
-}
-
-/// Nothing refers to anything.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoReferences;
-
-impl References for NoReferences {
-    fn is_held(&self, _: &RelPath, _: &[u8]) -> bool {
-        false
-    }
-
-    fn refers(&self, _: &RelPath, _: &[u8]) -> bool {
-        false
-    }
-
-    fn tracked_jobs(&self, _: &RelPath, _: &[u8]) -> &[JobId] {
-        &[]
     }
 }

@@ -6,10 +6,9 @@
 //! is not empty, so that a file created meanwhile is never lost.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::PoisonError;
 
 use crate::model::RelPath;
-use crate::policy::{DirContext, JobsView, RootRules};
+use crate::policy::{DirContext, FileAt, JobsView, RootRules};
 use crate::sys::remove::remove_empty_dir;
 
 use super::execute::{Conditions, DirBefore};
@@ -42,21 +41,30 @@ impl Emptied {
                 continue;
             }
             let Ok(handle) = root.dir.open_dir(&path) else { continue };
-            let holders = locks.holders_of(root, &path, &handle);
+            let around = locks.above(root, &path, &handle);
             drop(handle);
-            if keep(&holders, before.facts.uid, with.moment.emergency) {
+            if keep(&around.holders, before.facts.uid, with.moment.emergency) {
                 continue;
             }
             let Ok(above) = root.dir.open_dir(&parent) else { continue };
             let Ok(above_before) = above.facts() else { continue };
             let id = before.facts.id;
-            // Jobs stay as they are from the last look until the directory is gone.
-            let jobs = with.jobs.read().unwrap_or_else(PoisonError::into_inner);
-            if lives(&root.rules, &jobs, &path) {
+            // Jobs and holds stay as they are from the last look until the directory is gone.
+            let known = with.read();
+            let at = FileAt {
+                root: &root.name,
+                dir: &parent,
+                name: path.name(),
+                facts: Some(&before.facts),
+                above: &around.inodes,
+            };
+            if lives(&root.rules, &known.jobs, &path)
+                || known.references.is_held(&at, with.moment.at_the_earliest())
+            {
                 continue;
             }
             if matches!(remove_empty_dir(&above, path.name(), id.dev, id.ino), Ok(true)) {
-                drop(jobs);
+                drop(known);
                 if !parent.is_root() {
                     self.before.entry(parent).or_insert(DirBefore { facts: above_before });
                 }
@@ -77,7 +85,6 @@ fn may_go(root: &GuardedRoot, path: &RelPath, before: &DirBefore, with: Conditio
     with.moment.age(before.facts.id.mtime) >= limit
         && (!is_child_of_root || names_a_job)
         && !context.protected
-        && !with.references.is_held(&parent, path.name())
         && !root.own.contains(&before.facts.id)
 }
 

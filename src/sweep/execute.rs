@@ -5,18 +5,18 @@
 //! jobs' states are read now, policy judges the facts on disk now, the
 //! descriptor is compared with the plan and asked whether anybody else holds
 //! it, its directory must still be at the planned path beneath the root, and
-//! the name is compared once more. The jobs' lock is held from the
-//! first of these until the file is gone, so that a job whose start was
-//! answered can't lose a file to a decision made before.
+//! the name is compared once more. The locks of jobs and references are held
+//! from the first of these until the file is gone, so that a job or a hold that
+//! was answered can't lose a file to a decision made before.
 //!
 //! One failing file never stops the rest.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::model::{Action, FileFacts, Keep, Phase, RelPath, Skip, with_causes};
-use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify};
+use crate::policy::{DirContext, JobsView, Moment, ReferenceView, Verdict, classify};
 use crate::sys::open_check::OpenCheck;
 use crate::sys::remove::{Refusal, Removed, Unit, Verified, verify};
 use crate::sys::xattr::Mark;
@@ -31,9 +31,27 @@ pub struct Conditions<'a> {
     /// The registered jobs, as they are now.
     pub jobs: &'a RwLock<JobsView>,
     /// Holds and other references, as they are now.
-    pub references: &'a dyn References,
+    pub references: &'a RwLock<ReferenceView>,
     /// Time and circumstances of the run.
     pub moment: &'a Moment,
+}
+
+/// Jobs and references as they are now, and as they stay while this is held.
+pub struct Known<'a> {
+    /// The registered jobs.
+    pub jobs: RwLockReadGuard<'a, JobsView>,
+    /// Holds and other references.
+    pub references: RwLockReadGuard<'a, ReferenceView>,
+}
+
+impl<'a> Conditions<'a> {
+    /// Reads them: jobs first, everywhere, so that no two wait for each other.
+    pub fn read(&self) -> Known<'a> {
+        Known {
+            jobs: self.jobs.read().unwrap_or_else(PoisonError::into_inner),
+            references: self.references.read().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
 }
 
 /// How one action ended.
@@ -163,8 +181,8 @@ impl<'a> Inspector<'a> {
             }
         }
         let place = self.at.as_ref()?;
-        let jobs = self.state.with.jobs.read().unwrap_or_else(PoisonError::into_inner);
-        match self.state.confirm(action, place, action.path.name(), &jobs) {
+        let known = self.state.with.read();
+        match self.state.confirm(action, place, action.path.name(), &known) {
             Err(Refusal::Skip(why)) => Some(why),
             Ok(_) | Err(Refusal::Failed(_)) => None,
         }
@@ -234,24 +252,24 @@ impl State<'_> {
         if let Ok(facts) = dir.facts() {
             self.note_directory(&path, facts);
         }
-        let context = DirContext::new(&self.root.rules, path.clone());
-        let holders = self.locks.holders_of(self.root, &path, &dir);
-        Ok(Place { path, dir, context, holders })
+        let above = self.locks.above(self.root, &path, &dir);
+        let context = DirContext::new(&self.root.rules, path.clone()).with_inodes(above.inodes);
+        Ok(Place { path, dir, context, holders: above.holders })
     }
 
     fn remove_one(&self, action: &Action, place: &Place, unit: &mut Option<Unit>) -> Ended {
         let name = action.path.name();
         // Held until the file is gone: see the module's promise.
-        let jobs = self.with.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.with.read();
         if let Some(held) = unit.as_mut().filter(|held| held.facts().id.ino == action.facts.id.ino) {
             // Planned facts: the times on disk are our own doing by now.
-            return match self.objection(action, place, name, &action.facts, &jobs) {
+            return match self.objection(action, place, name, &action.facts, &known) {
                 Some(why) => Ended::Skipped(why),
                 None if !self.is_in_place(place) => Ended::Skipped(Skip::Changed),
                 None => held.remove_link(&place.dir, name).map_or_else(refused, removed),
             };
         }
-        let verified = match self.confirm(action, place, name, &jobs) {
+        let verified = match self.confirm(action, place, name, &known) {
             Ok(verified) => verified,
             Err(refusal) => return refused(refusal),
         };
@@ -280,7 +298,7 @@ impl State<'_> {
         action: &Action,
         place: &'p Place,
         name: &[u8],
-        jobs: &JobsView,
+        known: &Known<'_>,
     ) -> Result<Verified<'p>, Refusal> {
         let verified = verify(&place.dir, name, &action.facts.id, &self.how)?;
         let bind = self.root.user_marks.bind(verified.facts().uid, self.with.moment.emergency);
@@ -299,7 +317,7 @@ impl State<'_> {
             return Err(Refusal::Skip(Skip::Held));
         }
         let facts = self.facts_now(place, name, verified.facts()).map_err(Refusal::Skip)?;
-        match self.objection(action, place, name, &facts, jobs) {
+        match self.objection(action, place, name, &facts, known) {
             Some(why) => Err(Refusal::Skip(why)),
             None if !self.is_in_place(place) => Err(Refusal::Skip(Skip::Changed)),
             None => Ok(verified),
@@ -324,7 +342,7 @@ impl State<'_> {
         place: &Place,
         name: &[u8],
         facts: &FileFacts,
-        jobs: &JobsView,
+        known: &Known<'_>,
     ) -> Option<Skip> {
         // Whatever lies directly in a directory of ours is ours, also if it was made since.
         let id = &facts.id;
@@ -338,8 +356,8 @@ impl State<'_> {
             action.phase,
             &self.root.rules,
             self.with.moment,
-            jobs,
-            self.with.references,
+            &known.jobs,
+            &known.references,
             &place.context,
             name,
             facts,

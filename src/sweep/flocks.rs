@@ -22,42 +22,55 @@ use super::root::GuardedRoot;
 /// for each batch.
 #[derive(Debug, Default)]
 pub struct DirectoryLocks {
-    /// Who holds a directory or one above it.
-    asked: Mutex<HashMap<RelPath, Arc<[u32]>>>,
+    /// What is known of a directory and of those above it.
+    asked: Mutex<HashMap<RelPath, Above>>,
     /// Holders by inode, as `/proc/locks` showed them last.
     known: Mutex<Option<HashMap<u64, Vec<u32>>>>,
 }
 
+/// A directory below the root, and those above it.
+#[derive(Debug, Clone, Default)]
+pub struct Above {
+    /// Who holds one of them by `flock`.
+    pub holders: Arc<[u32]>,
+    /// Which they are.
+    pub inodes: Arc<[u64]>,
+}
+
 impl DirectoryLocks {
     /// Who holds `dir`, which is open as `handle`, or a directory above it,
-    /// below the root.
-    pub fn holders_of(&self, root: &GuardedRoot, dir: &RelPath, handle: &DirHandle) -> Arc<[u32]> {
+    /// below the root; and which directories these are.
+    pub fn above(&self, root: &GuardedRoot, dir: &RelPath, handle: &DirHandle) -> Above {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         // The root itself carries our own lock while it is too full for a lock file.
         if dir.is_root() {
-            return Arc::default();
+            return Above::default();
         }
         let mut path = dir.clone();
         let mut unasked = Vec::new();
-        let mut found: Arc<[u32]> = Arc::default();
+        let mut found = Above::default();
         while !path.is_root() {
-            if let Some(holders) = asked.get(&path) {
-                found = Arc::clone(holders);
+            if let Some(known) = asked.get(&path) {
+                found = known.clone();
                 break;
             }
             let above = path.parent().unwrap_or_default();
             unasked.push(std::mem::replace(&mut path, above));
         }
         while let Some(path) = unasked.pop() {
-            let here = if path == *dir {
-                self.holders_here(handle)
-            } else {
-                root.dir.open_dir(&path).map(|above| self.holders_here(&above)).unwrap_or_default()
+            let opened = if path == *dir { None } else { Some(root.dir.open_dir(&path)) };
+            let here = match &opened {
+                None => Some(handle),
+                Some(opened) => opened.as_ref().ok(),
             };
-            if !here.is_empty() {
-                found = found.iter().copied().chain(here).collect();
+            if let Some(here) = here {
+                found.inodes = found.inodes.iter().copied().chain([here.ino()]).collect();
+                let holders = self.holders_here(here);
+                if !holders.is_empty() {
+                    found.holders = found.holders.iter().copied().chain(holders).collect();
+                }
             }
-            asked.insert(path, Arc::clone(&found));
+            asked.insert(path, found.clone());
         }
         found
     }
@@ -131,12 +144,12 @@ mod tests {
         let locks = DirectoryLocks::default();
         let (below, inside) = open("d/e");
         // A lock of our own process is not listed as anybody's: it counts as root's.
-        assert_eq!(locks.holders_of(&world.root, &below, &inside)[..], [0]);
+        assert_eq!(locks.above(&world.root, &below, &inside).holders[..], [0]);
         let (free, other) = open("free");
-        assert!(locks.holders_of(&world.root, &free, &other).is_empty());
+        assert!(locks.above(&world.root, &free, &other).holders.is_empty());
         drop(held);
-        assert!(DirectoryLocks::default().holders_of(&world.root, &below, &inside).is_empty());
-        assert!(DirectoryLocks::default().holders_of(&world.root, &top, &handle).is_empty());
+        assert!(DirectoryLocks::default().above(&world.root, &below, &inside).holders.is_empty());
+        assert!(DirectoryLocks::default().above(&world.root, &top, &handle).holders.is_empty());
     }
 
     #[test]

@@ -6,10 +6,10 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
-use crate::model::{CompletedChunk, FileKind, RelPath};
-use crate::sys::DirHandle;
+use crate::model::CompletedChunk;
 
 use super::SweepError;
+use super::named::named;
 use super::nominate::{Candidate, Candidates, Nominator};
 use super::planner::Circumstances;
 use super::root::GuardedRoot;
@@ -23,18 +23,21 @@ pub(super) fn of_completed_chunks<'a>(
     let mut all = Vec::new();
     for done in reported(root, with) {
         match &done.files {
-            Some(files) => all.extend(named(root, files.of_root(&root.name))),
-            None => {
-                for candidate in nominator.of_chunk(&done.job, &done.chunk)? {
-                    all.push(candidate?);
-                }
-            }
+            Some(files) => extend(&mut all, named(root, files.of_root(&root.name).cloned()))?,
+            None => extend(&mut all, nominator.of_chunk(&done.job, &done.chunk)?)?,
         }
     }
     let mut seen = HashSet::new();
     all.retain(|candidate| seen.insert(candidate.path()));
     all.sort_by(|a, b| (a.age_time, &a.dir, &a.name).cmp(&(b.age_time, &b.dir, &b.name)));
     Ok(Box::new(all.into_iter().map(Ok)))
+}
+
+fn extend(all: &mut Vec<Candidate>, more: Candidates<'_>) -> Result<(), SweepError> {
+    for candidate in more {
+        all.push(candidate?);
+    }
+    Ok(())
 }
 
 fn reported(root: &GuardedRoot, with: Circumstances<'_>) -> Vec<Arc<CompletedChunk>> {
@@ -53,31 +56,5 @@ fn reported(root: &GuardedRoot, with: Circumstances<'_>) -> Vec<Arc<CompletedChu
         .cloned()
         .collect();
     found.sort_by(|a, b| (&a.job, &a.chunk, a.at).cmp(&(&b.job, &b.chunk, b.at)));
-    found
-}
-
-/// What is on disk under these paths now. One that is gone, or is not to be
-/// reached beneath the root, is no candidate.
-fn named<'a>(root: &'a GuardedRoot, paths: impl Iterator<Item = &'a RelPath>) -> Vec<Candidate> {
-    let age_by = root.rules.age_by;
-    let mut at: Option<(RelPath, Option<DirHandle>)> = None;
-    let mut found = Vec::new();
-    for path in paths {
-        let Some(parent) = path.parent() else { continue };
-        if at.as_ref().is_none_or(|(dir, _)| *dir != parent) {
-            let handle = root.dir.open_dir(&parent).ok();
-            at = Some((parent.clone(), handle));
-        }
-        let Some((_, Some(dir))) = &at else { continue };
-        match dir.stat(path.name(), age_by) {
-            Ok(facts) if facts.id.kind != FileKind::Directory => found.push(Candidate {
-                dir: parent,
-                name: path.name().into(),
-                age_time: age_by.newest(&facts),
-                facts,
-            }),
-            _ => {}
-        }
-    }
     found
 }

@@ -53,6 +53,7 @@ impl<'a> Indexed<'a> {
                 // access and creation times they give that same age again.
                 atime: age_by.atime.then_some(entry.age_time),
                 btime: age_by.btime.then_some(entry.age_time),
+                expires_at: None,
             },
             age_time: entry.age_time,
             name: entry.name,

@@ -1,7 +1,7 @@
 //! From pressure to plan to removal: one pipeline for emergencies, schedules
 //! and people.
 //!
-//! nominate ([`nominate`], from the index or a walk) → decide ([`planner`],
+//! nominate ([`nominate`], from the index, a walk, or by name: [`named`]) → decide ([`planner`],
 //! [`merge`]) → plan ([`run`]) → verify and remove ([`execute`]) → account
 //! ([`record`]). A dry run ends after the plan; there is no flag below the
 //! command line and the socket that says "but don't".
@@ -18,6 +18,7 @@ mod given_up;
 pub mod indexed;
 pub mod last_phase;
 pub mod merge;
+pub mod named;
 pub mod nominate;
 pub mod orders;
 pub mod planner;

@@ -82,6 +82,7 @@ pub fn moment(
         older_than: request.older_than.map(|span| span.0).filter(|age| *age < Duration::MAX),
         forced_job: request.job.clone(),
         forced_chunk: request.chunk.clone(),
+        session: request.session.clone(),
         new_root: root.new_until.is_some_and(|until| now < until),
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::model::{Action, FileKind, Keep, Phase, RelPath, Timestamp};
-use crate::policy::{DirContext, JobsView, Moment, References, Verdict, classify};
+use crate::policy::{DirContext, JobsView, Moment, ReferenceView, Verdict, classify};
 
 use super::SweepError;
 use super::given_up::of_completed_chunks;
@@ -22,8 +22,8 @@ use super::root::GuardedRoot;
 pub struct Circumstances<'a> {
     /// The registered jobs; read anew for each decision.
     pub jobs: &'a RwLock<JobsView>,
-    /// Holds and other references.
-    pub references: &'a dyn References,
+    /// Holds and other references; read anew for each decision.
+    pub references: &'a RwLock<ReferenceView>,
     /// Time and circumstances.
     pub moment: &'a Moment,
     /// The aim is space: a name whose removal frees nothing stays.
@@ -206,12 +206,13 @@ impl<'a> Planner<'a> {
             .entry(candidate.dir.clone())
             .or_insert_with_key(|dir| DirContext::new(&root.rules, dir.clone()));
         let jobs = self.with.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        let references = self.with.references.read().unwrap_or_else(PoisonError::into_inner);
         classify(
             self.phase,
             &root.rules,
             self.with.moment,
             &jobs,
-            self.with.references,
+            &references,
             context,
             &candidate.name,
             &candidate.facts,

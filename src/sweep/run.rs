@@ -7,7 +7,7 @@ use std::sync::RwLock;
 use std::time::Duration;
 
 use crate::model::{Action, Phase, Plan, Policy, RootName, RunId, Timestamp, VolumeUsage};
-use crate::policy::{JobsView, Moment, References, Target};
+use crate::policy::{JobsView, Moment, ReferenceView, Target};
 
 use super::SweepError;
 use super::execute::{Conditions, Inspector};
@@ -151,7 +151,7 @@ pub struct Shared<'a> {
     /// The registered jobs.
     pub jobs: &'a RwLock<JobsView>,
     /// Holds and other references.
-    pub references: &'a dyn References,
+    pub references: &'a RwLock<ReferenceView>,
 }
 
 pub(super) fn circumstances<'a>(

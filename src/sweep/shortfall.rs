@@ -37,7 +37,7 @@ pub fn shortfall(one: &RunRoot<'_>, shared: Shared<'_>, missing: u64) -> Shortfa
             rules,
             &one.moment,
             &view,
-            shared.references,
+            &shared.references.read().unwrap_or_else(std::sync::PoisonError::into_inner),
             context,
             &candidate.name,
             &candidate.facts,

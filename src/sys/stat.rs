@@ -49,6 +49,8 @@ fn seen(stat: &Statx, times: FileTimes) -> Seen {
         uid: stat.stx_uid,
         atime: (times.atime && has(StatxFlags::ATIME)).then(|| time(stat.stx_atime)),
         btime: (times.btime && has(StatxFlags::BTIME)).then(|| time(stat.stx_btime)),
+        // Marks are read from an open file, not by a look.
+        expires_at: None,
     };
     Seen {
         facts,

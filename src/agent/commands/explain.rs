@@ -29,6 +29,12 @@ pub(super) fn explain(agent: &Agent, path: &[u8]) -> Result<Explanation, ApiErro
     judge(
         &root.guarded,
         &below,
-        &Knowledge { jobs: &jobs, now: clock::now(), clock_trusted, index: snapshot.as_ref().zip(root.key) },
+        &Knowledge {
+            jobs: &jobs,
+            references: &agent.engine.references,
+            now: clock::now(),
+            clock_trusted,
+            index: snapshot.as_ref().zip(root.key),
+        },
     )
 }

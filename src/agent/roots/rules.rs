@@ -43,6 +43,7 @@ pub(super) fn rules(settings: &RootSettings) -> Result<RootRules, RootError> {
             failed_jobs: retain.failed_jobs,
             completed_jobs: retain.completed_jobs,
             results: retain.results,
+            sessions: retain.sessions,
             max_age: retain.max_age,
             min_age: retain.min_age,
         },

@@ -85,6 +85,7 @@ fn file(hours: f64) -> FileFacts {
         uid: 1000,
         atime: None,
         btime: None,
+        expires_at: None,
     }
 }
 
@@ -101,5 +102,5 @@ fn judge(
     facts: &FileFacts,
 ) -> Verdict {
     let dir = DirContext::new(rules, at.parent().unwrap_or_default());
-    super::classify(phase, rules, moment, jobs, &NoReferences, &dir, at.name(), facts)
+    super::classify(phase, rules, moment, jobs, &ReferenceView::default(), &dir, at.name(), facts)
 }

@@ -8,8 +8,8 @@ use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
 
 use super::RootRecord;
-use super::tables::{self, JOBS, META, ROOTS};
-use crate::model::JobRecord;
+use super::tables::{self, HOLDS, JOBS, META, ROOTS, SESSIONS};
+use crate::model::{HoldRecord, JobRecord, SessionRecord};
 use crate::store::StoreError;
 use crate::store::error::Fault;
 
@@ -18,6 +18,10 @@ pub(super) struct Backup {
     pub(super) jobs: Vec<JobRecord>,
     pub(super) roots: Vec<RootRecord>,
     pub(super) last_root_key: u32,
+    #[serde(default)]
+    pub(super) holds: Vec<HoldRecord>,
+    #[serde(default)]
+    pub(super) sessions: Vec<SessionRecord>,
 }
 
 /// The backup, if it is there and whole. The ledger counts as lost either way.
@@ -44,6 +48,12 @@ impl Backup {
         }
         for root in &self.roots {
             tables::put(transaction, ROOTS, root.name.as_str().as_bytes(), root)?;
+        }
+        for hold in &self.holds {
+            tables::put(transaction, HOLDS, hold.id.as_str().as_bytes(), hold)?;
+        }
+        for session in &self.sessions {
+            tables::put(transaction, SESSIONS, session.id.as_str().as_bytes(), session)?;
         }
         tables::put(transaction, META, b"last_root_key", &self.last_root_key)
     }

@@ -1,4 +1,5 @@
-//! The ledger: the durable truth about jobs, roots, runs and pauses.
+//! The ledger: the durable truth about jobs, roots, holds, tracked files,
+//! sessions, runs and pauses.
 //!
 //! Promises: a write that returned is on disk; a lost ledger is told as lost,
 //! never taken for an empty one. On a full volume a new one is begun in memory,
@@ -10,6 +11,7 @@ mod begin;
 mod chunks;
 mod read;
 mod records;
+mod references;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -46,7 +48,7 @@ pub enum LedgerOrigin {
     /// There was none, and no trace of one.
     Created,
     /// It was there and could not be read, or only its backup was left. A new one
-    /// was begun with the jobs and roots of the backup; it is not trusted.
+    /// was begun with the records of the backup; it is not trusted.
     Lost {
         /// What was found.
         reason: String,
@@ -126,7 +128,10 @@ impl Ledger {
         Ok(())
     }
 
-    fn read<T>(&self, call: impl FnOnce(&ReadTransaction) -> Result<T, Fault>) -> Result<T, StoreError> {
+    pub(super) fn read<T>(
+        &self,
+        call: impl FnOnce(&ReadTransaction) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
         if let Some(unborn) = self.unborn.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
             return guarded(|| call(&unborn.memory.begin_read()?))
                 .map_err(|fault| self.holder.error("read", fault));
@@ -233,12 +238,18 @@ impl Ledger {
         })
     }
 
-    /// Copies jobs and roots to `path` (JSON, replaced as a whole).
+    /// Copies jobs, roots, holds and sessions to `path` (JSON, replaced as a whole).
     pub fn backup(&self, path: &Path) -> Result<(), StoreError> {
         // A copy without its ledger would tell of a loss.
         self.make_file()?;
         let last = self.read(|t| tables::get(t, META, b"last_root_key"))?;
-        backup::Backup { jobs: self.all_jobs()?, roots: self.roots()?, last_root_key: last.unwrap_or(0) }
-            .write(path)
+        backup::Backup {
+            jobs: self.all_jobs()?,
+            roots: self.roots()?,
+            last_root_key: last.unwrap_or(0),
+            holds: self.all_holds()?,
+            sessions: self.all_sessions()?,
+        }
+        .write(path)
     }
 }

@@ -13,8 +13,12 @@ pub(super) const ROOTS: Definition = TableDefinition::new("roots");
 pub(super) const HISTORY: Definition = TableDefinition::new("history");
 pub(super) const LAST_RUNS: Definition = TableDefinition::new("last_runs");
 pub(super) const REQUESTS: Definition = TableDefinition::new("requests");
+pub(super) const HOLDS: Definition = TableDefinition::new("holds");
+pub(super) const TRACKS: Definition = TableDefinition::new("tracks");
+pub(super) const SESSIONS: Definition = TableDefinition::new("sessions");
 pub(super) const CHUNKS: Definition = TableDefinition::new("chunks");
-pub(super) const ALL: &[Definition] = &[META, JOBS, ROOTS, HISTORY, LAST_RUNS, REQUESTS, CHUNKS];
+pub(super) const ALL: &[Definition] =
+    &[META, JOBS, ROOTS, HISTORY, LAST_RUNS, REQUESTS, HOLDS, TRACKS, SESSIONS, CHUNKS];
 
 pub(super) fn create(transaction: &WriteTransaction) -> Result<(), Fault> {
     for table in ALL {
@@ -52,7 +56,20 @@ pub(super) fn get<T: DeserializeOwned>(
     table: Definition,
     key: &[u8],
 ) -> Result<Option<T>, Fault> {
-    transaction.open_table(table)?.get(key)?.map(|value| decode(value.value())).transpose()
+    let Some(table) = open(transaction, table)? else { return Ok(None) };
+    table.get(key)?.map(|value| decode(value.value())).transpose()
+}
+
+/// A table to be read; `None` in a ledger that an earlier version wrote last.
+fn open(
+    transaction: &ReadTransaction,
+    table: Definition,
+) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>, Fault> {
+    match transaction.open_table(table) {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Rows behind `after`, in order of key or against it, that `keep` accepts.
@@ -64,13 +81,8 @@ pub(super) fn page<T: DeserializeOwned>(
     limit: usize,
     keep: impl Fn(&T) -> bool,
 ) -> Result<Vec<T>, Fault> {
+    let Some(table) = open(transaction, table)? else { return Ok(Vec::new()) };
     let mut page = Vec::new();
-    let table = match transaction.open_table(table) {
-        Ok(table) => table,
-        // Made before there was such a table, and only read since.
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(page),
-        Err(error) => return Err(error.into()),
-    };
     let mut rows = match after {
         Some(after) if backwards => table.range::<&[u8]>(..after)?,
         Some(after) => table.range::<&[u8]>([after, &[0]].concat().as_slice()..)?,

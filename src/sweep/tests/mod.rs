@@ -18,7 +18,7 @@ use crate::model::{
     Action, Covers, FileTimes, JobId, JobState, Policy, Report, RootName, RunId, Timestamp, Trigger,
 };
 use crate::policy::{
-    Globs, JobFacts, JobsView, Marks, Moment, NoReferences, Patterns, Retain, RootRules, Target,
+    Globs, JobFacts, JobsView, Marks, Moment, Patterns, ReferenceView, Retain, RootRules, Target,
 };
 use crate::sys::RootDir;
 use crate::sys::open_check::OpenCheckKind;
@@ -36,6 +36,7 @@ pub(super) const HOUR: u64 = 3600;
 pub(super) struct World {
     dir: tempfile::TempDir,
     pub(super) jobs: RwLock<JobsView>,
+    pub(super) references: RwLock<ReferenceView>,
     pub(super) root: GuardedRoot,
 }
 
@@ -96,7 +97,7 @@ impl World {
         };
         let jobs =
             RwLock::new(JobsView { jobs: Default::default(), began_at: Timestamp::EPOCH, known: true });
-        Self { dir, jobs, root }
+        Self { dir, jobs, references: RwLock::default(), root }
     }
 
     pub(super) fn path(&self, relative: &str) -> PathBuf {
@@ -169,7 +170,7 @@ impl World {
     pub(super) fn planned(&self, orders: &Orders) -> Vec<PathBuf> {
         let roots = [self.run_root(orders.is_emergency())];
         let usage = self.root.probe.look().unwrap();
-        let shared = Shared { jobs: &self.jobs, references: &NoReferences };
+        let shared = Shared { jobs: &self.jobs, references: &self.references };
         let plans = plan(orders, &roots, shared, Some(&usage)).unwrap();
         plans[0].actions.iter().map(|action| action.path.under(self.dir.path())).collect()
     }
@@ -183,7 +184,7 @@ impl World {
 
     pub(super) fn run_with(&self, orders: &Orders, observer: &Observer) -> Report {
         let roots = [self.run_root(orders.is_emergency())];
-        let shared = Shared { jobs: &self.jobs, references: &NoReferences };
+        let shared = Shared { jobs: &self.jobs, references: &self.references };
         carry_out(orders, &roots, shared, observer).remove(0)
     }
 

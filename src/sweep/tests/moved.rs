@@ -2,48 +2,47 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
-use crate::model::{JobId, Policy, RelPath};
-use crate::policy::References;
+use crate::model::Policy;
 
-use super::super::carry_out::carry_out;
-use super::super::run::Shared;
 use super::{HOUR, Observer, World};
 
-/// Renames a directory at the last question that is asked before a removal.
-struct Moves {
-    removing: Arc<AtomicBool>,
-    from: PathBuf,
-    to: PathBuf,
-}
-
-impl References for Moves {
-    fn is_held(&self, _: &RelPath, _: &[u8]) -> bool {
-        if self.removing.load(Ordering::SeqCst) && self.from.exists() {
-            fs::rename(&self.from, &self.to).unwrap();
-        }
-        false
-    }
-
-    fn refers(&self, _: &RelPath, _: &[u8]) -> bool {
-        false
-    }
-
-    fn tracked_jobs(&self, _: &RelPath, _: &[u8]) -> &[JobId] {
-        &[]
-    }
-}
-
+/// Runs with `from` renamed after its directory was opened for the first
+/// removal and before the last look at the file: between the two the run waits
+/// for the jobs, which are kept from it until the directory has moved.
 fn moved_meanwhile(world: &World, from: &str, to: PathBuf) -> crate::model::Report {
-    let removing = Arc::new(AtomicBool::new(false));
-    let references = Moves { removing: Arc::clone(&removing), from: world.path(from), to };
+    let (begins, begun) = channel::<()>();
+    let (locks, locked) = channel::<()>();
     let observer = Observer::default();
-    *observer.before_removal.lock().unwrap() = Some(Box::new(move || removing.store(true, Ordering::SeqCst)));
-    let roots = [world.run_root(false)];
-    let shared = Shared { jobs: &world.jobs, references: &references };
-    carry_out(&world.orders(Policy::Orphans), &roots, shared, &observer).remove(0)
+    let mut first = Some(begins);
+    *observer.before_removal.lock().unwrap() = Some(Box::new(move || {
+        if let Some(begins) = first.take() {
+            begins.send(()).unwrap();
+            locked.recv().unwrap();
+        }
+    }));
+    let from = world.path(from);
+    let is_open = |from: &PathBuf| {
+        let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(Result::ok);
+        open.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|path| path.starts_with(from))
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            begun.recv().unwrap();
+            let jobs = world.jobs.write().unwrap();
+            locks.send(()).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while !is_open(&from) {
+                assert!(Instant::now() < deadline, "the run opened no directory");
+                std::thread::yield_now();
+            }
+            fs::rename(&from, &to).unwrap();
+            drop(jobs);
+        });
+        world.run_with(&world.orders(Policy::Orphans), &observer)
+    })
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::fs;
 use std::time::Duration;
 
 use crate::model::{Action, JobState, PlanAction, Policy};
-use crate::policy::NoReferences;
 
 use super::super::carry_out::carry_out_plan;
 use super::super::run::{Shared, plan};
@@ -15,7 +14,7 @@ fn planned(world: &World) -> Vec<(usize, Action)> {
     let mut root = world.run_root(false);
     root.moment.older_than = Some(Duration::from_secs(HOUR));
     let roots = [root];
-    let shared = Shared { jobs: &world.jobs, references: &NoReferences };
+    let shared = Shared { jobs: &world.jobs, references: &world.references };
     let plans = plan(&world.orders(Policy::Orphans), &roots, shared, None).unwrap();
     plans[0]
         .actions
@@ -31,7 +30,7 @@ fn planned(world: &World) -> Vec<(usize, Action)> {
 
 fn apply(world: &World, actions: Vec<(usize, Action)>) -> crate::model::Report {
     let roots = [world.run_root(false)];
-    let shared = Shared { jobs: &world.jobs, references: &NoReferences };
+    let shared = Shared { jobs: &world.jobs, references: &world.references };
     carry_out_plan(&world.orders(Policy::Orphans), &roots, shared, &Observer::default(), actions).remove(0)
 }
 

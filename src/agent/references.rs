@@ -1,0 +1,412 @@
+//! Holds, tracked files and sessions: on record in the ledger, in memory for
+//! the sweeps.
+//!
+//! Promises: what was answered is in the ledger; a hold, a touch or an expiry
+//! is answered only after removals in flight have stopped (the executor holds
+//! the view's read lock from its last look until the file is gone, a change
+//! takes the write lock). Must not know: files, sweeps, HTTP.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
+
+use crate::model::{
+    Covers, FileFacts, HoldId, HoldRecord, JobId, Recorded, RelPath, RootName, SessionId, SessionRecord,
+    Timestamp, TrackRecord,
+};
+use crate::policy::ReferenceView;
+use crate::store::StoreError;
+use crate::store::ledger::{Ledger, LedgerReader};
+
+use super::jobs::Caller;
+use super::surroundings::new_id;
+
+/// Why a request about holds, files or sessions was not carried out. Nothing
+/// has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ReferenceError {
+    /// There is no such hold.
+    #[error("hold {0} is not known (any more)")]
+    NoHold(HoldId),
+    /// There is no such session.
+    #[error("session {0} is not known")]
+    NoSession(SessionId),
+    /// A hold of somebody else.
+    #[error("uid {uid} may not release hold {id}: it belongs to uid {owner}")]
+    OthersHold {
+        /// Which.
+        id: HoldId,
+        /// Who asked.
+        uid: u32,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// A session of somebody else.
+    #[error("uid {uid} may not change session {id}: it belongs to uid {owner}")]
+    OthersSession {
+        /// Which.
+        id: SessionId,
+        /// Who asked.
+        uid: u32,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// The ledger could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A file that a request names, as it was found.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// Its root.
+    pub root: RootName,
+    /// Its path below it.
+    pub path: RelPath,
+    /// The file.
+    pub facts: FileFacts,
+}
+
+/// What is told of files.
+#[derive(Debug, Clone, Default)]
+pub struct Telling {
+    /// When they may go; absent: as before.
+    pub expires_at: Option<Timestamp>,
+    /// The session that they are members of; absent: as before.
+    pub session: Option<SessionId>,
+    /// A job that they belong to, beside those from before.
+    pub job: Option<JobId>,
+}
+
+/// The records, and the view of them.
+pub struct References {
+    ledger: Arc<Ledger>,
+    view: Arc<RwLock<ReferenceView>>,
+    /// Serialises changes. Taken before the view's lock, never while holding it.
+    /// Holds what the ledger could not forget yet: files that are gone.
+    unforgotten: Mutex<HashSet<(RootName, RelPath)>>,
+}
+
+macro_rules! view_from {
+    ($ledger:expr) => {{
+        let mut view = ReferenceView::default();
+        $ledger.all_holds()?.iter().for_each(|hold| view.put_hold(hold));
+        $ledger.all_sessions()?.iter().for_each(|session| view.put_session(session));
+        $ledger.all_tracks()?.into_iter().for_each(|track| view.put_track(track));
+        view
+    }};
+}
+
+/// The references as a dry run without an agent sees them; `None`: there is no ledger yet.
+///
+/// # Errors
+/// When the ledger can't be read.
+pub fn view_of(ledger: Option<&LedgerReader>) -> Result<ReferenceView, StoreError> {
+    Ok(match ledger {
+        Some(ledger) => view_from!(ledger),
+        None => ReferenceView::default(),
+    })
+}
+
+const fn covers(by: Caller) -> Covers {
+    if by.admin { Covers::AnyOwner } else { Covers::Owner(by.uid) }
+}
+
+impl References {
+    /// Reads what is on record.
+    ///
+    /// # Errors
+    /// When the ledger can't be read.
+    pub fn open(ledger: Arc<Ledger>) -> Result<Self, StoreError> {
+        let view = view_from!(ledger);
+        Ok(Self { view: Arc::new(RwLock::new(view)), ledger, unforgotten: Mutex::default() })
+    }
+
+    /// What the sweeps read.
+    pub const fn view(&self) -> &Arc<RwLock<ReferenceView>> {
+        &self.view
+    }
+
+    fn changes(&self) -> MutexGuard<'_, HashSet<(RootName, RelPath)>> {
+        self.unforgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn view_mut(&self) -> RwLockWriteGuard<'_, ReferenceView> {
+        self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds files and directories: all of them or none.
+    ///
+    /// # Errors
+    /// When it can't be recorded.
+    pub fn hold(
+        &self,
+        files: Vec<Named>,
+        until: Option<Timestamp>,
+        reason: Option<&str>,
+        by: Caller,
+        now: Timestamp,
+    ) -> Result<Vec<HoldRecord>, ReferenceError> {
+        let holds: Vec<HoldRecord> = files
+            .into_iter()
+            .map(|file| HoldRecord {
+                id: HoldId::new(new_id()),
+                root: file.root,
+                path: file.path,
+                recorded: Recorded::of(&file.facts),
+                until,
+                reason: reason.map(str::to_owned),
+                uid: by.uid,
+                covers: covers(by),
+                created_at: now,
+            })
+            .collect();
+        let _changes = self.changes();
+        self.ledger.put_holds(&holds)?;
+        let mut view = self.view_mut();
+        holds.iter().for_each(|hold| view.put_hold(hold));
+        Ok(holds)
+    }
+
+    /// Ends one hold.
+    ///
+    /// # Errors
+    /// `NoHold`, `OthersHold`, `Store`.
+    pub fn release(&self, id: &HoldId, by: Caller) -> Result<HoldRecord, ReferenceError> {
+        let _changes = self.changes();
+        let hold = self.ledger.hold(id)?.ok_or_else(|| ReferenceError::NoHold(id.clone()))?;
+        permit_hold(&hold, by)?;
+        self.ledger.remove_holds(std::iter::once(id))?;
+        self.view_mut().remove_hold(&hold);
+        Ok(hold)
+    }
+
+    /// Ends all holds on these paths that the caller may end; those that were ended.
+    ///
+    /// # Errors
+    /// `OthersHold` when a path is held by somebody else alone; `Store`.
+    pub fn release_paths(
+        &self,
+        paths: &BTreeSet<(RootName, RelPath)>,
+        by: Caller,
+    ) -> Result<Vec<HoldRecord>, ReferenceError> {
+        let _changes = self.changes();
+        let named = |hold: &HoldRecord| paths.contains(&(hold.root.clone(), hold.path.clone()));
+        let found: Vec<HoldRecord> = self.ledger.all_holds()?.into_iter().filter(named).collect();
+        let (mine, others): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|hold| permit_hold(hold, by).is_ok());
+        for other in &others {
+            if !mine.iter().any(|hold| hold.root == other.root && hold.path == other.path) {
+                permit_hold(other, by)?;
+            }
+        }
+        self.forget_holds(&mine)?;
+        Ok(mine)
+    }
+
+    fn forget_holds(&self, holds: &[HoldRecord]) -> Result<(), StoreError> {
+        if holds.is_empty() {
+            return Ok(());
+        }
+        self.ledger.remove_holds(holds.iter().map(|hold| &hold.id))?;
+        let mut view = self.view_mut();
+        holds.iter().for_each(|hold| view.remove_hold(hold));
+        Ok(())
+    }
+
+    /// Takes down what is told of files: all of it or nothing. What was told of
+    /// the same file before stays where nothing new is said.
+    ///
+    /// # Errors
+    /// `OthersSession`, `Store`.
+    pub fn track(
+        &self,
+        files: Vec<Named>,
+        telling: &Telling,
+        by: Caller,
+        now: Timestamp,
+    ) -> Result<Vec<TrackRecord>, ReferenceError> {
+        let mut changes = self.changes();
+        let session = match &telling.session {
+            Some(id) => Some(self.touched(id, by, now)?),
+            None => None,
+        };
+        let tracks: Vec<TrackRecord> = {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            files
+                .into_iter()
+                .map(|file| {
+                    let before =
+                        view.told_of(&file.root, &file.path).filter(|told| told.recorded.is(&file.facts));
+                    let mut jobs = before.map(|told| told.jobs.clone()).unwrap_or_default();
+                    jobs.extend(
+                        telling.job.iter().filter(|job| !jobs.contains(job)).cloned().collect::<Vec<_>>(),
+                    );
+                    TrackRecord {
+                        expires_at: telling.expires_at.or(before.and_then(|told| told.expires_at)),
+                        session: telling.session.clone().or(before.and_then(|told| told.session.clone())),
+                        jobs,
+                        recorded: Recorded::of(&file.facts),
+                        root: file.root,
+                        path: file.path,
+                        uid: by.uid,
+                        covers: covers(by),
+                        tracked_at: now,
+                    }
+                })
+                .collect()
+        };
+        self.ledger.put_tracks(&tracks, session.as_ref())?;
+        let mut view = self.view_mut();
+        if let Some(session) = &session {
+            view.put_session(session);
+        }
+        for track in &tracks {
+            changes.remove(&(track.root.clone(), track.path.clone()));
+            view.put_track(track.clone());
+        }
+        Ok(tracks)
+    }
+
+    /// A session after a sign of activity; not on record yet.
+    fn touched(&self, id: &SessionId, by: Caller, now: Timestamp) -> Result<SessionRecord, ReferenceError> {
+        let Some(known) = self.ledger.session(id)? else {
+            return Ok(SessionRecord {
+                id: id.clone(),
+                uid: by.uid,
+                created_at: now,
+                last_activity: now,
+                ended_at: None,
+            });
+        };
+        permit_session(&known, by)?;
+        // One that ended begins again: its members that are still there live on.
+        let created_at = if known.ended_at.is_some() { now } else { known.created_at };
+        Ok(SessionRecord { created_at, last_activity: now, ended_at: None, ..known })
+    }
+
+    /// A sign of activity; a session that is not known, or has ended, begins.
+    ///
+    /// # Errors
+    /// `OthersSession`, `Store`.
+    pub fn touch(&self, id: &SessionId, by: Caller, now: Timestamp) -> Result<SessionRecord, ReferenceError> {
+        let _changes = self.changes();
+        let session = self.touched(id, by, now)?;
+        self.ledger.put_session(&session)?;
+        self.view_mut().put_session(&session);
+        Ok(session)
+    }
+
+    /// Ends a session; one that has ended stays as it is.
+    ///
+    /// # Errors
+    /// `NoSession`, `OthersSession`, `Store`.
+    pub fn end(&self, id: &SessionId, by: Caller, now: Timestamp) -> Result<SessionRecord, ReferenceError> {
+        let _changes = self.changes();
+        let known = self.ledger.session(id)?.ok_or_else(|| ReferenceError::NoSession(id.clone()))?;
+        permit_session(&known, by)?;
+        if known.ended_at.is_some() {
+            return Ok(known);
+        }
+        let session = SessionRecord { ended_at: Some(now), ..known };
+        self.ledger.put_session(&session)?;
+        self.view_mut().put_session(&session);
+        Ok(session)
+    }
+
+    /// Ends the sessions that were not active for `limit`; those that ended.
+    ///
+    /// # Errors
+    /// When it can't be recorded; sessions that were ended before stay so.
+    pub fn end_idle(&self, limit: Duration, now: Timestamp) -> Result<Vec<SessionRecord>, StoreError> {
+        let _changes = self.changes();
+        let idle: Vec<SessionId> = {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            let sessions = view.sessions();
+            let is_idle = |facts: &crate::policy::SessionFacts| {
+                facts.ended_at.is_none() && facts.last_activity.age_at(now) >= limit
+            };
+            sessions.into_iter().filter(|(_, facts)| is_idle(facts)).map(|(id, _)| id.clone()).collect()
+        };
+        let mut ended = Vec::new();
+        for id in idle {
+            if let Some(known) = self.ledger.session(&id)? {
+                let session = SessionRecord { ended_at: Some(now), ..known };
+                self.ledger.put_session(&session)?;
+                self.view_mut().put_session(&session);
+                ended.push(session);
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Forgets what was told of files that are gone, so that it never speaks of
+    /// another file of that name. What can't be written is tried again later;
+    /// for this process it is forgotten all the same.
+    pub fn forget<'a>(&self, root: &RootName, paths: impl Iterator<Item = &'a RelPath>) {
+        let mut changes = self.changes();
+        {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            let told = paths.filter(|path| view.told_of(root, path).is_some());
+            changes.extend(told.map(|path| (root.clone(), path.clone())));
+        }
+        if changes.is_empty() {
+            return;
+        }
+        {
+            let mut view = self.view_mut();
+            for (root, path) in changes.iter() {
+                view.remove_track(root, path);
+            }
+        }
+        let roots: HashSet<RootName> = changes.iter().map(|(root, _)| root.clone()).collect();
+        for root in roots {
+            let paths: Vec<RelPath> =
+                changes.iter().filter(|(of, _)| *of == root).map(|(_, path)| path.clone()).collect();
+            match self.ledger.remove_tracks(&root, &paths) {
+                Ok(()) => changes.retain(|(of, _)| *of != root),
+                Err(error) => {
+                    tracing::debug!(%root, reason = %super::chain(&error), "what was told of files that are gone stays on record");
+                }
+            }
+        }
+    }
+
+    /// Forgets holds that are over, and sessions that ended longer than `keep`
+    /// ago and have no member left.
+    ///
+    /// # Errors
+    /// When the ledger can't be read or written.
+    pub fn prune(&self, keep: Duration, now: Timestamp) -> Result<(), StoreError> {
+        let _changes = self.changes();
+        let over = |hold: &HoldRecord| hold.until.is_some_and(|until| until <= now);
+        let over: Vec<HoldRecord> = self.ledger.all_holds()?.into_iter().filter(over).collect();
+        self.forget_holds(&over)?;
+        for session in self.ledger.all_sessions()? {
+            let is_old = session.ended_at.is_some_and(|ended| ended.age_at(now) >= keep);
+            let has_members = {
+                let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+                view.roots().any(|root| view.members(root, &session.id).next().is_some())
+            };
+            if is_old && !has_members {
+                self.ledger.remove_session(&session.id)?;
+                self.view_mut().remove_session(&session.id);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn permit_hold(hold: &HoldRecord, by: Caller) -> Result<(), ReferenceError> {
+    if by.admin || hold.uid == by.uid {
+        return Ok(());
+    }
+    Err(ReferenceError::OthersHold { id: hold.id.clone(), uid: by.uid, owner: hold.uid })
+}
+
+fn permit_session(session: &SessionRecord, by: Caller) -> Result<(), ReferenceError> {
+    if by.admin || session.uid == by.uid {
+        return Ok(());
+    }
+    Err(ReferenceError::OthersSession { id: session.id.clone(), uid: by.uid, owner: session.uid })
+}
