@@ -409,6 +409,8 @@ impl Engine {
             stop: commission.stop,
             open: Mutex::default(),
             next: AtomicU64::new(0),
+            jobs: self.ledger.as_deref(),
+            without_results: Mutex::default(),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod dry;
 pub mod engine;
 pub mod explain;
+pub mod failures;
 pub mod feed;
 pub mod guard;
 pub mod jobs;

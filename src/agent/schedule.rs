@@ -15,6 +15,7 @@ use crate::policy::{Amount, Due, Fuse, due, fuse};
 use crate::sys::clock;
 
 use super::engine::{Commission, Target};
+use super::failures::{self, Failures};
 use super::state::Agent;
 use super::surroundings::Control;
 
@@ -51,12 +52,29 @@ pub fn work(agent: &Arc<Agent>) {
                         next = LONGEST;
                     }
                     if settings.agent.automatic {
-                        run(agent, policy, missed);
+                        run(agent, policy, Trigger::Scheduled, missed);
                     }
                 }
             }
         }
+        next = next.min(follow_failures(agent, settings.agent.automatic, now));
         agent.schedule_bell.wait(next.clamp(SHORTEST, LONGEST));
+    }
+}
+
+/// Sweeps after jobs whose retention is over; how long there is nothing to do.
+fn follow_failures(agent: &Arc<Agent>, automatic: bool, now: Timestamp) -> Duration {
+    match failures::look(agent, now) {
+        Failures::None => LONGEST,
+        Failures::At(at) => now.age_at(at),
+        // Without the note it would be due again at once.
+        Failures::Due if !failures::note(agent, now) => LONGEST,
+        Failures::Due => {
+            if automatic {
+                run(agent, Policy::FailedJobs, Trigger::JobFailed, 0);
+            }
+            Duration::ZERO
+        }
     }
 }
 
@@ -86,7 +104,7 @@ fn consent(plan: Amount, root: Amount, max_share: f64, only_plan: bool) -> Conse
 }
 
 /// One scheduled sweep over all ready roots.
-fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
+fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) {
     if let Some(pause) = agent.pause_at(clock::now()) {
         tracing::info!(policy = %policy, until = ?pause.until, "a scheduled sweep is left out: paused");
         return;
@@ -108,7 +126,7 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) {
     let stop = || watch().or_else(|| agent.pause_at(clock::now()).map(|_| "paused".to_owned()));
     let commission = Commission {
         request: &request,
-        trigger: Trigger::Scheduled,
+        trigger,
         requested_by: None,
         control: &control,
         list: false,

@@ -1,15 +1,16 @@
 //! What a run needs from the world: clocks, names, the record of removals, the
 //! index that follows, and whether to stop.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::references::References;
-use crate::model::{Action, RelPath, RootName, RunId, Timestamp, WirePath};
+use crate::model::{Action, JobId, Reason, RelPath, RootName, RunId, Timestamp, WirePath};
 use crate::store::RootKey;
 use crate::store::audit::{AuditEntry, AuditLog, BatchHeader, BatchTicket, NotRemoved};
+use crate::store::ledger::Ledger;
 use crate::sweep::run::{IntendedBatch, Surroundings};
 use crate::sys::clock;
 
@@ -66,6 +67,10 @@ pub struct RunWorld<'a> {
     pub open: Mutex<HashMap<u64, BatchTicket>>,
     /// Numbers them.
     pub next: AtomicU64,
+    /// Where jobs are marked whose results went; and which were, in this run.
+    pub jobs: Option<&'a Ledger>,
+    /// Jobs that are marked.
+    pub without_results: Mutex<HashSet<JobId>>,
 }
 
 /// A new name of a run or plan: sorts by time (UUID version 7).
@@ -80,6 +85,19 @@ impl RunWorld<'_> {
         {
             let paths: Vec<RelPath> = actions.iter().map(|action| action.path.clone()).collect();
             feed.look_at(*key, &paths);
+        }
+    }
+
+    fn mark_jobs(&self, actions: &[&Action]) {
+        let Some(ledger) = self.jobs else { return };
+        let mut marked = self.without_results.lock().unwrap_or_else(PoisonError::into_inner);
+        for action in actions {
+            if let Reason::OldResult { job, .. } = &action.reason
+                && marked.insert(job.clone())
+                && let Err(error) = ledger.mark_without_results(job, clock::now())
+            {
+                tracing::warn!(job = %job, reason = %super::chain(&error), "a job is not marked as one without results");
+            }
         }
     }
 
@@ -172,6 +190,7 @@ impl Surroundings for RunWorld<'_> {
         for action in actions {
             tracing::debug!(root = %root, path = %action.path, bytes = action.facts.allocated, reason = %action.reason, "removed");
         }
+        self.mark_jobs(actions);
         if let Some(recorded) = self.recorded {
             recorded.forget(root, actions.iter().map(|action| &action.path));
         }

@@ -181,7 +181,6 @@ const LATER: &[(Scope, &str)] = &[
     (Scope::Agent, "ballast"),
     (Scope::Agent, "forecast_warning"),
     (Scope::Root, "unit"),
-    (Scope::Root, "retain.results"),
     (Scope::Root, "retain.sessions"),
     (Scope::Root, "retain.trash"),
     (Scope::Root, "limits.max_attempts"),

@@ -78,6 +78,17 @@ pub enum Reason {
         /// The maximum.
         limit: Duration,
     },
+    /// A result of a job that ended long ago.
+    OldResult {
+        /// The job it belongs to.
+        job: JobId,
+        /// The state of that job.
+        state: JobState,
+        /// How long ago it ended.
+        ended: Duration,
+        /// How long its results are kept after that.
+        limit: Duration,
+    },
     /// Of a chunk that its job reported complete.
     ChunkCompleted {
         /// The job.
@@ -100,6 +111,7 @@ impl Reason {
             Self::CompletedJob { .. } => "completed_job",
             Self::Oldest { .. } => "oldest",
             Self::MaxAge { .. } => "max_age",
+            Self::OldResult { .. } => "old_result",
             Self::ChunkCompleted { .. } => "chunk_completed",
         }
     }
@@ -113,7 +125,8 @@ impl Reason {
             | Self::FailedJob { limit, .. }
             | Self::CompletedJob { limit, .. }
             | Self::Oldest { limit, .. }
-            | Self::MaxAge { limit, .. } => *limit,
+            | Self::MaxAge { limit, .. }
+            | Self::OldResult { limit, .. } => *limit,
             Self::ChunkCompleted { .. } => Duration::ZERO,
         }
     }
@@ -125,6 +138,7 @@ impl Reason {
             | Self::OrphanEndedJob { job, .. }
             | Self::FailedJob { job, .. }
             | Self::CompletedJob { job, .. }
+            | Self::OldResult { job, .. }
             | Self::ChunkCompleted { job, .. } => Some(job),
             Self::OrphanUntracked { .. } | Self::Oldest { .. } | Self::MaxAge { .. } => None,
         }
@@ -170,6 +184,15 @@ impl fmt::Display for Reason {
             }
             Self::MaxAge { age, limit } => {
                 write!(f, "past the maximum age; age {}, limit {}", span(age), span(limit))
+            }
+            Self::OldResult { job, state, ended, limit } => {
+                write!(
+                    f,
+                    "result of job {job}, {} {} ago, limit {}",
+                    state.as_str(),
+                    span(ended),
+                    span(limit)
+                )
             }
             Self::ChunkCompleted { job, chunk, completed } => {
                 write!(f, "chunk {chunk} of job {job} was reported complete {} ago", span(completed))

@@ -16,6 +16,7 @@
 //!   emergencies where age alone decides: there no retention waits.
 
 mod chunk;
+mod results;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -211,6 +212,9 @@ type Judged = Result<Verdict, Verdict>;
 
 impl Case<'_> {
     fn judge(&self) -> Judged {
+        if self.phase == Phase::Results {
+            return self.old_result();
+        }
         if !matches!(
             self.phase,
             Phase::Orphans | Phase::FailedJobs | Phase::Oldest | Phase::CompletedJobs | Phase::MaxAge

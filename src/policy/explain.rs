@@ -9,8 +9,15 @@ use super::{
 use crate::model::{FileFacts, Keep, Phase, RelPath, TimeSpan, Timestamp};
 
 /// The phases that are decided from facts.
-pub const CLASSIFIED: [Phase; 5] =
-    [Phase::Orphans, Phase::FailedJobs, Phase::Oldest, Phase::CompletedJobs, Phase::MaxAge];
+pub const CLASSIFIED: [Phase; 7] = [
+    Phase::Chunks,
+    Phase::Orphans,
+    Phase::FailedJobs,
+    Phase::Oldest,
+    Phase::Results,
+    Phase::CompletedJobs,
+    Phase::MaxAge,
+];
 
 /// What one phase says.
 #[derive(Debug, Clone, PartialEq, Eq)]

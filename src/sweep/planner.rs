@@ -95,7 +95,10 @@ impl<'a> Planner<'a> {
         phase: Phase,
     ) -> Result<Self, SweepError> {
         let source = match phase {
-            Phase::FailedJobs | Phase::CompletedJobs => ended_jobs_files(nominator, with, phase)?,
+            Phase::Results if root.rules.results.is_empty() => Box::new(std::iter::empty()),
+            Phase::FailedJobs | Phase::CompletedJobs | Phase::Results => {
+                ended_jobs_files(nominator, with, phase)?
+            }
             Phase::MaxAge if least_age(root, phase, with.moment).is_none() => Box::new(std::iter::empty()),
             Phase::Orphans | Phase::Oldest | Phase::MaxAge => match &with.moment.forced_job {
                 Some(job) => sorted(nominator.of_job(job)?)?,
@@ -103,9 +106,7 @@ impl<'a> Planner<'a> {
             },
             Phase::Chunks => of_completed_chunks(root, nominator, with)?,
             // Their data comes with the records they are about.
-            Phase::Deferred | Phase::Expired | Phase::Trash | Phase::Sessions | Phase::Results => {
-                Box::new(std::iter::empty())
-            }
+            Phase::Deferred | Phase::Expired | Phase::Trash | Phase::Sessions => Box::new(std::iter::empty()),
         };
         Ok(Self {
             root,
@@ -287,6 +288,7 @@ fn ended_jobs_files<'a>(
         let view = with.jobs.read().unwrap_or_else(PoisonError::into_inner);
         let wanted = |state: crate::model::JobState| match phase {
             Phase::CompletedJobs => state == crate::model::JobState::Completed,
+            Phase::Results => !state.is_alive(),
             _ => state.is_failure(),
         };
         let mut jobs: Vec<_> = view

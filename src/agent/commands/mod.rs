@@ -167,7 +167,7 @@ impl Commands for Served {
     }
 
     fn failed_jobs_sweep(&self, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
-        self.ask_sweep(SweepRequest::of(crate::model::Policy::FailedJobs), by)
+        self.sweep_failed_jobs(by)
     }
 
     fn explain(&self, path: &[u8]) -> Result<Explanation, ApiError> {

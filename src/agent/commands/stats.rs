@@ -84,7 +84,7 @@ fn root(served: &Served, slot: &Slot) -> RootStats {
         orphaned_files_count: counted.as_ref().map(|counted| counted.orphans),
         orphaned_files_size_bytes: counted.as_ref().map(|counted| counted.orphan_bytes),
         expired_files_count: None,
-        results_past_retention_count: None,
+        results_past_retention_count: counted.as_ref().map(|counted| counted.old_results),
         trash_files_count: None,
         trash_size_bytes: None,
         deferred_pending_count: None,

@@ -158,6 +158,24 @@ impl Ledger {
         self.write(|t| tables::put(t, JOBS, job.id.as_str().as_bytes(), job))
     }
 
+    /// Marks an ended job as one whose results went at `at`; the first time stays.
+    pub fn mark_without_results(&self, id: &JobId, at: Timestamp) -> Result<(), StoreError> {
+        self.write(|t| {
+            let mut jobs = t.open_table(JOBS)?;
+            let key = id.as_str().as_bytes();
+            let Some(mut job) =
+                jobs.get(key)?.map(|row| tables::decode::<JobRecord>(row.value())).transpose()?
+            else {
+                return Ok(());
+            };
+            if !job.state.is_alive() && job.results_removed_at.is_none() {
+                job.results_removed_at = Some(at);
+                jobs.insert(key, tables::encode(&job)?.as_slice())?;
+            }
+            Ok(())
+        })
+    }
+
     /// Forgets a job; whether it was known.
     pub fn remove_job(&self, id: &JobId) -> Result<bool, StoreError> {
         self.write(|t| tables::remove(t, JOBS, id.as_str().as_bytes()))

@@ -27,7 +27,7 @@ pub(super) fn create(transaction: &WriteTransaction) -> Result<(), Fault> {
     Ok(())
 }
 
-fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, Fault> {
+pub(super) fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(value).map_err(|e| Fault::Damaged(format!("a record cannot be read: {e}")))
 }
 
