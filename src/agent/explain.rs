@@ -23,10 +23,19 @@ use crate::sys::open_check::{OpenCheckKind, OpenFiles};
 use crate::sys::xattr::{self, Mark};
 
 /// The phases that scheduled cleanup and people's sweeps go through.
-const QUIET: [Phase; 6] =
-    [Phase::Chunks, Phase::Orphans, Phase::FailedJobs, Phase::CompletedJobs, Phase::Results, Phase::MaxAge];
+const QUIET: [Phase; 8] = [
+    Phase::Chunks,
+    Phase::Expired,
+    Phase::Sessions,
+    Phase::Orphans,
+    Phase::FailedJobs,
+    Phase::CompletedJobs,
+    Phase::Results,
+    Phase::MaxAge,
+];
 /// The phases of an emergency that are decided from facts.
-const EMERGENCY: [Phase; 4] = [Phase::Chunks, Phase::Orphans, Phase::FailedJobs, Phase::Oldest];
+const EMERGENCY: [Phase; 5] =
+    [Phase::Expired, Phase::Chunks, Phase::Orphans, Phase::FailedJobs, Phase::Oldest];
 
 /// What decisions about a path are made with.
 pub struct Knowledge<'a> {

@@ -24,6 +24,10 @@ pub enum Keep {
     JobRetention,
     /// Matches `results`.
     Result,
+    /// Its expiry is still to come.
+    Unexpired,
+    /// Its session goes on.
+    SessionAlive,
     /// Not what this policy is about.
     NotSubject,
     /// A FIFO, socket or device.
@@ -50,6 +54,8 @@ impl Keep {
             Self::RegistryLost => "registry_lost",
             Self::JobRetention => "job_retention",
             Self::Result => "result",
+            Self::Unexpired => "unexpired",
+            Self::SessionAlive => "session_alive",
             Self::NotSubject => "not_subject",
             Self::Special => "special",
             Self::Linked => "linked",

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChunkId, FileFacts, JobId, JobState, Phase, PlanId, Policy, RelPath, RootName, TimeSpan, Timestamp,
+    ChunkId, FileFacts, JobId, JobState, Phase, PlanId, Policy, RelPath, RootName, SessionId, TimeSpan,
+    Timestamp,
 };
 
 /// Why a file may go, with the numbers that decided it. Comes out of the
@@ -71,6 +72,31 @@ pub enum Reason {
         /// The age below which it would have been kept.
         limit: Duration,
     },
+    /// Past the expiry that it was given, by `track` or by its own mark.
+    Expired {
+        /// When it expired.
+        expires_at: Timestamp,
+        /// How long ago that was.
+        expired: Duration,
+        /// How long it had to be, where somebody asked.
+        limit: Duration,
+    },
+    /// A member of a session that has ended.
+    SessionEnded {
+        /// The session.
+        session: SessionId,
+        /// How long ago it ended.
+        ended: Duration,
+    },
+    /// A member of a session without activity.
+    SessionIdle {
+        /// The session.
+        session: SessionId,
+        /// How long there was none.
+        idle: Duration,
+        /// How long a session goes on without any.
+        limit: Duration,
+    },
     /// Past the maximum age of its root.
     MaxAge {
         /// Its age.
@@ -110,6 +136,9 @@ impl Reason {
             Self::FailedJob { .. } => "failed_job",
             Self::CompletedJob { .. } => "completed_job",
             Self::Oldest { .. } => "oldest",
+            Self::Expired { .. } => "expired",
+            Self::SessionEnded { .. } => "session_ended",
+            Self::SessionIdle { .. } => "session_idle",
             Self::MaxAge { .. } => "max_age",
             Self::OldResult { .. } => "old_result",
             Self::ChunkCompleted { .. } => "chunk_completed",
@@ -125,9 +154,11 @@ impl Reason {
             | Self::FailedJob { limit, .. }
             | Self::CompletedJob { limit, .. }
             | Self::Oldest { limit, .. }
+            | Self::Expired { limit, .. }
+            | Self::SessionIdle { limit, .. }
             | Self::MaxAge { limit, .. }
             | Self::OldResult { limit, .. } => *limit,
-            Self::ChunkCompleted { .. } => Duration::ZERO,
+            Self::SessionEnded { .. } | Self::ChunkCompleted { .. } => Duration::ZERO,
         }
     }
 
@@ -140,7 +171,12 @@ impl Reason {
             | Self::CompletedJob { job, .. }
             | Self::OldResult { job, .. }
             | Self::ChunkCompleted { job, .. } => Some(job),
-            Self::OrphanUntracked { .. } | Self::Oldest { .. } | Self::MaxAge { .. } => None,
+            Self::OrphanUntracked { .. }
+            | Self::Oldest { .. }
+            | Self::Expired { .. }
+            | Self::SessionEnded { .. }
+            | Self::SessionIdle { .. }
+            | Self::MaxAge { .. } => None,
         }
     }
 }
@@ -181,6 +217,16 @@ impl fmt::Display for Reason {
             }
             Self::Oldest { age, limit } => {
                 write!(f, "among the oldest; age {}, at least {}", span(age), span(limit))
+            }
+            Self::Expired { expires_at, expired, limit } => {
+                write!(f, "expired at {expires_at:#}, {} ago", span(expired))?;
+                if limit.is_zero() { Ok(()) } else { write!(f, ", limit {}", span(limit)) }
+            }
+            Self::SessionEnded { session, ended } => {
+                write!(f, "session {session} ended {} ago", span(ended))
+            }
+            Self::SessionIdle { session, idle, limit } => {
+                write!(f, "session {session} without activity for {}, limit {}", span(idle), span(limit))
             }
             Self::MaxAge { age, limit } => {
                 write!(f, "past the maximum age; age {}, limit {}", span(age), span(limit))

@@ -15,9 +15,6 @@
 //!   when the job counts as living in every phase. So it does outside of
 //!   emergencies where age alone decides: there no retention waits.
 
-mod chunk;
-mod results;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -189,11 +186,16 @@ pub fn classify(
 /// `emergency_orphans` of the job's last sign of life: in an emergency, and
 /// where no retention counts from the failure but age alone decides.
 fn counts_as_living(phase: Phase, rules: &RootRules, moment: &Moment, job: &JobFacts) -> bool {
-    (moment.emergency || matches!(phase, Phase::MaxAge | Phase::Oldest))
+    (moment.emergency || matches!(phase, Phase::MaxAge | Phase::Oldest | Phase::Expired | Phase::Sessions))
         && job.presumed
         && job.state.is_failure()
         && moment.age(job.last_sign_of_life) < rules.retain.emergency_orphans
 }
+
+mod aged;
+mod chunk;
+mod given;
+mod results;
 
 struct Case<'a> {
     phase: Phase,
@@ -217,7 +219,13 @@ impl Case<'_> {
         }
         if !matches!(
             self.phase,
-            Phase::Orphans | Phase::FailedJobs | Phase::Oldest | Phase::CompletedJobs | Phase::MaxAge
+            Phase::Expired
+                | Phase::Sessions
+                | Phase::Orphans
+                | Phase::FailedJobs
+                | Phase::Oldest
+                | Phase::CompletedJobs
+                | Phase::MaxAge
         ) {
             return Err(keep(Keep::NotSubject, Detail::default()));
         }
@@ -228,6 +236,8 @@ impl Case<'_> {
             Phase::FailedJobs => self.ended_job(JobState::is_failure),
             Phase::CompletedJobs => self.ended_job(|state| state == JobState::Completed),
             Phase::MaxAge => self.max_age(),
+            Phase::Expired => self.expired(),
+            Phase::Sessions => self.of_session(),
             _ => self.oldest(),
         }
     }
@@ -254,11 +264,19 @@ impl Case<'_> {
             }
             _ => {}
         }
-        // One job's files on demand: no age decides, so no clock is needed.
-        if !self.moment.clock_trusted && !self.moment.emergency && self.moment.forced_job.is_none() {
-            return Err(keep(Keep::ClockUncertain, Detail::default()));
+        // One job's or session's files on demand: no age decides, so no clock is needed.
+        let on_demand = self.moment.forced_job.is_some() || self.moment.session.is_some();
+        if !self.moment.emergency && !on_demand {
+            self.check_clock()?;
         }
         Ok(())
+    }
+
+    fn check_clock(&self) -> Result<(), Verdict> {
+        if self.moment.clock_trusted {
+            return Ok(());
+        }
+        Err(keep(Keep::ClockUncertain, Detail::default()))
     }
 
     fn check_forced_job(&self) -> Result<(), Verdict> {
@@ -383,39 +401,5 @@ impl Case<'_> {
         } else {
             Reason::FailedJob { job: job.clone(), state: facts.state, ended, limit }
         })
-    }
-
-    fn max_age(&self) -> Judged {
-        let Some(max_age) = self.rules.retain.max_age else {
-            return Err(keep(Keep::NotSubject, Detail::default()));
-        };
-        self.check_not_result()?;
-        self.check_not_referred()?;
-        if let Ownership::Unknown(job) = self.owner {
-            self.check_grace(job)?;
-        }
-        let limit = self.moment.older_than.unwrap_or(max_age);
-        let age = self.wait(self.time(), limit, Keep::TooYoung, None)?;
-        self.remove(Reason::MaxAge { age, limit })
-    }
-
-    fn oldest(&self) -> Judged {
-        if !self.moment.emergency {
-            self.check_not_result()?;
-            self.check_not_referred()?;
-        }
-        let min_age = if self.moment.min_age_suspended { Duration::ZERO } else { self.rules.retain.min_age };
-        let mut limit = self.moment.older_than.unwrap_or(min_age);
-        if let Ownership::Unknown(job) = self.owner {
-            // On a new root nobody had the time to register; an emergency there takes
-            // what is old by its own time, unless a grace was asked for by name.
-            if self.moment.emergency && self.moment.new_root && self.rules.registry_grace.is_none() {
-                limit = limit.max(self.rules.retain.emergency_orphans);
-            } else {
-                self.check_grace(job)?;
-            }
-        }
-        let age = self.wait(self.time(), limit, Keep::TooYoung, None)?;
-        self.remove(Reason::Oldest { age, limit })
     }
 }

@@ -9,14 +9,16 @@ use super::{
 use crate::model::{FileFacts, Keep, Phase, RelPath, TimeSpan, Timestamp};
 
 /// The phases that are decided from facts.
-pub const CLASSIFIED: [Phase; 7] = [
-    Phase::Chunks,
+pub const CLASSIFIED: [Phase; 9] = [
     Phase::Orphans,
     Phase::FailedJobs,
     Phase::Oldest,
-    Phase::Results,
     Phase::CompletedJobs,
     Phase::MaxAge,
+    Phase::Expired,
+    Phase::Sessions,
+    Phase::Chunks,
+    Phase::Results,
 ];
 
 /// What one phase says.
@@ -93,6 +95,8 @@ pub fn describe(keep: &Keep, detail: &Detail) -> String {
         Keep::RegistryLost => "kept: names a job, and the ledger was lost (guardian registry trust)",
         Keep::JobRetention => "kept: its job ended too recently",
         Keep::Result => "kept: a result",
+        Keep::Unexpired => "kept: not expired yet",
+        Keep::SessionAlive => "kept: its session goes on",
         Keep::NotSubject => "not subject to this policy",
         Keep::Special => "kept: not a file or a link",
         Keep::Linked => "kept: has links outside the plan",

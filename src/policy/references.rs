@@ -6,7 +6,6 @@
 //! rest. What guards a file is found by its path and by its inode; what lets
 //! it go only by both. Must not know: where the records are stored.
 
-use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::holds::{HoldSet, Holding};
@@ -73,14 +72,7 @@ struct Tracks {
     count: u64,
 }
 
-fn drop_from<K: std::hash::Hash + Eq, Q: ?Sized>(
-    map: &mut HashMap<K, BTreeSet<RelPath>>,
-    key: &Q,
-    path: &RelPath,
-) where
-    K: Borrow<Q>,
-    Q: std::hash::Hash + Eq,
-{
+fn drop_from<K: std::hash::Hash + Eq>(map: &mut HashMap<K, BTreeSet<RelPath>>, key: &K, path: &RelPath) {
     if let Some(paths) = map.get_mut(key) {
         paths.remove(path);
         if paths.is_empty() {
@@ -176,11 +168,17 @@ impl ReferenceView {
         }
         let Some(root) = self.root(at.root) else { return false };
         let lives = |id: &SessionId| self.sessions.get(id).is_some_and(|facts| facts.ended_at.is_none());
-        at.facts.is_some_and(|facts| root.waiting.contains(&facts.id.ino))
+        self.waits(at)
             || root.tracks.guarding(at).any(|record| {
                 record.expires_at.is_some_and(|expiry| expiry > now)
                     || record.session.as_ref().is_some_and(lives)
             })
+    }
+
+    /// Whether an entry of queue or trash waits in the place of a file.
+    pub fn waits(&self, at: &FileAt<'_>) -> bool {
+        let root = self.root(at.root);
+        root.zip(at.facts).is_some_and(|(root, facts)| root.waiting.contains(&facts.id.ino))
     }
 
     /// The jobs that `track --job` gave a file.

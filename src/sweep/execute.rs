@@ -13,46 +13,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::{Action, FileFacts, Keep, Phase, RelPath, Skip, with_causes};
-use crate::policy::{DirContext, JobsView, Moment, ReferenceView, Verdict, classify};
+use crate::model::{Action, FileFacts, FileTimes, Keep, Phase, RelPath, Skip, with_causes};
+use crate::policy::{DirContext, Verdict, classify};
 use crate::sys::open_check::OpenCheck;
 use crate::sys::remove::{Refusal, Removed, Unit, Verified, verify};
 use crate::sys::xattr::Mark;
 use crate::sys::{DirHandle, SysError};
 
+pub use super::conditions::{Conditions, Known};
 use super::flocks::{DirectoryLocks, keep};
 use super::root::GuardedRoot;
-
-/// What is read again before each removal.
-#[derive(Clone, Copy)]
-pub struct Conditions<'a> {
-    /// The registered jobs, as they are now.
-    pub jobs: &'a RwLock<JobsView>,
-    /// Holds and other references, as they are now.
-    pub references: &'a RwLock<ReferenceView>,
-    /// Time and circumstances of the run.
-    pub moment: &'a Moment,
-}
-
-/// Jobs and references as they are now, and as they stay while this is held.
-pub struct Known<'a> {
-    /// The registered jobs.
-    pub jobs: RwLockReadGuard<'a, JobsView>,
-    /// Holds and other references.
-    pub references: RwLockReadGuard<'a, ReferenceView>,
-}
-
-impl<'a> Conditions<'a> {
-    /// Reads them: jobs first, everywhere, so that no two wait for each other.
-    pub fn read(&self) -> Known<'a> {
-        Known {
-            jobs: self.jobs.read().unwrap_or_else(PoisonError::into_inner),
-            references: self.references.read().unwrap_or_else(PoisonError::into_inner),
-        }
-    }
-}
 
 /// How one action ended.
 #[derive(Debug)]
@@ -316,7 +288,7 @@ impl State<'_> {
         {
             return Err(Refusal::Skip(Skip::Held));
         }
-        let facts = self.facts_now(place, name, verified.facts()).map_err(Refusal::Skip)?;
+        let facts = self.facts_now(action, place, &verified).map_err(Refusal::Skip)?;
         match self.objection(action, place, name, &facts, known) {
             Some(why) => Err(Refusal::Skip(why)),
             None if !self.is_in_place(place) => Err(Refusal::Skip(Skip::Changed)),
@@ -324,15 +296,25 @@ impl State<'_> {
         }
     }
 
-    /// The facts that age counts from. Access and creation are no part of a
-    /// file's identity, so they are looked up where `age_by` names them.
-    fn facts_now(&self, place: &Place, name: &[u8], held: &FileFacts) -> Result<FileFacts, Skip> {
+    /// The facts that the decision needs and that are no part of a file's
+    /// identity: access and creation where `age_by` names them, creation where
+    /// it tells a tracked file from a later one, and the file's own expiry mark.
+    fn facts_now(&self, action: &Action, place: &Place, verified: &Verified<'_>) -> Result<FileFacts, Skip> {
+        let held = verified.facts();
         let age_by = self.root.rules.age_by;
-        if !age_by.atime && !age_by.btime {
-            return Ok(*held);
+        let told = matches!(action.phase, Phase::Expired | Phase::Sessions);
+        let mut facts = *held;
+        if told || age_by.atime || age_by.btime {
+            let times = FileTimes { btime: age_by.btime || told, ..age_by };
+            facts = place.dir.stat(action.path.name(), times).map_err(|_| Skip::Vanished)?;
+            if facts.id != held.id {
+                return Err(Skip::Changed);
+            }
         }
-        let facts = place.dir.stat(name, age_by).map_err(|_| Skip::Vanished)?;
-        if facts.id == held.id { Ok(facts) } else { Err(Skip::Changed) }
+        if self.root.xattr_expiry {
+            facts.expires_at = verified.expires();
+        }
+        Ok(facts)
     }
 
     /// Why the file must stay after all, by policy on what is so now.

@@ -11,6 +11,7 @@
 //! successful write. Must not know: HTTP, signals, how it was asked.
 
 pub mod carry_out;
+mod conditions;
 pub mod dirs;
 pub mod execute;
 pub mod flocks;

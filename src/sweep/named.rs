@@ -6,11 +6,13 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::PoisonError;
 
-use crate::model::{FileFacts, FileKind, FileTimes, RelPath};
+use crate::model::{FileFacts, FileKind, FileTimes, JobId, RelPath};
 use crate::sys::DirHandle;
 
 use super::nominate::{Candidate, Candidates};
+use super::planner::Circumstances;
 use super::root::GuardedRoot;
 
 /// What lies at a path below `root`, with its time of creation where the file system tells.
@@ -24,6 +26,31 @@ pub fn look(root: &DirHandle, path: &RelPath) -> io::Result<FileFacts> {
         None => root.look_at_self().map(|seen| seen.facts),
         Some(parent) => root.open_below(&parent)?.look(path.name(), times).map(|seen| seen.facts),
     }
+}
+
+/// Files of a root whose expiry by `track` has come, in order of expiry.
+pub fn expired<'a>(root: &'a GuardedRoot, with: Circumstances<'a>) -> Candidates<'a> {
+    let view = with.references.read().unwrap_or_else(PoisonError::into_inner);
+    let due = view.expired_before(&root.name, with.moment.at_the_earliest());
+    named(root, due.cloned())
+}
+
+/// Members of the sessions that may have ended: of the one that was asked for, or of all.
+pub fn of_sessions<'a>(root: &'a GuardedRoot, with: Circumstances<'a>) -> Candidates<'a> {
+    let view = with.references.read().unwrap_or_else(PoisonError::into_inner);
+    let only = with.moment.session.as_ref();
+    let limit = root.rules.retain.sessions;
+    let sessions = view.sessions().into_iter().filter(|(id, facts)| {
+        only.is_none_or(|only| only == *id)
+            && (facts.ended_at.is_some() || with.moment.age(facts.last_activity) >= limit)
+    });
+    named(root, sessions.flat_map(|(id, _)| view.members(&root.name, id)).cloned())
+}
+
+/// Files that `track --job` gave to a job.
+pub fn of_job<'a>(root: &'a GuardedRoot, with: Circumstances<'a>, job: &JobId) -> Candidates<'a> {
+    let view = with.references.read().unwrap_or_else(PoisonError::into_inner);
+    named(root, view.files_of_job(&root.name, job).cloned())
 }
 
 struct Named<'a> {

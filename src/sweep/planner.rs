@@ -14,6 +14,7 @@ use crate::policy::{DirContext, JobsView, Moment, ReferenceView, Verdict, classi
 
 use super::SweepError;
 use super::given_up::of_completed_chunks;
+use super::named;
 use super::nominate::{Candidate, Candidates, Nominator};
 use super::root::GuardedRoot;
 
@@ -97,16 +98,21 @@ impl<'a> Planner<'a> {
         let source = match phase {
             Phase::Results if root.rules.results.is_empty() => Box::new(std::iter::empty()),
             Phase::FailedJobs | Phase::CompletedJobs | Phase::Results => {
-                ended_jobs_files(nominator, with, phase)?
+                ended_jobs_files(root, nominator, with, phase)?
             }
+            Phase::Expired => named::expired(root, with),
+            Phase::Sessions => named::of_sessions(root, with),
             Phase::MaxAge if least_age(root, phase, with.moment).is_none() => Box::new(std::iter::empty()),
             Phase::Orphans | Phase::Oldest | Phase::MaxAge => match &with.moment.forced_job {
-                Some(job) => sorted(nominator.of_job(job)?)?,
+                Some(job) => {
+                    let all = nominator.of_job(job)?.chain(named::of_job(root, with, job));
+                    sorted(once_each(all)?)
+                }
                 None => nominator.by_age()?,
             },
             Phase::Chunks => of_completed_chunks(root, nominator, with)?,
             // Their data comes with the records they are about.
-            Phase::Deferred | Phase::Expired | Phase::Trash | Phase::Sessions => Box::new(std::iter::empty()),
+            Phase::Deferred | Phase::Trash => Box::new(std::iter::empty()),
         };
         Ok(Self {
             root,
@@ -280,6 +286,7 @@ impl<'a> Planner<'a> {
 
 /// Files of the jobs that ended in the way this phase is about, oldest first.
 fn ended_jobs_files<'a>(
+    root: &'a GuardedRoot,
     nominator: &'a dyn Nominator,
     with: Circumstances<'a>,
     phase: Phase,
@@ -303,21 +310,28 @@ fn ended_jobs_files<'a>(
         jobs
     };
     let mut all = Vec::new();
-    let mut seen = HashSet::new();
     for job in &jobs {
-        for candidate in nominator.of_job(job)? {
-            let candidate = candidate?;
-            if seen.insert(candidate.path()) {
-                all.push(candidate);
-            }
-        }
+        all.extend(nominator.of_job(job)?.chain(named::of_job(root, with, job)));
     }
-    all.sort_by(|a, b| (a.age_time, &a.dir, &a.name).cmp(&(b.age_time, &b.dir, &b.name)));
-    Ok(Box::new(all.into_iter().map(Ok)))
+    Ok(sorted(once_each(all.into_iter())?))
 }
 
-fn sorted(candidates: Candidates<'_>) -> Result<Candidates<'_>, SweepError> {
-    let mut all = candidates.collect::<Result<Vec<_>, _>>()?;
+/// Each path once: two jobs, or a name and what was told, can nominate one file.
+fn once_each(
+    candidates: impl Iterator<Item = Result<Candidate, SweepError>>,
+) -> Result<Vec<Candidate>, SweepError> {
+    let mut seen = HashSet::new();
+    let mut all = Vec::new();
+    for candidate in candidates {
+        let candidate = candidate?;
+        if seen.insert(candidate.path()) {
+            all.push(candidate);
+        }
+    }
+    Ok(all)
+}
+
+fn sorted<'a>(mut all: Vec<Candidate>) -> Candidates<'a> {
     all.sort_by(|a, b| (a.age_time, &a.dir, &a.name).cmp(&(b.age_time, &b.dir, &b.name)));
-    Ok(Box::new(all.into_iter().map(Ok)))
+    Box::new(all.into_iter().map(Ok))
 }

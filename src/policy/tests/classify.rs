@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{HoldId, HoldRecord, Phase, Recorded, SessionId, SessionRecord, TrackRecord};
+use crate::model::Phase;
 
 /// Compiled once: globs are too slow to compile for each case.
 static RULES: std::sync::LazyLock<RootRules> = std::sync::LazyLock::new(rules);
@@ -14,7 +14,7 @@ fn says(phase: Phase, rules: &RootRules, moment: &Moment, jobs: &JobsView, at: &
     }
 }
 
-fn registry() -> JobsView {
+pub(super) fn registry() -> JobsView {
     jobs(vec![
         ("live", job(JobState::Active, None)),
         ("next", job(JobState::Pending, None)),
@@ -117,7 +117,9 @@ fn a_lost_ledger_spares_whatever_names_a_job_in_every_phase() {
     lost.known = false;
     for phase in CLASSIFIED {
         let verdict = says(phase, &rules(), &Moment::emergency(now()), &lost, "job_who_1", 900.0);
-        assert_eq!(verdict, "- registry_lost", "{phase}");
+        // Which chunks were completed, and what is a result of which job, is asked first.
+        let none = matches!(phase, Phase::Chunks | Phase::Results);
+        assert_eq!(verdict, if none { "- not_subject" } else { "- registry_lost" }, "{phase}");
     }
     assert!(says(Phase::Orphans, &rules(), &Moment::emergency(now()), &lost, "x", 900.0).starts_with('+'));
 }
@@ -185,113 +187,6 @@ fn special_files_and_directories_never_go_but_links_do() {
         let verdict = judge(Phase::Orphans, &rules(), &calm, &registry(), &path("x"), &facts);
         assert_eq!(verdict.is_remove(), goes, "{kind:?}");
     }
-}
-
-fn told(expires_at: Option<Timestamp>, session: Option<&str>, jobs: Vec<JobId>) -> TrackRecord {
-    TrackRecord {
-        root: rules().root,
-        path: path("x"),
-        recorded: Recorded::of(&file(0.0)),
-        expires_at,
-        session: session.map(|id| SessionId::parse(id).unwrap()),
-        jobs,
-        uid: 1000,
-        covers: Covers::Owner(1000),
-        tracked_at: ago(90.0),
-    }
-}
-
-fn hold(at: &str, ino: u64, until: Option<Timestamp>, covers: Covers) -> HoldRecord {
-    HoldRecord {
-        id: HoldId::new(format!("hold on {at} {ino}")),
-        root: rules().root,
-        path: path(at),
-        recorded: Recorded { ino, born: None },
-        until,
-        reason: None,
-        uid: 1000,
-        covers,
-        created_at: ago(90.0),
-    }
-}
-
-fn session(id: &str, active: f64, ended: Option<f64>) -> SessionRecord {
-    SessionRecord {
-        id: SessionId::parse(id).unwrap(),
-        uid: 1000,
-        created_at: ago(90.0),
-        last_activity: ago(active),
-        ended_at: ended.map(ago),
-    }
-}
-
-/// What is said of the file `at` in a view.
-fn told_of(phase: Phase, view: &ReferenceView, moment: &Moment, at: &str, facts: &FileFacts) -> String {
-    let (rules, at) = (rules(), path(at));
-    let dir = DirContext::new(&rules, at.parent().unwrap_or_default());
-    match super::super::classify(phase, &rules, moment, &registry(), view, &dir, at.name(), facts) {
-        Verdict::Remove { reason, .. } => format!("+ {reason}"),
-        Verdict::Keep { keep, .. } => format!("- {keep}"),
-    }
-}
-
-#[test]
-fn holds_references_and_tracked_jobs_spare_a_file() {
-    let calm = Moment::ordinary(now());
-    let say = |fill: &dyn Fn(&mut ReferenceView)| {
-        let mut view = ReferenceView::default();
-        fill(&mut view);
-        told_of(Phase::Orphans, &view, &calm, "x", &file(90.0))
-    };
-    assert!(say(&|_| {}).starts_with('+'));
-    assert_eq!(say(&|view| view.put_track(told(None, None, vec![id("live")]))), "- active_job");
-    assert_eq!(say(&|view| view.put_track(told(Some(now().plus(HOUR)), None, vec![]))), "- referred");
-    assert!(say(&|view| view.put_track(told(Some(now()), None, vec![]))).starts_with('+'), "no longer");
-    assert_eq!(say(&|view| view.set_waiting(&rules().root, file(0.0).id.ino, true)), "- referred");
-    let member = |view: &mut ReferenceView| view.put_track(told(None, Some("s"), vec![]));
-    assert!(say(&member).starts_with('+'), "of a session that nobody knows");
-    let going_on = |view: &mut ReferenceView| {
-        member(view);
-        view.put_session(&session("s", 2.0, None));
-    };
-    assert_eq!(say(&going_on), "- referred");
-    let ended = |view: &mut ReferenceView| {
-        going_on(view);
-        view.put_session(&session("s", 2.0, Some(1.0)));
-    };
-    assert!(say(&ended).starts_with('+'));
-}
-
-#[test]
-fn a_hold_keeps_a_file_by_its_path_its_inode_and_the_directories_above() {
-    let calm = Moment::ordinary(now());
-    let facts = file(90.0);
-    let ino = facts.id.ino;
-    let held = |record: HoldRecord, at: &str| {
-        let mut view = ReferenceView::default();
-        view.put_hold(&record);
-        let kept = told_of(Phase::Orphans, &view, &calm, at, &facts) == "- held";
-        view.remove_hold(&record);
-        assert!(told_of(Phase::Orphans, &view, &calm, at, &facts).starts_with('+'), "released");
-        kept
-    };
-    let any = Covers::AnyOwner;
-    assert!(held(hold("d/x", 0, None, any), "d/x"), "its path, whatever lies there");
-    assert!(held(hold("elsewhere", ino, None, any), "d/x"), "it was renamed");
-    assert!(held(hold("d", 0, None, any), "d/e/x"));
-    assert!(held(hold("d/e", 0, None, any), "d/e/x"));
-    assert!(!held(hold("d/ex", 0, None, any), "d/e/x"), "a name is no prefix");
-    assert!(!held(hold("d/e", 0, Some(now()), any), "d/e/x"), "it is over");
-    assert!(held(hold("d/e", 0, Some(now().plus(HOUR)), any), "d/e/x"));
-    assert!(held(hold("d/e", 0, None, Covers::Owner(facts.uid)), "d/e/x"));
-    assert!(!held(hold("d/e", 0, None, Covers::Owner(7)), "d/e/x"), "a file of somebody else");
-    let rules = rules();
-    let mut view = ReferenceView::default();
-    view.put_hold(&hold("old/name", 77, None, any));
-    let dir = DirContext::new(&rules, path("new/name")).with_inodes([5, 77].into());
-    let verdict =
-        super::super::classify(Phase::Orphans, &rules, &calm, &registry(), &view, &dir, b"x", &facts);
-    assert!(!verdict.is_remove(), "the directory above was renamed");
 }
 
 #[test]

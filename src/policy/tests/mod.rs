@@ -5,6 +5,7 @@ mod ends;
 mod flow;
 mod naming;
 mod pressure;
+mod references;
 
 use std::time::Duration;
 

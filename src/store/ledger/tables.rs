@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::store::error::Fault;
 
+type Table = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 pub(super) const META: Definition = TableDefinition::new("meta");
 pub(super) const JOBS: Definition = TableDefinition::new("jobs");
@@ -61,10 +62,7 @@ pub(super) fn get<T: DeserializeOwned>(
 }
 
 /// A table to be read; `None` in a ledger that an earlier version wrote last.
-fn open(
-    transaction: &ReadTransaction,
-    table: Definition,
-) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>, Fault> {
+fn open(transaction: &ReadTransaction, table: Definition) -> Result<Option<Table>, Fault> {
     match transaction.open_table(table) {
         Ok(table) => Ok(Some(table)),
         Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
