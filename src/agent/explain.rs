@@ -111,7 +111,7 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
             return Err(ApiError::internal(&crate::sys::SysError::io("look at", absolute, error)));
         }
     };
-    let facts = place.seen.facts;
+    let mut facts = place.seen.facts;
     told.exists = true;
     told.kind = Some(kind(facts.id.kind).to_owned());
     told.size_bytes = Some(facts.id.size);
@@ -135,6 +135,9 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
         }
         .to_owned();
         return Ok(told);
+    }
+    if root.xattr_expiry && facts.id.kind == FileKind::Regular {
+        facts.expires_at = place.marks(path).1;
     }
     told.notes.extend(differences(Some(&facts), path, with));
     let (quiet, urgent) = verdicts(root, path, &facts, with);
@@ -194,7 +197,7 @@ impl Place {
         if facts.id.kind != FileKind::Regular {
             return found;
         }
-        let (mark, expires) = self.marks(path);
+        let (mark, _) = self.marks(path);
         match mark {
             Mark::Present => {
                 let bar = Bar { skip: Skip::Held, why: "marked user.guardian.keep: it stays" };
@@ -211,12 +214,10 @@ impl Place {
             }
             Mark::Absent | Mark::Unknown => {}
         }
-        if let Some(at) = expires.filter(|at| root.xattr_expiry && *at > now) {
-            found.notes.push(format!(
-                "marked to expire at {at:#}: until then only an emergency's last phase takes it"
-            ));
-            let bar = Bar { skip: Skip::Held, why: "marked to expire later" };
-            found.quiet = found.quiet.or(Some(bar));
+        if let Some(at) = facts.expires_at {
+            let when =
+                if at > now { "until then only an emergency's last phase takes it" } else { "it is due" };
+            found.notes.push(format!("marked to expire at {at:#}: {when}"));
         }
         let open = OpenFiles::snapshot();
         if open.contains(facts.id.dev, facts.id.ino) {

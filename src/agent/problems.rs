@@ -118,7 +118,7 @@ pub fn state_dir(error: &StateDirError) -> ApiError {
 
 /// Refuses policies for which this version keeps no data, instead of doing nothing in silence.
 pub fn check_available(request: &SweepRequest) -> Result<(), ApiError> {
-    let absent = [Policy::Expired, Policy::Session, Policy::Deferred, Policy::Trash];
+    let absent = [Policy::Session, Policy::Deferred, Policy::Trash];
     if absent.contains(&request.policy) || request.session.is_some() {
         return Err(ApiError::invalid(format!(
             "the policy {} is not available in this version",

@@ -46,6 +46,7 @@ fn task(tree: &Path) -> RootTask {
         exclusions: Arc::default(),
         watch: true,
         kinds: Kinds::default(),
+        marks: true,
         age_by: FileTimes::default(),
         fingerprint: 7,
     }

@@ -53,7 +53,7 @@ impl<'a> Indexed<'a> {
                 // access and creation times they give that same age again.
                 atime: age_by.atime.then_some(entry.age_time),
                 btime: age_by.btime.then_some(entry.age_time),
-                expires_at: None,
+                expires_at: entry.expires_at.filter(|_| self.root.xattr_expiry),
             },
             age_time: entry.age_time,
             name: entry.name,
@@ -170,6 +170,16 @@ impl Nominator for Indexed<'_> {
             return Ok(Box::new(std::iter::empty()));
         }
         self.naming(job, prefixes, &|name| patterns.could_name_chunk(name, job, chunk))
+    }
+
+    fn due(&self, until: Timestamp) -> Result<Candidates<'_>, SweepError> {
+        if !self.root.xattr_expiry {
+            return Ok(Box::new(std::iter::empty()));
+        }
+        let snapshot = self.index.snapshot().map_err(self.failed())?;
+        let files = snapshot.due(self.key, until).map_err(self.failed())?;
+        let found = self.all(&snapshot, files)?;
+        Ok(Box::new(found.into_iter().map(Ok)))
     }
 
     fn links_of(&self, ino: u64) -> Result<Vec<Candidate>, SweepError> {

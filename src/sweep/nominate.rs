@@ -52,6 +52,10 @@ pub trait Nominator: Send + Sync {
     /// Files whose path may name this chunk of this job, as [`Self::of_job`].
     fn of_chunk(&self, job: &JobId, chunk: &ChunkId) -> Result<Candidates<'_>, SweepError>;
 
+    /// Files whose own mark says that they expire at or before `until`. Whether
+    /// it still says so is read again where a file is about to go.
+    fn due(&self, until: Timestamp) -> Result<Candidates<'_>, SweepError>;
+
     /// All known paths of one inode.
     fn links_of(&self, ino: u64) -> Result<Vec<Candidate>, SweepError>;
 
@@ -84,6 +88,10 @@ impl Nominator for Nothing {
     }
 
     fn of_chunk(&self, _: &JobId, _: &ChunkId) -> Result<Candidates<'_>, SweepError> {
+        Ok(Box::new(std::iter::empty()))
+    }
+
+    fn due(&self, _: Timestamp) -> Result<Candidates<'_>, SweepError> {
         Ok(Box::new(std::iter::empty()))
     }
 

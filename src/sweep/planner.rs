@@ -100,7 +100,10 @@ impl<'a> Planner<'a> {
             Phase::FailedJobs | Phase::CompletedJobs | Phase::Results => {
                 ended_jobs_files(root, nominator, with, phase)?
             }
-            Phase::Expired => named::expired(root, with),
+            Phase::Expired => {
+                let marked = nominator.due(with.moment.at_the_earliest())?;
+                Box::new(once_each(named::expired(root, with).chain(marked))?.into_iter().map(Ok))
+            }
             Phase::Sessions => named::of_sessions(root, with),
             Phase::MaxAge if least_age(root, phase, with.moment).is_none() => Box::new(std::iter::empty()),
             Phase::Orphans | Phase::Oldest | Phase::MaxAge => match &with.moment.forced_job {
