@@ -144,9 +144,7 @@ fn files_and_figures_show_what_lies_there_now() {
     agent.until("orphans are counted", |agent| {
         let stats = agent.json(&["stats", "--json"]);
         let root = &stats["roots"][0];
-        root["orphaned_files_count"] == 1
-            && root["temp_files_count"] == 2
-            && root["trash_files_count"].is_null()
+        root["orphaned_files_count"] == 1 && root["temp_files_count"] == 2 && root["trash_files_count"] == 0
     });
     let told = agent.json(&["explain", agent.path("old").to_str().unwrap(), "--json"]);
     assert!(told["summary"].as_str().unwrap().starts_with("goes at the next scheduled sweep"), "{told}");
@@ -157,7 +155,10 @@ fn an_agent_that_observes_removes_nothing_for_anybody() {
     let agent = Agent::start(&[("a", 30)], "dry_run = true");
     assert_eq!(agent.json(&["sweep", "orphans", "--json"])["dry_run"], true);
     assert!(agent.path("a").exists());
-    let (code, _, err) = agent.run(&["sweep", "trash"]);
-    assert_eq!(code, 2, "{err}");
-    assert!(err.contains("not available in this version"), "{err}");
+    for verb in [&["delete"][..], &["trash", "put"]] {
+        let (code, _, err) = agent.run(&[verb, &[agent.path("a").to_str().unwrap()]].concat());
+        assert_eq!(code, 5, "{err}");
+        assert!(err.contains("remove nothing"), "{err}");
+    }
+    assert!(agent.path("a").exists());
 }

@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use crate::api::{Holder, HolderName, TopHolders, TopList};
 use crate::model::{Phase, RelPath, RootName, Timestamp, WirePath};
-use crate::policy::{DirContext, Moment, Ownership, PathReadings, classify};
+use crate::policy::{DirContext, FileAt, Moment, Ownership, PathReadings, classify};
 use crate::sweep::SweepError;
 use crate::sweep::indexed::Indexed;
-use crate::sweep::nominate::Nominator;
+use crate::sweep::named;
+use crate::sweep::nominate::{Candidate, Nominator};
+use crate::sweep::planner::Circumstances;
 use crate::sys::clock;
 
 use super::engine::Target;
@@ -44,6 +46,8 @@ pub struct Counted {
     pub orphan_bytes: u64,
     /// Results past their retention.
     pub old_results: u64,
+    /// Files whose expiry has come.
+    pub expired: u64,
     /// The largest holders.
     pub top: TopHolders,
 }
@@ -178,12 +182,36 @@ fn count(agent: &Agent, target: &Target) -> Result<Option<Counted>, SweepError> 
         orphans: orphans.files,
         orphan_bytes: orphans.bytes,
         old_results,
+        expired: expired(agent, target, &moment),
         top: TopHolders {
             jobs: top(jobs, |job| HolderName::Job { job }),
             users: top(users, |uid| HolderName::User { uid }),
             directories: top(directories, place),
         },
     }))
+}
+
+/// Files that are there and past their expiry, also those that something keeps.
+fn expired(agent: &Agent, target: &Target, moment: &Moment) -> u64 {
+    let root = &target.root;
+    let with = Circumstances {
+        jobs: &agent.engine.jobs,
+        references: &agent.engine.references,
+        moment,
+        for_space: false,
+    };
+    let is_due = |candidate: &Candidate| {
+        let view = agent.engine.references.read().unwrap_or_else(PoisonError::into_inner);
+        let at = FileAt {
+            root: &root.name,
+            dir: &candidate.dir,
+            name: &candidate.name,
+            facts: Some(&candidate.facts),
+            above: &[],
+        };
+        view.expires_at(&at).is_some_and(|expiry| expiry <= moment.now)
+    };
+    named::expired(root, with).flatten().filter(is_due).count() as u64
 }
 
 fn top<K>(sums: HashMap<K, Sum>, name: impl Fn(K) -> HolderName) -> TopList {

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::api::NamedPath;
+use crate::api::PathText;
 use crate::model::{
     ChunkFiles, ChunkId, CompletedChunk, FileKind, JobId, JobRecord, Keep, PathFailure, Policy, RelPath,
-    Skip, SweepRequest, Trigger,
+    Skip, SweepRequest, Trigger, WirePath,
 };
 use crate::policy::{JobsView, PathReadings};
 use crate::sweep::root::GuardedRoot;
@@ -35,7 +35,7 @@ impl Named {
 }
 
 /// Looks at each path that was named. One that is gone already is no mistake.
-pub fn sort_out(paths: &[NamedPath], job: &JobRecord, chunk: &ChunkId, targets: &[Target]) -> Named {
+pub fn sort_out(paths: &[PathText], job: &JobRecord, chunk: &ChunkId, targets: &[Target]) -> Named {
     if paths.is_empty() {
         return Named::default();
     }
@@ -43,19 +43,27 @@ pub fn sort_out(paths: &[NamedPath], job: &JobRecord, chunk: &ChunkId, targets: 
     for path in paths {
         match find(path, job, chunk, targets) {
             Ok((root, path)) => files.push((root.name.clone(), path)),
-            Err(error) => refused.push(PathFailure { path: path.to_wire(), error }),
+            Err(error) => refused.push(PathFailure { path: wire(path), error }),
         }
     }
     Named { files: Some(ChunkFiles::new(files)), refused }
 }
 
+/// As it goes into the answer.
+fn wire(path: &PathText) -> WirePath {
+    match path {
+        PathText::Plain(path) => WirePath { path: path.clone(), path_encoding: None },
+        PathText::Encoded(wire) => wire.clone(),
+    }
+}
+
 fn find<'a>(
-    path: &NamedPath,
+    path: &PathText,
     job: &JobRecord,
     chunk: &ChunkId,
     targets: &'a [Target],
 ) -> Result<(&'a GuardedRoot, RelPath), String> {
-    let bytes = path.to_wire().to_bytes().map_err(|error| error.to_string())?;
+    let bytes = path.to_bytes().map_err(|error| error.to_string())?;
     let found = targets.iter().find_map(|target| Some((&target.root, below(target.root.path(), &bytes)?)));
     let (root, path) = found.ok_or("it lies beneath no root that is guarded now")?;
     if job.root.as_ref().is_some_and(|only| *only != root.name) {

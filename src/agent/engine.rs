@@ -19,7 +19,7 @@ use crate::store::index::Index;
 use crate::store::ledger::Ledger;
 use crate::sweep::carry_out::{carry_out, carry_out_plan};
 use crate::sweep::indexed::Indexed;
-use crate::sweep::nominate::Nominator;
+use crate::sweep::nominate::{Nominator, Nothing};
 use crate::sweep::orders::{moment, orders, past_its_mark};
 use crate::sweep::record::RunHead;
 use crate::sweep::root::GuardedRoot;
@@ -212,7 +212,11 @@ impl Engine {
         now: Timestamp,
         trusted: bool,
     ) -> Result<RunRoot<'a>, EngineError> {
-        let mut nominator = self.nominator(target)?;
+        let mut nominator = match request.policy {
+            // The ledger names them all: no index is asked, no tree walked.
+            Policy::Deferred | Policy::Trash => Box::new(Nothing) as Box<dyn Nominator + 'a>,
+            _ => self.nominator(target)?,
+        };
         let mut at = moment(request, &target.root, usage, now, trusted);
         if !trusted && at.emergency {
             let newest = match nominator.newest() {
@@ -255,6 +259,7 @@ impl Engine {
             return Err(EngineError::UsageUnknown(first.root.name.clone()));
         };
         orders.list = commission.list;
+        orders.max_attempts = commission.request.max_attempts;
         orders.phases.retain(|phase| Some(*phase) != commission.leave_out);
         Ok(orders)
     }
@@ -374,7 +379,7 @@ impl Engine {
                     .iter()
                     .map(|target| RunRoot {
                         root: &target.root,
-                        nominator: Box::new(crate::sweep::nominate::Nothing),
+                        nominator: Box::new(Nothing),
                         moment: moment(commission.request, &target.root, usage.as_ref(), now, trusted),
                         past_its_mark: true,
                     })
@@ -426,11 +431,13 @@ impl Engine {
     }
 }
 
-/// What a plan takes, by its actions.
+/// What a plan takes, by its actions. What was given up one by one is no
+/// surprise, and not among the files that a root is counted by.
 fn amount(plan: &Plan) -> Amount {
+    let surprising = || plan.actions.iter().filter(|action| action.reason.kept().is_none());
     Amount {
-        files: plan.actions.len() as u64,
-        bytes: plan.actions.iter().map(|action| action.expected_bytes).sum(),
+        files: surprising().count() as u64,
+        bytes: surprising().map(|action| action.expected_bytes).sum(),
     }
 }
 
@@ -476,7 +483,7 @@ mod tests {
                 inodes_high: 95.0,
                 inodes_low: 85.0,
             },
-            limits: Limits { batch: 10, max_files: 100, max_share: 50.0 },
+            limits: Limits { batch: 10, max_files: 100, max_share: 50.0, max_attempts: 3 },
             own: OwnFiles::default(),
             open_check: OpenCheckKind::Lease,
             user_marks: UserMarks::None,
@@ -484,6 +491,7 @@ mod tests {
             futile: Futile::Stop,
             xattr_expiry: true,
             new_until: None,
+            vault: None,
             workers: 1,
         };
         Target { root: Arc::new(root), key: None }

@@ -4,16 +4,20 @@
 //! on the file as it is on disk now; nothing is written. What the index
 //! believes is shown only where it differs. Must not know: HTTP, who asks.
 
+mod told;
+
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::api::{ApiError, Explanation, JobReading, PolicyVerdict, Verdict as WireVerdict};
-use crate::model::{FileFacts, FileKind, Phase, RelPath, RootName, Skip, Timestamp, WirePath};
-use crate::policy::{self, JobsView, Moment, PathReadings, PhaseVerdict, ReferenceView, Verdict};
+use crate::model::{
+    FileFacts, FileKind, FileTimes, JobId, Phase, RelPath, RootName, Skip, Timestamp, WirePath,
+};
+use crate::policy::{self, FileAt, JobsView, Moment, PathReadings, PhaseVerdict, ReferenceView, Verdict};
 use crate::store::index::{Found, Snapshot};
 use crate::store::{RootKey, StoreError};
 use crate::sweep::root::GuardedRoot;
@@ -27,9 +31,9 @@ const QUIET: [Phase; 8] = [
     Phase::Chunks,
     Phase::Expired,
     Phase::Sessions,
-    Phase::Orphans,
     Phase::FailedJobs,
     Phase::CompletedJobs,
+    Phase::Orphans,
     Phase::Results,
     Phase::MaxAge,
 ];
@@ -90,7 +94,7 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
     let mut told = outside(absolute.as_os_str().as_bytes(), Some(&root.name), "");
     told.exists = false;
     let readings = PathReadings::of(&root.rules.patterns, path);
-    told.jobs = jobs_of(&readings, with.jobs);
+    told.jobs = jobs_of(readings.jobs(), with.jobs);
     let place = match Place::find(root, path) {
         Ok(place) => place,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -112,6 +116,11 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
         }
     };
     let mut facts = place.seen.facts;
+    if root.xattr_expiry && facts.id.kind == FileKind::Regular {
+        facts.expires_at = place.marks(path).1;
+    }
+    let facts = facts;
+    let above = place.above(root, path);
     told.exists = true;
     told.kind = Some(kind(facts.id.kind).to_owned());
     told.size_bytes = Some(facts.id.size);
@@ -127,6 +136,15 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
         told.summary = "kept: something is mounted on it".to_owned();
         return Ok(told);
     }
+    {
+        let references = with.references.read().unwrap_or_else(PoisonError::into_inner);
+        let parent = path.parent().unwrap_or_default();
+        let at =
+            FileAt { root: &root.name, dir: &parent, name: path.name(), facts: Some(&facts), above: &above };
+        let tracked = references.tracked_jobs(&at);
+        told.jobs = jobs_of(readings.jobs().chain(tracked), with.jobs);
+        told.notes.extend(told::notes(&references, &at, path, root, with.now));
+    }
     if facts.id.kind == FileKind::Directory {
         told.summary = if path.is_root() {
             "the root itself: never removed"
@@ -136,11 +154,8 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
         .to_owned();
         return Ok(told);
     }
-    if root.xattr_expiry && facts.id.kind == FileKind::Regular {
-        facts.expires_at = place.marks(path).1;
-    }
     told.notes.extend(differences(Some(&facts), path, with));
-    let (quiet, urgent) = verdicts(root, path, &facts, with);
+    let (quiet, urgent) = verdicts(root, path, (&facts, above), with);
     let found = place.obstacles(root, path, &facts, with.now);
     told.summary = summary(&quiet, &urgent, &found);
     told.policies = quiet
@@ -181,8 +196,20 @@ impl Place {
             return Ok(Self { dir: None, seen: root.dir.handle().look_at_self()? });
         };
         let dir = root.dir.handle().open_below(&parent)?;
-        let seen = dir.look(path.name(), root.rules.age_by)?;
+        // The time of creation tells a tracked file from a later one of its name.
+        let seen = dir.look(path.name(), FileTimes { btime: true, ..root.rules.age_by })?;
         Ok(Self { dir: Some(dir), seen })
+    }
+
+    /// Inodes of the directories above, as far as they can be opened now.
+    fn above(&self, root: &GuardedRoot, path: &RelPath) -> Arc<[u64]> {
+        let mut inodes = Vec::new();
+        let mut above = path.parent();
+        while let Some(dir) = above.filter(|dir| !dir.is_root()) {
+            inodes.extend(root.dir.open_dir(&dir).map(|opened| opened.ino()));
+            above = dir.parent();
+        }
+        inodes.into()
     }
 
     /// What would be found when the file is about to go, as far as looking tells.
@@ -255,9 +282,8 @@ const fn kind(kind: FileKind) -> &'static str {
 }
 
 /// The jobs that a path may name: registered ones first, the longest of them first.
-fn jobs_of(readings: &PathReadings, jobs: &JobsView) -> Vec<JobReading> {
-    let mut found: Vec<JobReading> = readings
-        .jobs()
+fn jobs_of<'a>(named: impl Iterator<Item = &'a JobId>, jobs: &JobsView) -> Vec<JobReading> {
+    let mut found: Vec<JobReading> = named
         .map(|id| JobReading { id: id.clone(), state: jobs.jobs.get(id).map(|job| job.state) })
         .collect();
     found.dedup();
@@ -272,7 +298,7 @@ fn jobs_of(readings: &PathReadings, jobs: &JobsView) -> Vec<JobReading> {
 fn verdicts(
     root: &GuardedRoot,
     path: &RelPath,
-    facts: &FileFacts,
+    (facts, above): (&FileFacts, Arc<[u64]>),
     with: &Knowledge<'_>,
 ) -> (Vec<PhaseVerdict>, Vec<PhaseVerdict>) {
     let ordinary = Moment {
@@ -283,7 +309,8 @@ fn verdicts(
     let emergency = Moment { emergency: true, ..ordinary.clone() };
     let references = with.references.read().unwrap_or_else(PoisonError::into_inner);
     let ask = |moment: &Moment, phases: &[Phase]| {
-        let said = policy::explain(&root.rules, moment, with.jobs, &references, path, facts);
+        let said =
+            policy::explain(&root.rules, moment, with.jobs, &references, path, (facts, Arc::clone(&above)));
         let mut said: Vec<PhaseVerdict> =
             said.phases.into_iter().filter(|one| phases.contains(&one.phase)).collect();
         said.sort_by_key(|one| phases.iter().position(|phase| *phase == one.phase));

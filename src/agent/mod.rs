@@ -33,7 +33,9 @@ pub mod state;
 pub mod state_dir;
 pub mod surroundings;
 pub mod sweeper;
+pub mod telling;
 pub mod turns;
+pub mod vault;
 
 #[cfg(test)]
 mod tests;

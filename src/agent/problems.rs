@@ -2,13 +2,14 @@
 //! their status and help.
 
 use crate::api::{ApiError, Problem};
+use crate::model::RootName;
 use crate::model::with_causes;
-use crate::model::{Policy, RootName, SweepRequest};
 use crate::store::StoreError;
 use crate::store::ledger::Pause;
 
 use super::engine::EngineError;
 use super::jobs::{JobError, RegistryError};
+use super::references::ReferenceError;
 use super::roots::{LockHolder, Refusal, RootError};
 use super::state_dir::StateDirError;
 
@@ -37,6 +38,17 @@ pub fn job(error: &JobError) -> ApiError {
             ApiError { detail: with_causes(error), ..inner }
         }
         JobError::Process { .. } => ApiError::internal(error),
+    }
+}
+
+/// A request about holds, files or sessions that was not carried out.
+pub fn reference(error: &ReferenceError) -> ApiError {
+    match error {
+        ReferenceError::NoHold(_) | ReferenceError::NoSession(_) => ApiError::not_found(error.to_string()),
+        ReferenceError::OthersHold { .. } | ReferenceError::OthersSession { .. } => {
+            ApiError::not_permitted(error.to_string())
+        }
+        ReferenceError::Store(source) => store(source),
     }
 }
 
@@ -114,18 +126,6 @@ pub fn state_dir(error: &StateDirError) -> ApiError {
         }
         _ => ApiError::internal(error),
     }
-}
-
-/// Refuses policies for which this version keeps no data, instead of doing nothing in silence.
-pub fn check_available(request: &SweepRequest) -> Result<(), ApiError> {
-    let absent = [Policy::Session, Policy::Deferred, Policy::Trash];
-    if absent.contains(&request.policy) || request.session.is_some() {
-        return Err(ApiError::invalid(format!(
-            "the policy {} is not available in this version",
-            request.policy
-        )));
-    }
-    Ok(())
 }
 
 /// A sweep that is refused because removals are paused.

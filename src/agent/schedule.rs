@@ -115,6 +115,9 @@ fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) {
     let settings = agent.settings();
     let only_plan = settings.agent.dry_run || settings.agent.keep_files_for_debugging;
     let request = SweepRequest::of(policy);
+    if policy == Policy::Scheduled && !only_plan {
+        end_idle_sessions(agent);
+    }
     let control = Control::default();
     let targets = agent.targets(None);
     {
@@ -186,6 +189,23 @@ pub fn forget_served_chunks(agent: &Agent, of: &SweepRequest) {
         return;
     }
     super::chunks::forget_served(&agent.engine, &agent.registry, reports, &targets);
+}
+
+/// Ends the sessions that no root would go on for. Their files are for the sweep.
+fn end_idle_sessions(agent: &Agent) {
+    let (now, trusted) = agent.engine.look_at_clock();
+    let longest = agent.settings().roots.iter().map(|root| root.retain.sessions).max();
+    let Some(limit) = longest.filter(|_| trusted) else { return };
+    match agent.references.end_idle(limit, now) {
+        Ok(ended) => {
+            for session in ended {
+                tracing::info!(session = %session.id, last_activity = %session.last_activity, "a session without activity has ended");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(reason = %super::chain(&error), "sessions without activity are not ended");
+        }
+    }
 }
 
 fn plan_only(agent: &Agent, commission: &Commission<'_>, target: &Target, why: &str) {

@@ -30,7 +30,7 @@ use super::signals::Notice;
 use super::socket::listen;
 use super::state::{Agent, Bell, SharedReadings, Stir, StopToken};
 use super::state_dir::StateDir;
-use super::{chain, guard, schedule, signals, slots, sweeper};
+use super::{chain, guard, schedule, signals, slots, sweeper, vault};
 
 /// How much of the index is kept in memory, in bytes: the agent is to stay
 /// below 64 MiB with a million files.
@@ -290,6 +290,7 @@ impl Running {
             plans: super::plans::Plans::default(),
             stir,
             schedule_bell: Bell::default(),
+            desk: super::vault::Desk::default(),
             eased: AtomicBool::new(false),
             beat: AtomicU64::new(0),
             logged_plans: Mutex::default(),
@@ -348,6 +349,10 @@ impl Running {
         workers.push(worker("guardian-guard", &notices, move || guard::Guard::new(its).work())?);
         let its = on(&agent);
         workers.push(worker("guardian-schedule", &notices, move || schedule::work(&its))?);
+        let its = on(&agent);
+        workers.push(worker("guardian-move", &notices, move || vault::worker::work_moving(&its))?);
+        let its = on(&agent);
+        workers.push(worker("guardian-delete", &notices, move || vault::worker::work_removing(&its))?);
         for _ in 0..SWEEPERS {
             let its = on(&agent);
             workers.push(worker("guardian-sweeper", &notices, move || sweeper::work(&its))?);
@@ -403,7 +408,8 @@ impl Running {
                 .agent
                 .registry
                 .prune(keep, Now::read())
-                .and_then(|_| self.agent.ledger.prune_history(now.minus(keep)));
+                .and_then(|_| self.agent.ledger.prune_history(now.minus(keep)))
+                .and_then(|_| self.agent.references.prune(keep, now));
             if let Err(error) = pruned {
                 tracing::warn!(reason = %chain(&error), "old records are kept");
             }
@@ -427,6 +433,8 @@ impl Running {
         agent.runs.close("the agent stops");
         agent.stir.bell.ring();
         agent.schedule_bell.ring();
+        agent.desk.mover.ring();
+        agent.desk.remover.ring();
         let mut still = Vec::new();
         for (name, handle) in self.workers {
             while !handle.is_finished() && Instant::now() < deadline {

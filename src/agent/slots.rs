@@ -8,6 +8,7 @@ use crate::config::{RootSettings, Watch};
 use crate::ingest::{RootState::Scanning, RootTask};
 use crate::model::RootName;
 use crate::sweep::root::OwnFiles;
+use crate::sweep::vault::RootVault;
 use crate::sys::clock;
 use crate::usage::{CapacityCounter, by_walking};
 use crate::watch::Kinds;
@@ -141,7 +142,12 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
     let own = own_files(agent);
     let settings = &slot.settings;
     let counter = settings.capacity.is_some().then(|| counter(agent, &locked, &own));
-    let guarded = Arc::new(locked.guarded(&own, counter, agent.settings().agent.workers)?);
+    let mut guarded = locked.guarded(&own, counter, agent.settings().agent.workers)?;
+    guarded.vault = locked.private().map(|private| {
+        let (private, ledger) = (Arc::clone(private), Arc::clone(&agent.ledger));
+        Arc::new(RootVault::new(private, ledger, agent.desk.turn(&name)))
+    });
+    let guarded = Arc::new(guarded);
     if let Some(key) = locked.key() {
         agent.know_readings(key, &guarded.rules.patterns);
         let watch = settings.watch != Watch::None && !locked.is_network();
@@ -165,12 +171,22 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
     );
     let key = locked.key();
     set(slot, SlotState::Ready(Arc::new(ReadyRoot { locked: Mutex::new(locked), guarded, key })));
+    // What was left of queue and trash is looked through.
+    agent.desk.mover.ring();
     Ok(())
 }
 
 /// Counts by the index; by a walk where that can't be had, because there is no
 /// room for it or it is damaged: such a root must be cleaned all the same.
 fn counter(agent: &Agent, locked: &LockedRoot, own: &OwnFiles) -> CapacityCounter {
+    let (ledger, name) = (Arc::clone(&agent.ledger), locked.settings().name.clone());
+    // What lies in the private directory is in no index, and full of the same bytes.
+    let kept = move || ledger.moved_bytes(&name).unwrap_or(0);
+    let visible = visible(agent, locked, own);
+    Arc::new(move || visible().map(|bytes| bytes.saturating_add(kept())))
+}
+
+fn visible(agent: &Agent, locked: &LockedRoot, own: &OwnFiles) -> CapacityCounter {
     let walk = by_walking(locked.dir(), &own.0);
     let Some(key) = locked.key() else { return walk };
     let ingest = agent.ingest.clone();

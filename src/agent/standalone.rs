@@ -6,6 +6,7 @@
 //! record, with their report in the history. Must not know: HTTP, rendering.
 
 mod chunk;
+mod references;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,8 +24,9 @@ use crate::store::StoreError;
 use crate::store::audit::AuditLog;
 use crate::store::ledger::{Ledger, LedgerOrigin, LedgerReader, Pause};
 use crate::sweep::root::{GuardedRoot, OwnFiles};
+use crate::sweep::vault::{RootVault, Turn};
 use crate::sys::{clock, process};
-use crate::usage::{Probe, by_walking};
+use crate::usage::{CapacityCounter, Probe, by_walking};
 
 use super::engine::{Commission, Engine, Target};
 use super::jobs::{Caller, JobBook, JobChange, JobRegistry, Now, view_for_reading};
@@ -35,7 +37,12 @@ use super::roots::{
 };
 use super::state_dir::StateDir;
 use super::surroundings::Control;
+use super::vault::Keeper;
 use super::{dry, explain, problems};
+
+mod kept;
+pub(super) use references::check_session;
+use references::end_idle_sessions;
 
 /// Own-process mode with these settings. Nothing is opened before it is asked for something.
 pub struct Alone {
@@ -51,19 +58,43 @@ struct Workplace {
     references: Arc<References>,
 }
 
-/// What a run works with.
-struct Site {
-    engine: Engine,
-    targets: Vec<Target>,
-    left_out: Vec<String>,
-    /// Their locks, held as long as the run.
-    _locked: Vec<Box<LockedRoot>>,
-}
-
 /// Roots that a sweep goes over, and those that it leaves out.
 struct Gathered<R> {
     roots: Vec<R>,
     left_out: Vec<String>,
+}
+
+/// Roots under their locks, as runs see them.
+struct OpenedTargets {
+    /// Their locks are ours while these live.
+    locked: Vec<Box<LockedRoot>>,
+    targets: Vec<Target>,
+    left_out: Vec<String>,
+}
+
+impl Workplace {
+    /// The record of removals. Opened before guardian's own files are gathered:
+    /// its segments are some of them.
+    fn audit(&self) -> Option<AuditLog> {
+        AuditLog::open(&self.state.path().join("audit"))
+            .inspect_err(|error| {
+                tracing::warn!(reason = %super::chain(error), "removals go to the log: there is no audit log");
+            })
+            .ok()
+    }
+
+    /// The machinery of a run.
+    fn engine(&self, audit: Option<AuditLog>) -> Engine {
+        let mut engine = Engine::new(
+            Some(Arc::clone(&self.ledger)),
+            audit.map(Arc::new),
+            Arc::clone(self.registry.view()),
+            Arc::clone(self.references.view()),
+            clock_guard(self.ledger.clock_mark().ok().flatten().map(|mark| mark.wall)),
+        );
+        engine.recorded = Some(Arc::clone(&self.references));
+        engine
+    }
 }
 
 impl Alone {
@@ -137,6 +168,8 @@ impl Alone {
         let own = self.own_places().collect();
         let mut view = reader.view()?;
         check_job(&sweep.request, &view)?;
+        let references = reader.references()?;
+        check_session(&sweep.request, &references)?;
         let claim = if sweep.adopt { Claim::Adopt } else { Claim::Usual };
         let gathered = gather(&sweep.request, chosen, |settings| {
             let reading = Reading {
@@ -160,7 +193,7 @@ impl Alone {
             None,
             None,
             Arc::new(RwLock::new(view)),
-            Arc::new(RwLock::new(reader.references()?)),
+            Arc::new(RwLock::new(references)),
             reader.clock(),
         );
         let control = Control::default();
@@ -185,21 +218,15 @@ impl Alone {
         Ok(outcome)
     }
 
-    /// Opens what a run needs: roots under their locks, audit, machinery.
-    fn site(
+    /// Opens roots under their locks.
+    fn open_targets(
         &self,
         work: &Workplace,
         request: &SweepRequest,
-        chosen: Vec<&RootSettings>,
-        adopt: bool,
-    ) -> Result<Site, ApiError> {
-        let now = clock::now();
-        let audit = AuditLog::open(&work.state.path().join("audit"))
-            .inspect_err(|error| {
-                tracing::warn!(reason = %super::chain(error), "removals go to the log: there is no audit log");
-            })
-            .ok();
-        let claim = if adopt { Claim::Adopt } else { Claim::Usual };
+        claim: Claim,
+        wanted: &dyn Fn(&RootName) -> bool,
+    ) -> Result<OpenedTargets, ApiError> {
+        let (chosen, now) = (self.chosen(wanted)?, clock::now());
         let opener = Opener {
             book: work.ledger.as_ref(),
             origin: &work.origin,
@@ -219,36 +246,46 @@ impl Alone {
         {
             tracing::warn!(reason = %super::chain(&error), "the loss of the ledger is not on record");
         }
-        check_job(request, &work.registry.view().read().unwrap_or_else(PoisonError::into_inner))?;
         // Only now: locks, markers and segments have just been made.
         let own = self.own_places().collect();
         let mut targets = Vec::new();
         for root in &locked {
-            let counter = by_walking(root.dir(), &own.0);
-            let guarded = root
+            let visible = by_walking(root.dir(), &own.0);
+            let (ledger, name) = (Arc::clone(&work.ledger), root.settings().name.clone());
+            // What lies in the private directory is walked by nobody.
+            let counter: CapacityCounter = Arc::new(move || {
+                visible().map(|bytes| bytes.saturating_add(ledger.moved_bytes(&name).unwrap_or(0)))
+            });
+            let mut guarded = root
                 .guarded(&own, Some(counter), self.settings.agent.workers)
                 .map_err(|error| problems::root(&error))?;
+            guarded.vault = root.private().map(|private| {
+                let (private, ledger) = (Arc::clone(private), Arc::clone(&work.ledger));
+                Arc::new(RootVault::new(private, ledger, Turn::default()))
+            });
             targets.push(Target { root: Arc::new(guarded), key: None });
         }
-        let clock_guard = clock_guard(work.ledger.clock_mark().ok().flatten().map(|mark| mark.wall));
-        let mut engine = Engine::new(
-            Some(Arc::clone(&work.ledger)),
-            audit.map(Arc::new),
-            Arc::clone(work.registry.view()),
-            Arc::clone(work.references.view()),
-            clock_guard,
-        );
-        engine.recorded = Some(Arc::clone(&work.references));
-        Ok(Site { engine, targets, left_out: gathered.left_out, _locked: locked })
+        Ok(OpenedTargets { locked, targets, left_out: gathered.left_out })
     }
 
     fn carry_out(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
-        let chosen = self.chosen(&|name| Self::is_wanted(sweep, name))?;
         let work = self.workplace()?;
-        if let Some(pause) = pause_at(work.ledger.pause(), clock::now()) {
+        let now = clock::now();
+        if let Some(pause) = pause_at(work.ledger.pause(), now) {
             return Err(problems::paused(&pause));
         }
-        let site = self.site(&work, &sweep.request, chosen, sweep.adopt)?;
+        let audit = work.audit();
+        let claim = if sweep.adopt { Claim::Adopt } else { Claim::Usual };
+        let opened = self.open_targets(&work, &sweep.request, claim, &|name| Self::is_wanted(sweep, name))?;
+        let OpenedTargets { targets, left_out, locked: _locked } = opened;
+        check_job(&sweep.request, &work.registry.view().read().unwrap_or_else(PoisonError::into_inner))?;
+        check_session(
+            &sweep.request,
+            &work.references.view().read().unwrap_or_else(PoisonError::into_inner),
+        )?;
+        end_idle_sessions(sweep, &work, &self.settings);
+        let engine = work.engine(audit);
+        kept::settle(&Keeper { ledger: &work.ledger, engine: &engine, targets: targets.clone() })?;
         let control = Control::default();
         let stop = || {
             cancelled.load(Ordering::Relaxed).then(|| {
@@ -261,13 +298,13 @@ impl Alone {
             Some(plans) => {
                 let actions: Vec<PlanAction> =
                     plans.iter().flat_map(|plan| plan.actions.iter().cloned()).collect();
-                site.engine.apply(&commission, &site.targets, &actions)
+                engine.apply(&commission, &targets, &actions)
             }
-            None => site.engine.sweep(&commission, &site.targets),
+            None => engine.sweep(&commission, &targets),
         };
         let reports = reports.map_err(|error| problems::engine(&error))?;
         let mut outcome = SweepOutcome { reports, plans: Vec::new() };
-        for why in site.left_out {
+        for why in left_out {
             note(&mut outcome, &why);
         }
         Ok(outcome)
@@ -275,7 +312,7 @@ impl Alone {
 
     fn reader(&self) -> Result<Reader, ApiError> {
         match LedgerReader::open(self.state_dir()) {
-            Ok(ledger) => Ok(Reader { ledger, lost: false }),
+            Ok(ledger) => Ok(Reader { ledger: ledger.map(Arc::new), lost: false }),
             // A sweep would set it aside and begin one that is not trusted.
             Err(StoreError::Damaged { path, detail }) => {
                 tracing::warn!(path = %path.display(), detail, "the ledger can't be read");
@@ -302,19 +339,19 @@ impl Alone {
 
 /// The ledger as a dry run sees it.
 struct Reader {
-    ledger: Option<LedgerReader>,
+    ledger: Option<Arc<LedgerReader>>,
     lost: bool,
 }
 
 impl Reader {
     fn view(&self) -> Result<JobsView, ApiError> {
-        let view = view_for_reading(self.ledger.as_ref(), Now::read());
+        let view = view_for_reading(self.ledger.as_deref(), Now::read());
         let view = view.map_err(|error| problems::registry(&error))?;
         Ok(JobsView { known: view.known && !self.lost, ..view })
     }
 
     fn references(&self) -> Result<ReferenceView, ApiError> {
-        view_of(self.ledger.as_ref()).map_err(|error| problems::store(&error))
+        view_of(self.ledger.as_deref()).map_err(|error| problems::store(&error))
     }
 
     fn clock(&self) -> ClockGuard {
@@ -346,7 +383,8 @@ fn commission<'a>(
     let (uid, gid) = process::own_ids();
     Commission {
         request: &sweep.request,
-        trigger: Trigger::Manual,
+        // What is asked for by name is asked for because it has ended.
+        trigger: if sweep.request.session.is_some() { Trigger::SessionEnded } else { Trigger::Manual },
         requested_by: Some(Requester { uid, gid, pid: std::process::id() }),
         control,
         list: sweep.list,
@@ -409,9 +447,6 @@ fn count_by_walking(root: &mut GuardedRoot, settings: &RootSettings, own: &OwnFi
 
 impl Standalone for Alone {
     fn sweep(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
-        if sweep.plan.is_none() {
-            problems::check_available(&sweep.request)?;
-        }
         if !self.is_dry(&sweep.request) {
             // A plan's report says what the plan was made for.
             let policy = sweep.plan.iter().flatten().map(|plan| plan.policy).next();

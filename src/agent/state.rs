@@ -203,6 +203,8 @@ pub struct Agent {
     pub stir: Arc<Stir>,
     /// Wakes the scheduler.
     pub schedule_bell: Bell,
+    /// Queue and trash.
+    pub desk: super::vault::Desk,
     /// Something may go now that had to stay: emergencies that wait try again.
     pub eased: AtomicBool,
     /// Counts the guard's rounds: the supervisor sees by it that it lives.

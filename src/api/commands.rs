@@ -21,7 +21,7 @@ use crate::model::{ChunkId, JobId, PlanId, Report, RootName, RunId, SweepRequest
 /// that a body or query names and that does not exist is
 /// [`ApiError::invalid`]; what the path of the URL names is
 /// [`ApiError::not_found`].
-pub trait Commands: Send + Sync + 'static {
+pub trait Commands: super::KeptCommands + super::ReferenceCommands + Send + Sync + 'static {
     /// How the roots are, by the raw marks.
     fn health(&self) -> Result<Health, ApiError>;
 

@@ -10,8 +10,10 @@
 mod access;
 mod commands;
 mod error;
+mod kept;
 mod params;
 mod patience;
+mod references;
 mod routes;
 mod server;
 mod wire;
@@ -19,5 +21,7 @@ mod wire;
 pub use access::PeerIdentity;
 pub use commands::Commands;
 pub use error::{ApiError, Problem};
+pub use kept::KeptCommands;
+pub use references::ReferenceCommands;
 pub use server::serve;
 pub use wire::*;

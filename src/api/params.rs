@@ -18,12 +18,6 @@ use super::{ApiError, Page, Problem};
 /// The largest request body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The largest body that lists paths, in bytes.
-const MAX_LIST: usize = 64 << 20;
-
-/// The longest wait for such a body.
-const LIST_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// The longest wait for a whole request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -180,20 +174,36 @@ impl TwoSegments {
     }
 }
 
-/// Reads a JSON body that may list many paths, as [`json`] reads others.
-pub(super) async fn large_json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
-    json_within(body, MAX_LIST, LIST_TIMEOUT).await
+/// The largest body that names files, in bytes.
+const MAX_LARGE_BODY: usize = 64 << 20;
+
+/// The longest wait for such a body.
+const LARGE_BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// So many of them are in memory at once: nobody fills it with requests.
+static LARGE_BODIES: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
+
+/// Reads a JSON body that may name very many files.
+pub(super) async fn large_json<T: DeserializeOwned + Send + 'static>(body: Body) -> Result<T, ApiError> {
+    let late = |_| ApiError::new(Problem::Timeout, "the request body did not arrive within 60 s");
+    let _place = tokio::time::timeout(LARGE_BODY_TIMEOUT, LARGE_BODIES.acquire())
+        .await
+        .map_err(late)?
+        .map_err(|why| ApiError::internal(&why))?;
+    let bytes = collect(body, MAX_LARGE_BODY, LARGE_BODY_TIMEOUT).await?;
+    // Long enough to keep everybody else waiting on the one thread of the socket.
+    tokio::task::spawn_blocking(move || read(&bytes)).await.map_err(|why| ApiError::internal(&why))?
 }
 
 /// Reads a JSON body; an empty one counts as `{}`. The media type is not
 /// looked at: no browser reaches a Unix socket, and `curl -d` names another.
 pub(super) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
-    json_within(body, MAX_BODY, BODY_TIMEOUT).await
+    read(&collect(body, MAX_BODY, BODY_TIMEOUT).await?)
 }
 
-async fn json_within<T: DeserializeOwned>(body: Body, most: usize, wait: Duration) -> Result<T, ApiError> {
-    let late = || format!("the request body did not arrive within {} s", wait.as_secs());
-    let bytes = tokio::time::timeout(wait, Limited::new(body, most).collect())
+async fn collect(body: Body, most: usize, limit: Duration) -> Result<axum::body::Bytes, ApiError> {
+    let late = || format!("the request body did not arrive within {} s", limit.as_secs());
+    let collected = tokio::time::timeout(limit, Limited::new(body, most).collect())
         .await
         .map_err(|_| ApiError::new(Problem::Timeout, late()))?
         .map_err(|why| {
@@ -202,9 +212,12 @@ async fn json_within<T: DeserializeOwned>(body: Body, most: usize, wait: Duratio
             } else {
                 ApiError::invalid(format!("failed to read the request body: {why}"))
             }
-        })?
-        .to_bytes();
-    let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { &bytes };
+        })?;
+    Ok(collected.to_bytes())
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|why| {
         let place = why.path().to_string();

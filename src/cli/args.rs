@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    audit, chunk, config, demo, explain, files, generate, history, job, pause, root, run, status, sweep,
-    trust,
+    audit, chunk, config, demo, explain, files, generate, history, hold, job, kept, pause, root, run,
+    sessions, status, sweep, track, trust,
 };
 
 /// Keeps storage hosts from running full.
@@ -82,6 +82,20 @@ pub enum Verb {
     Job(job::JobArgs),
     /// Report chunks of jobs as processed
     Chunk(chunk::ChunkArgs),
+    /// Delete files later: their names are free at once
+    Delete(kept::DeleteArgs),
+    /// Deletions that wait
+    Queue(kept::QueueArgs),
+    /// Soft deletion
+    Trash(kept::TrashArgs),
+    /// Sessions: files that go together
+    Session(sessions::SessionArgs),
+    /// Say when files may go, and to what they belong
+    Track(track::TrackArgs),
+    /// Keep files and directories
+    Hold(hold::HoldArgs),
+    /// End holds
+    Release(hold::ReleaseArgs),
     /// The registry of jobs
     Registry(trust::TrustArgs),
     /// The wall clock

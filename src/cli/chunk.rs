@@ -1,5 +1,7 @@
 //! `guardian chunk complete JOB CHUNK [FILE...]`.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::failure::{Exit, Failure};
@@ -7,7 +9,7 @@ use super::output::Output;
 use super::paths::Paths;
 use super::report;
 use super::session::{Session, Worker};
-use crate::api::{ChunkCompletion, ChunkRequest, NamedPath, SweepResource, SweepState};
+use crate::api::{ChunkCompletion, ChunkRequest, SweepResource, SweepState};
 use crate::model::{ChunkId, JobId, escape_control};
 
 /// The shortest and the longest pause between two looks at a sweep under way.
@@ -27,20 +29,22 @@ enum ChunkAct {
         job: JobId,
         /// The chunk
         chunk: ChunkId,
-        #[command(flatten)]
-        files: Paths,
+        /// Only these of its files
+        #[arg(value_name = "FILE", conflicts_with = "files0_from")]
+        files: Vec<OsString>,
+        /// Read the files from FILE (`-`: standard input), each ended by a NUL byte
+        #[arg(long, value_name = "FILE")]
+        files0_from: Option<PathBuf>,
     },
 }
 
 pub(super) fn run(args: &ChunkArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let ChunkAct::Complete { job, chunk, files } = &args.act;
+    let ChunkAct::Complete { job, chunk, files, files0_from } = &args.act;
     let attempt = format!("complete chunk {chunk} of job {job}");
-    let named = files.read(&attempt)?;
-    if named.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Failure::usage(&*attempt, "the list of files is empty")
-            .with_help("without any list all files of the chunk go"));
-    }
-    let files = named.unwrap_or_default().iter().map(|path| NamedPath::from_bytes(path)).collect();
+    // A list that is given and empty never stands for everything.
+    let is_named = !files.is_empty() || files0_from.is_some();
+    let named = Paths { paths: files.clone(), files0_from: files0_from.clone() };
+    let files = if is_named { named.read(&attempt)? } else { Vec::new() };
     let request = ChunkRequest { files };
     let done = match session.worker(&attempt)? {
         Worker::Agent(client) => {

@@ -25,6 +25,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest wait for a plan: it may walk millions of files.
 const PLAN_TIMEOUT: Duration = Duration::from_secs(900);
 
+/// The longest wait for an answer about very many files.
+const MANY_TIMEOUT: Duration = Duration::from_secs(900);
+
 /// The largest answer that is taken, in bytes; a plan of a million files has some 500 MB.
 const MAX_ANSWER: usize = 1 << 30;
 
@@ -99,7 +102,12 @@ impl Client {
 
     /// Asks for something to be done.
     pub fn post<T: Serialize>(&self, path: &str, body: &T) -> Result<Answer, Refusal> {
-        let timeout = if path == "/v1/plans" { PLAN_TIMEOUT } else { ANSWER_TIMEOUT };
+        let timeout = match path {
+            "/v1/plans" => PLAN_TIMEOUT,
+            "/v1/deletions" | "/v1/trash" | "/v1/deletions/run?wait=true" => MANY_TIMEOUT,
+            "/v1/files/track" | "/v1/holds" | "/v1/holds/release" => MANY_TIMEOUT,
+            _ => ANSWER_TIMEOUT,
+        };
         self.send(Method::POST, path, encode(body), timeout)
     }
 
@@ -110,7 +118,8 @@ impl Client {
 
     /// Takes something away.
     pub fn delete(&self, path: &str) -> Result<Answer, Refusal> {
-        self.send(Method::DELETE, path, Vec::new(), ANSWER_TIMEOUT)
+        let many = matches!(path, "/v1/deletions" | "/v1/trash?wait=true");
+        self.send(Method::DELETE, path, Vec::new(), if many { MANY_TIMEOUT } else { ANSWER_TIMEOUT })
     }
 
     fn send(&self, method: Method, path: &str, body: Vec<u8>, timeout: Duration) -> Result<Answer, Refusal> {

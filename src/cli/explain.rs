@@ -1,12 +1,11 @@
 //! `guardian explain PATH`.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::client::quote;
 use super::failure::{Exit, Failure};
 use super::output::{Output, Tone};
-use super::paths::absolute;
 use super::session::{Session, Worker};
 use super::table::Table;
 use crate::api::{Explanation, Verdict};
@@ -34,6 +33,15 @@ pub(super) fn run(args: &ExplainArgs, session: &mut Session<'_>) -> Result<Exit,
         }
     }
     Ok(Exit::Done)
+}
+
+/// The directory is resolved, the last component is not: a symbolic link is explained as itself.
+fn absolute(path: &Path) -> std::io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return path.canonicalize();
+    };
+    Ok(parent.canonicalize().map_or_else(|_| path.clone(), |parent| parent.join(name)))
 }
 
 fn render(explanation: &Explanation, out: &mut Output) -> Result<(), Failure> {

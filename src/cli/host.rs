@@ -62,7 +62,7 @@ pub struct SweepOutcome {
 }
 
 /// What works without an agent.
-pub trait Standalone {
+pub trait Standalone: crate::api::KeptCommands + crate::api::ReferenceCommands {
     /// Sweeps; ends after the batch in which `cancelled` is set.
     fn sweep(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError>;
     /// What each policy says about an absolute path.

@@ -17,8 +17,10 @@ mod files;
 mod generate;
 mod health;
 mod history;
+mod hold;
 mod host;
 mod job;
+mod kept;
 mod output;
 mod paths;
 mod pause;
@@ -26,11 +28,13 @@ mod report;
 mod root;
 mod run;
 mod session;
+mod sessions;
 mod settings;
 mod stats;
 mod status;
 mod sweep;
 mod table;
+mod track;
 mod trust;
 
 pub use args::{Cli, Verb};
@@ -97,6 +101,13 @@ fn dispatch(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Failure> {
         Verb::Audit(args) => audit::run(&args, session),
         Verb::Job(args) => job::run(args, session),
         Verb::Chunk(args) => chunk::run(&args, session),
+        Verb::Delete(args) => kept::delete(&args, session),
+        Verb::Queue(args) => kept::queue(&args, session),
+        Verb::Trash(args) => kept::trash(&args, session),
+        Verb::Session(args) => sessions::run(&args, session),
+        Verb::Track(args) => track::run(&args, session),
+        Verb::Hold(args) => hold::hold(&args, session),
+        Verb::Release(args) => hold::release(&args, session),
         Verb::Registry(args) => trust::registry(&args, session),
         Verb::Clock(args) => trust::clock(&args, session),
         Verb::Root(args) => root::run(&args, session),

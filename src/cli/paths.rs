@@ -1,63 +1,92 @@
-//! Paths as arguments: `PATH...` and `--files0-from`.
+//! PATH... wherever it stands on the command line, and `--files0-from`.
 
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use super::failure::Failure;
-use crate::model::escape_control;
+use super::failure::{Exit, Failure};
+use crate::api::PathText;
 
-/// Paths on the command line and in a file.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, clap::Args)]
 pub(super) struct Paths {
-    /// Files
-    #[arg(value_name = "FILE")]
-    paths: Vec<PathBuf>,
-    /// Read more, each ended by a NUL byte, from FILE or with `-` from standard input
-    #[arg(long, value_name = "FILE|-")]
-    files0_from: Option<PathBuf>,
+    /// Files and directories
+    #[arg(value_name = "PATH", required_unless_present = "files0_from", conflicts_with = "files0_from")]
+    pub(super) paths: Vec<OsString>,
+    /// Read the paths from FILE (`-`: standard input), each ended by a NUL byte
+    #[arg(long, value_name = "FILE")]
+    pub(super) files0_from: Option<PathBuf>,
 }
 
 impl Paths {
-    /// All of them as absolute paths; `None` if none were asked for. A list
-    /// that was given and is empty is empty: it never stands for everything.
-    pub(super) fn read(&self, attempt: &str) -> Result<Option<Vec<Vec<u8>>>, Failure> {
-        let mut paths = self.paths.clone();
-        if let Some(from) = &self.files0_from {
-            let shown = escape_control(&from.display().to_string());
-            let bytes = contents(from).map_err(|why| {
-                Failure::usage(attempt, format!("failed to read the list of files {shown}: {why}"))
-            })?;
-            let names = bytes.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-            paths.extend(names.map(|name| PathBuf::from(std::ffi::OsString::from_vec(name.to_vec()))));
-        } else if paths.is_empty() {
-            return Ok(None);
-        }
-        let absolute = |path: &PathBuf| {
-            let read = absolute(path).map(|path| path.as_os_str().as_bytes().to_vec());
-            read.map_err(|why| {
-                let shown = escape_control(&path.display().to_string());
-                Failure::usage(attempt, format!("failed to read path {shown:?}: {why}"))
-            })
+    /// All of them, absolute.
+    pub(super) fn read(&self, attempt: &str) -> Result<Vec<PathText>, Failure> {
+        let failed = |what: &Path, why: std::io::Error| {
+            Failure::usage(attempt, format!("failed to read {}: {why}", what.display()))
         };
-        paths.iter().map(absolute).collect::<Result<_, _>>().map(Some)
+        let given: Vec<OsString> = match &self.files0_from {
+            None => self.paths.clone(),
+            Some(file) => {
+                let mut bytes = Vec::new();
+                let read = if file.as_os_str() == "-" {
+                    std::io::stdin().lock().read_to_end(&mut bytes).map(drop)
+                } else {
+                    std::fs::read(file).map(|content| bytes = content)
+                };
+                read.map_err(|why| failed(file, why))?;
+                let names = bytes.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+                names.map(|name| OsString::from_vec(name.to_vec())).collect()
+            }
+        };
+        if given.is_empty() {
+            return Err(Failure::usage(attempt, "no path is named"));
+        }
+        let here = std::env::current_dir()
+            .map_err(|why| Failure::new(Exit::Failures, attempt, format!("no current directory: {why}")))?;
+        let absolute = |path: &OsString| {
+            let path = absolute(&here, Path::new(path)).map_err(|why| failed(Path::new(path), why))?;
+            Ok(PathText::from_bytes(path.as_os_str().as_bytes()))
+        };
+        given.iter().map(absolute).collect()
     }
 }
 
-fn contents(from: &Path) -> std::io::Result<Vec<u8>> {
-    if from.as_os_str() != "-" {
-        return std::fs::read(from);
+/// A path of ours as an absolute one. Links are left to whoever looks at it; but
+/// what stands before a `..` has to be followed to know where that leads.
+pub(super) fn absolute(here: &Path, path: &Path) -> std::io::Result<PathBuf> {
+    let path = here.join(path);
+    let whole = path.components().collect::<PathBuf>();
+    if !whole.components().any(|part| part == Component::ParentDir) {
+        return Ok(whole);
     }
-    let mut bytes = Vec::new();
-    std::io::stdin().read_to_end(&mut bytes)?;
-    Ok(bytes)
+    match (whole.parent(), whole.file_name()) {
+        (Some(parent), Some(name)) => Ok(parent.canonicalize()?.join(name)),
+        _ => whole.canonicalize(),
+    }
 }
 
-/// The directory is resolved, the last component is not: a symbolic link is meant as itself.
-pub(super) fn absolute(path: &Path) -> std::io::Result<PathBuf> {
-    let path = std::path::absolute(path)?;
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return path.canonicalize();
-    };
-    Ok(parent.canonicalize().map_or_else(|_| path.clone(), |parent| parent.join(name)))
+/// One path, absolute, as a request carries it.
+pub(super) fn one(path: &OsStr, attempt: &str) -> Result<PathText, Failure> {
+    let found = std::env::current_dir().and_then(|here| absolute(&here, Path::new(path)));
+    let path =
+        found.map_err(|why| Failure::usage(attempt, format!("{}: {why}", Path::new(path).display())))?;
+    Ok(PathText::from_bytes(path.as_os_str().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_becomes_absolute_without_its_last_link_being_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(here.join("d")).unwrap();
+        std::os::unix::fs::symlink("/", here.join("link")).unwrap();
+        let shown = |path: &str| absolute(&here, Path::new(path)).unwrap();
+        assert_eq!(shown("a//./b/"), here.join("a/b"));
+        assert_eq!(shown("link"), here.join("link"));
+        assert_eq!(shown("d/../link"), here.join("link"));
+        assert_eq!(shown("/x"), Path::new("/x"));
+    }
 }

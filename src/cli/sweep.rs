@@ -96,6 +96,7 @@ pub(super) fn run(args: &SweepArgs, session: &mut Session<'_>) -> Result<Exit, F
         until_percent: args.until,
         max_files: args.max_files,
         batch_size: args.batch_size,
+        max_attempts: None,
         dry_run: args.dry_run,
         list: args.list,
         plan: None,

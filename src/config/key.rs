@@ -181,9 +181,6 @@ const LATER: &[(Scope, &str)] = &[
     (Scope::Agent, "ballast"),
     (Scope::Agent, "forecast_warning"),
     (Scope::Root, "unit"),
-    (Scope::Root, "retain.sessions"),
-    (Scope::Root, "retain.trash"),
-    (Scope::Root, "limits.max_attempts"),
     (Scope::Hook, "command"),
 ];
 

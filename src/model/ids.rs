@@ -144,6 +144,11 @@ uuid_type!(
     PlanId
 );
 uuid_type!(
+    /// One entry of the queue or the trash, and its name in the private
+    /// directory; sorts by time (UUID version 7).
+    EntryId
+);
+uuid_type!(
     /// One hold; sorts by time (UUID version 7).
     HoldId
 );

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChunkId, FileFacts, JobId, JobState, Phase, PlanId, Policy, RelPath, RootName, SessionId, TimeSpan,
-    Timestamp,
+    ChunkId, EntryId, FileFacts, JobId, JobState, Phase, PlanId, Policy, RelPath, RootName, SessionId,
+    TimeSpan, Timestamp,
 };
 
 /// Why a file may go, with the numbers that decided it. Comes out of the
@@ -124,6 +124,32 @@ pub enum Reason {
         /// How long ago it was reported.
         completed: Duration,
     },
+    /// Its deletion was asked for and deferred.
+    Deferred {
+        /// The entry of the queue.
+        id: EntryId,
+        /// How long ago it was asked for.
+        queued: Duration,
+        /// Tries before this one.
+        attempts: u32,
+        /// It lies in the private directory.
+        moved: bool,
+        /// Names that go with it.
+        files: u64,
+    },
+    /// Lay in the trash long enough.
+    Trash {
+        /// The entry of the trash.
+        id: EntryId,
+        /// How long ago it was put there.
+        deleted: Duration,
+        /// How long it is kept.
+        limit: Duration,
+        /// It lies in the private directory.
+        moved: bool,
+        /// Names that go with it.
+        files: u64,
+    },
 }
 
 impl Reason {
@@ -142,6 +168,8 @@ impl Reason {
             Self::MaxAge { .. } => "max_age",
             Self::OldResult { .. } => "old_result",
             Self::ChunkCompleted { .. } => "chunk_completed",
+            Self::Deferred { .. } => "deferred",
+            Self::Trash { .. } => "trash",
         }
     }
 
@@ -157,8 +185,9 @@ impl Reason {
             | Self::Expired { limit, .. }
             | Self::SessionIdle { limit, .. }
             | Self::MaxAge { limit, .. }
-            | Self::OldResult { limit, .. } => *limit,
-            Self::SessionEnded { .. } | Self::ChunkCompleted { .. } => Duration::ZERO,
+            | Self::OldResult { limit, .. }
+            | Self::Trash { limit, .. } => *limit,
+            Self::SessionEnded { .. } | Self::Deferred { .. } | Self::ChunkCompleted { .. } => Duration::ZERO,
         }
     }
 
@@ -176,7 +205,26 @@ impl Reason {
             | Self::Expired { .. }
             | Self::SessionEnded { .. }
             | Self::SessionIdle { .. }
-            | Self::MaxAge { .. } => None,
+            | Self::MaxAge { .. }
+            | Self::Deferred { .. }
+            | Self::Trash { .. } => None,
+        }
+    }
+
+    /// The entry of queue or trash that it is about, and whether that lies in
+    /// the private directory.
+    pub const fn kept(&self) -> Option<(&EntryId, bool)> {
+        match self {
+            Self::Deferred { id, moved, .. } | Self::Trash { id, moved, .. } => Some((id, *moved)),
+            _ => None,
+        }
+    }
+
+    /// How many names it is about.
+    pub const fn files(&self) -> u64 {
+        match self {
+            Self::Deferred { files, .. } | Self::Trash { files, .. } => *files,
+            _ => 1,
         }
     }
 }
@@ -242,6 +290,13 @@ impl fmt::Display for Reason {
             }
             Self::ChunkCompleted { job, chunk, completed } => {
                 write!(f, "chunk {chunk} of job {job} was reported complete {} ago", span(completed))
+            }
+            Self::Deferred { queued, attempts, .. } => {
+                write!(f, "deferred deletion, asked for {} ago", span(queued))?;
+                if *attempts > 0 { write!(f, ", {attempts} tries before") } else { Ok(()) }
+            }
+            Self::Trash { deleted, limit, .. } => {
+                write!(f, "in the trash for {}, kept for {}", span(deleted), span(limit))
             }
         }
     }

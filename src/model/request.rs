@@ -57,6 +57,9 @@ pub struct SweepRequest {
     /// Files in one batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<u64>,
+    /// Tries of a deferred deletion, instead of the root's limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
     /// Plan and report, remove nothing.
     #[serde(default)]
     pub dry_run: bool,
@@ -86,6 +89,7 @@ impl SweepRequest {
             until_percent: None,
             max_files: None,
             batch_size: None,
+            max_attempts: None,
             dry_run: false,
             list: false,
             plan: None,

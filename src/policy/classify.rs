@@ -91,6 +91,11 @@ impl DirContext {
         }
     }
 
+    /// Whether `name` in this directory is guardian's private directory.
+    pub(super) fn is_private(&self, name: &[u8]) -> bool {
+        self.path.is_root() && name == PRIVATE
+    }
+
     /// With the inodes of the directory and of those above it, as they are now:
     /// a hold on one of them binds under every name.
     pub fn with_inodes(self, above: Arc<[u64]>) -> Self {
@@ -104,7 +109,7 @@ impl DirContext {
 
     /// Every job that the file `name` in this directory may be read to name;
     /// `own` are the readings of `name` itself.
-    fn jobs<'a>(
+    pub(super) fn jobs<'a>(
         &'a self,
         own: &'a [super::Reading],
         tracked: &[&'a JobId],
@@ -248,8 +253,10 @@ impl Case<'_> {
             FileKind::Directory => return Err(keep(Keep::NotSubject, Detail::default())),
             FileKind::Regular | FileKind::Symlink => {}
         }
-        let private = self.dir.path.is_root() && self.name == PRIVATE;
-        if self.dir.protected || private || self.rules.protect.matches_in(&self.dir.path, self.name) {
+        if self.dir.protected
+            || self.dir.is_private(self.name)
+            || self.rules.protect.matches_in(&self.dir.path, self.name)
+        {
             return Err(keep(Keep::Protected, Detail::default()));
         }
         if let Ownership::ProtectedBy(job, _) = self.owner {

@@ -1,5 +1,6 @@
 //! What every policy says about one path, in words.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
@@ -49,15 +50,16 @@ pub struct Explanation {
 }
 
 /// Runs [`classify`] for every phase on one path, and puts the answers in words.
+/// With the file's facts come the inodes of the directories above it, where they are known.
 pub fn explain(
     rules: &RootRules,
     moment: &Moment,
     jobs: &JobsView,
     references: &ReferenceView,
     path: &RelPath,
-    facts: &FileFacts,
+    (facts, above): (&FileFacts, Arc<[u64]>),
 ) -> Explanation {
-    let dir = DirContext::new(rules, path.parent().unwrap_or_default());
+    let dir = DirContext::new(rules, path.parent().unwrap_or_default()).with_inodes(above);
     let readings = PathReadings::of(&rules.patterns, path);
     let tracked = references.tracked_jobs(&dir.file(rules, path.name(), facts));
     let owner = match jobs.owner_of(readings.jobs().chain(tracked), &rules.root, facts.uid) {

@@ -21,6 +21,8 @@ pub struct Retain {
     pub completed_jobs: Duration,
     /// How long results stay after the job ended.
     pub results: Duration,
+    /// How long soft-deleted files stay.
+    pub trash: Duration,
     /// How long a session without activity goes on.
     pub sessions: Duration,
     /// Everything older goes at the scheduled sweep; `None`: no such limit.
@@ -39,6 +41,7 @@ impl Default for Retain {
             failed_jobs: HOUR,
             completed_jobs: HOUR,
             results: 30 * 24 * HOUR,
+            trash: 30 * 24 * HOUR,
             sessions: HOUR,
             max_age: None,
             min_age: Duration::from_secs(60),

@@ -13,10 +13,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::model::{Action, FileFacts, FileTimes, Keep, Phase, RelPath, Skip, with_causes};
-use crate::policy::{DirContext, Verdict, classify};
+use crate::model::{Action, FileFacts, FileKind, FileTimes, Keep, Phase, RelPath, Skip, with_causes};
+use crate::policy::{DirContext, Verdict, classify, speaks_against};
 use crate::sys::open_check::OpenCheck;
 use crate::sys::remove::{Refusal, Removed, Unit, Verified, verify};
 use crate::sys::xattr::Mark;
@@ -25,6 +25,9 @@ use crate::sys::{DirHandle, SysError};
 pub use super::conditions::{Conditions, Known};
 use super::flocks::{DirectoryLocks, keep};
 use super::root::GuardedRoot;
+use super::vault::Rooms;
+
+mod kept;
 
 /// How one action ended.
 #[derive(Debug)]
@@ -33,6 +36,22 @@ pub enum Ended {
     Removed {
         /// Allocated bytes of the inode, on its last link.
         freed: u64,
+    },
+    /// A tree that was given up is gone, with so many names of files.
+    RemovedTree {
+        /// Names of files in it.
+        files: u64,
+        /// Allocated bytes, of the last links.
+        freed: u64,
+    },
+    /// Of such a tree something stayed.
+    RemovedPart {
+        /// Names of files that went.
+        files: u64,
+        /// Their allocated bytes.
+        freed: u64,
+        /// Why not all.
+        why: String,
     },
     /// It stays.
     Skipped(Skip),
@@ -115,6 +134,8 @@ struct State<'a> {
     with: Conditions<'a>,
     how: OpenCheck,
     locks: DirectoryLocks,
+    /// Where queue and trash lie, opened by the first that needs it.
+    rooms: OnceLock<Result<Rooms, String>>,
     end: Mutex<BatchEnd>,
     /// Directories from which something was removed.
     lost_from: Mutex<HashSet<RelPath>>,
@@ -145,6 +166,9 @@ impl<'a> Inspector<'a> {
     /// Why the file would stay. One that could not be removed for want of
     /// permission is no such case: a run tries, and reports the error.
     pub fn objection_to(&mut self, action: &Action) -> Option<Skip> {
+        if let Some((id, true)) = action.reason.kept() {
+            return self.state.objection_to_moved(action, id);
+        }
         let parent = action.path.parent().unwrap_or_default();
         if self.at.as_ref().is_none_or(|place| place.path != parent) {
             match self.state.enter(parent) {
@@ -153,6 +177,9 @@ impl<'a> Inspector<'a> {
             }
         }
         let place = self.at.as_ref()?;
+        if action.facts.id.kind == FileKind::Directory {
+            return None;
+        }
         let known = self.state.with.read();
         match self.state.confirm(action, place, action.path.name(), &known) {
             Err(Refusal::Skip(why)) => Some(why),
@@ -164,7 +191,7 @@ impl<'a> Inspector<'a> {
 const fn skipped(ended: &Ended) -> Option<Skip> {
     match ended {
         Ended::Skipped(why) => Some(*why),
-        Ended::Removed { .. } | Ended::Failed(_) => None,
+        _ => None,
     }
 }
 
@@ -176,6 +203,7 @@ impl<'a> State<'a> {
             with,
             how: root.open_check.prepare(),
             locks: DirectoryLocks::default(),
+            rooms: OnceLock::new(),
             end: Mutex::new(BatchEnd {
                 ended: actions.iter().map(|_| None).collect(),
                 directories: HashMap::new(),
@@ -192,6 +220,10 @@ impl State<'_> {
         let mut unit: Option<Unit> = None;
         for &number in &work.places {
             let Some(action) = self.actions.get(number) else { continue };
+            if let Some((id, true)) = action.reason.kept() {
+                self.note(number, self.remove_moved(action, id));
+                continue;
+            }
             let parent = action.path.parent().unwrap_or_default();
             if at.as_ref().is_none_or(|place| place.path != parent) {
                 // Its descriptor would lead on to wherever the root was moved.
@@ -231,6 +263,9 @@ impl State<'_> {
 
     fn remove_one(&self, action: &Action, place: &Place, unit: &mut Option<Unit>) -> Ended {
         let name = action.path.name();
+        if action.facts.id.kind == FileKind::Directory && action.reason.kept().is_some() {
+            return self.remove_tree_in_place(action, place);
+        }
         // Held until the file is gone: see the module's promise.
         let known = self.with.read();
         if let Some(held) = unit.as_mut().filter(|held| held.facts().id.ino == action.facts.id.ino) {
@@ -281,9 +316,11 @@ impl State<'_> {
         // A later expiry refers to the file, and spares it from what references do;
         // what its job has processed goes before it expires.
         let last_resort = self.with.moment.emergency && action.phase == Phase::Oldest;
+        // What its owner gave up goes before it expires.
         if self.root.xattr_expiry
             && !last_resort
             && action.phase != Phase::Chunks
+            && action.reason.kept().is_none()
             && verified.expires().is_some_and(|at| at > self.with.moment.now)
         {
             return Err(Refusal::Skip(Skip::Held));
@@ -334,6 +371,18 @@ impl State<'_> {
         if keep(&place.holders, facts.uid, self.with.moment.emergency) {
             return Some(Skip::Held);
         }
+        if action.reason.kept().is_some() {
+            let against = speaks_against(
+                &self.root.rules,
+                self.with.moment.now,
+                &known.jobs,
+                &known.references,
+                &place.context,
+                name,
+                facts,
+            );
+            return against.map(|(keep, _)| skip_for(&keep));
+        }
         let verdict = classify(
             action.phase,
             &self.root.rules,
@@ -346,12 +395,7 @@ impl State<'_> {
         );
         match verdict {
             Verdict::Remove { .. } => None,
-            Verdict::Keep { keep, .. } => Some(match keep {
-                Keep::ActiveJob => Skip::ActiveJob,
-                Keep::Held | Keep::Referred => Skip::Held,
-                Keep::Protected => Skip::Protected,
-                _ => Skip::Changed,
-            }),
+            Verdict::Keep { keep, .. } => Some(skip_for(&keep)),
         }
     }
 
@@ -365,6 +409,15 @@ impl State<'_> {
     fn note_directory(&self, path: &RelPath, facts: FileFacts) {
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         end.directories.entry(path.clone()).or_insert(DirBefore { facts });
+    }
+}
+
+const fn skip_for(keep: &Keep) -> Skip {
+    match keep {
+        Keep::ActiveJob => Skip::ActiveJob,
+        Keep::Held | Keep::Referred => Skip::Held,
+        Keep::Protected => Skip::Protected,
+        _ => Skip::Changed,
     }
 }
 

@@ -27,6 +27,7 @@ pub mod record;
 pub mod root;
 pub mod run;
 pub mod shortfall;
+pub mod vault;
 pub mod walked;
 
 use std::path::PathBuf;
@@ -42,6 +43,15 @@ pub enum SweepError {
         /// Why.
         #[source]
         source: crate::sys::SysError,
+    },
+    /// The ledger could not be read.
+    #[error("failed to read the ledger for {root}")]
+    Ledger {
+        /// The root.
+        root: PathBuf,
+        /// Why.
+        #[source]
+        source: crate::store::StoreError,
     },
     /// The index could not be read.
     #[error("failed to read the index for {root}")]

@@ -57,6 +57,7 @@ pub fn orders(
         max_files: request.max_files.or(if request.policy == Policy::Emergency { None } else { bound }),
         batch: request.batch_size,
         list: false,
+        max_attempts: None,
         head,
     })
 }

@@ -10,13 +10,14 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::model::{Action, FileKind, Keep, Phase, RelPath, Timestamp};
-use crate::policy::{DirContext, JobsView, Moment, ReferenceView, Verdict, classify};
+use crate::policy::{DirContext, JobsView, Moment, ReferenceView, Verdict, classify, trash_until};
 
 use super::SweepError;
 use super::given_up::of_completed_chunks;
 use super::named;
 use super::nominate::{Candidate, Candidates, Nominator};
 use super::root::GuardedRoot;
+use super::vault::KeptActions;
 
 /// What decisions are made with, beside the facts of each file.
 #[derive(Clone, Copy)]
@@ -69,6 +70,8 @@ pub struct Planner<'a> {
     /// age, so the first one ends it.
     cutoff: Option<Timestamp>,
     source: Peekable<Candidates<'a>>,
+    /// In the phases about queue and trash: their entries, in place of candidates.
+    kept: Option<KeptActions<'a>>,
     contexts: HashMap<RelPath, DirContext>,
     /// Further links of an inode whose first link was just decided on.
     unit: VecDeque<Action>,
@@ -83,6 +86,7 @@ fn least_age(root: &GuardedRoot, phase: Phase, moment: &Moment) -> Option<Durati
         Phase::Oldest if moment.min_age_suspended => None,
         Phase::Oldest => Some(moment.older_than.unwrap_or(rules.retain.min_age)),
         Phase::MaxAge => moment.older_than.or(rules.retain.max_age),
+        Phase::Trash => trash_until(rules, moment).map(|(_, limit)| limit),
         _ => None,
     }
 }
@@ -124,6 +128,7 @@ impl<'a> Planner<'a> {
             phase,
             cutoff: least_age(root, phase, with.moment).map(|age| with.moment.now.minus(age)),
             source: source.peekable(),
+            kept: KeptActions::new(root, phase, with.moment),
             contexts: HashMap::new(),
             unit: VecDeque::new(),
             tally: Tally::default(),
@@ -151,6 +156,9 @@ impl<'a> Planner<'a> {
             // The rest of a unit comes before everything else.
             return Some(Timestamp::from_nanos(i64::MIN));
         }
+        if let Some(kept) = &mut self.kept {
+            return kept.peek();
+        }
         match self.source.peek()? {
             Ok(candidate) => Some(candidate.age_time),
             // An error is taken up first, not put off.
@@ -163,6 +171,13 @@ impl<'a> Planner<'a> {
     pub fn next(&mut self, decided: &mut Decided) -> Result<Option<Action>, SweepError> {
         if let Some(action) = self.unit.pop_front() {
             return Ok(Some(action));
+        }
+        if let Some(kept) = &mut self.kept {
+            let next = kept.next();
+            if let Ok(Some(action)) = &next {
+                self.tally.scanned += action.reason.files();
+            }
+            return next;
         }
         while let Some(next) = self.source.next() {
             let candidate = next?;

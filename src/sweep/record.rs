@@ -145,6 +145,15 @@ impl RunRecord {
         part.bytes_freed += bytes;
     }
 
+    /// A tree went, with so many names of files.
+    pub fn removed_tree(&mut self, phase: Phase, files: u64, bytes: u64) {
+        self.report.files_deleted += files;
+        self.report.bytes_freed += bytes;
+        let part = self.phase(phase, None);
+        part.files_deleted += files;
+        part.bytes_freed += bytes;
+    }
+
     /// A planned file stayed.
     pub fn skipped(&mut self, phase: Phase, why: Skip) {
         *self.report.skipped.entry(why.as_str().to_owned()).or_default() += 1;
@@ -204,7 +213,7 @@ impl RunRecord {
     /// it would be.
     pub fn finish_dry(mut self, actions: &[Action], listed: Vec<serde_json::Value>, end: RunEnd) -> Report {
         for action in actions {
-            self.removed(action.phase, action.expected_bytes);
+            self.removed_tree(action.phase, action.reason.files(), action.expected_bytes);
         }
         self.report.dry_run = true;
         self.report.actions = Some(listed);

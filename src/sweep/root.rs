@@ -10,6 +10,8 @@ use crate::sys::dir::RootDir;
 use crate::sys::open_check::OpenCheckKind;
 use crate::usage::Probe;
 
+use super::vault::RootVault;
+
 /// Whether `keep` marks of ordinary users bind (configuration `user_marks`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserMarks {
@@ -51,6 +53,8 @@ pub struct Limits {
     pub max_files: u64,
     /// Percent of the root's files or bytes that a scheduled plan may take unasked.
     pub max_share: f64,
+    /// Tries of a deferred deletion.
+    pub max_attempts: u32,
 }
 
 /// guardian's own files, by device and inode: never indexed, never removed,
@@ -98,6 +102,8 @@ pub struct GuardedRoot {
     pub futile: Futile,
     /// Until when scheduled policies only plan here.
     pub new_until: Option<Timestamp>,
+    /// Queue and trash; `None` while there is no private directory for them.
+    pub vault: Option<Arc<RootVault>>,
     /// Removal threads.
     pub workers: usize,
 }

@@ -44,6 +44,8 @@ pub struct Orders {
     pub batch: Option<u64>,
     /// Put every removal into the report.
     pub list: bool,
+    /// Tries of a deferred deletion; `None`: by the root's limits.
+    pub max_attempts: Option<u32>,
 }
 
 impl Orders {

@@ -32,6 +32,22 @@ pub fn write_atomic(dir: &DirHandle, name: &str, bytes: &[u8]) -> Result<(), Sys
     rustix::fs::fsync(dir).map_err(|e| failed(e.into()))
 }
 
+/// Puts `bytes` under `name`, as yet neither whole nor lasting: for many files
+/// that one sync follows. With `sync` it is lasting when this returns.
+pub fn write(dir: &DirHandle, name: &str, bytes: &[u8], sync: bool) -> Result<(), SysError> {
+    let failed = |e: std::io::Error| SysError::named("write file", name.as_bytes(), e);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let fd = openat(dir, name, flags, Mode::RUSR | Mode::WUSR).map_err(|e| failed(e.into()))?;
+    let mut file = File::from(fd);
+    let synced = |file: &File| if sync { file.sync_all() } else { Ok(()) };
+    file.write_all(bytes).and_then(|()| synced(&file)).map_err(failed)
+}
+
+/// Makes the names in a directory lasting.
+pub fn sync_names(dir: &DirHandle) -> Result<(), SysError> {
+    rustix::fs::fsync(dir).map_err(|e| SysError::io("sync directory", dir.proc_path(), e))
+}
+
 /// Reads a whole own file; `None` when there is none.
 pub fn read(dir: &DirHandle, name: &str) -> Result<Option<Vec<u8>>, SysError> {
     let failed = |e: std::io::Error| SysError::named("read file", name.as_bytes(), e);

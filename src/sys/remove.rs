@@ -24,6 +24,12 @@ use super::stat::{Seen, look_at_fd};
 use super::xattr::{self, Mark};
 use super::{DirHandle, SysError};
 
+mod kept;
+mod tree;
+
+pub use kept::remove_kept;
+pub use tree::{RemovedTree, TreeEnd, remove_tree};
+
 /// Why a file was not removed.
 #[derive(Debug)]
 pub enum Refusal {

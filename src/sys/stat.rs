@@ -18,6 +18,8 @@ pub struct Seen {
     pub mount_id: Option<u64>,
     /// Permission bits (`st_mode & 07777`).
     pub permissions: u32,
+    /// Group.
+    pub gid: u32,
 }
 
 fn time(at: StatxTimestamp) -> Timestamp {
@@ -57,6 +59,7 @@ fn seen(stat: &Statx, times: FileTimes) -> Seen {
         mount_point: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
         mount_id: has(StatxFlags::MNT_ID).then_some(stat.stx_mnt_id),
         permissions: u32::from(stat.stx_mode) & 0o7777,
+        gid: stat.stx_gid,
     }
 }
 
@@ -65,6 +68,7 @@ fn mask(times: FileTimes) -> StatxFlags {
         | StatxFlags::MODE
         | StatxFlags::NLINK
         | StatxFlags::UID
+        | StatxFlags::GID
         | StatxFlags::MTIME
         | StatxFlags::CTIME
         | StatxFlags::INO

@@ -1,9 +1,10 @@
 //! Marks that people put on files: `user.guardian.keep`, `user.guardian.expires`, `user.expires`.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::fd::AsFd;
-use rustix::fs::{fgetxattr, flistxattr_query, lgetxattr, llistxattr_query};
+use rustix::fs::{fgetxattr, flistxattr_query, lgetxattr, llistxattr, llistxattr_query};
 use rustix::io::Errno;
 
 use crate::model::Timestamp;
@@ -35,6 +36,35 @@ pub fn keep_mark(fd: impl AsFd) -> Mark {
 const EXPIRY: [&CStr; 2] = [c"user.guardian.expires", c"user.expires"];
 /// The longest RFC 3339 time is about 40 characters; a longer value is none.
 const LONGEST: usize = 64;
+/// Whether the file `name` in `dir` carries `user.guardian.keep`, without opening it.
+pub fn keep_mark_at(dir: &DirHandle, name: &[u8]) -> Mark {
+    let path = dir.proc_path().join(OsStr::from_bytes(name));
+    match lgetxattr(&path, c"user.guardian.keep", &mut [0_u8; 0]) {
+        Ok(_) | Err(Errno::RANGE) => Mark::Present,
+        // PERM: what is neither file nor directory has no such marks (xattr(7)).
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => Mark::Absent,
+        Err(_) => Mark::Unknown,
+    }
+}
+
+/// The most bytes of one value that [`all_at`] gives.
+const MAX_VALUE: usize = 16 << 10;
+
+/// The extended attributes of `name` in `dir`, as far as they can be read.
+pub fn all_at(dir: &DirHandle, name: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let path = dir.proc_path().join(OsStr::from_bytes(name));
+    let mut names = vec![0_u8; 16 << 10];
+    let Ok(length) = llistxattr(&path, &mut names) else { return Vec::new() };
+    let mut value = vec![0_u8; MAX_VALUE];
+    names[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .filter_map(|name| {
+            let length = lgetxattr(&path, name, &mut value).ok()?;
+            Some((name.to_vec(), value[..length].to_vec()))
+        })
+        .collect()
+}
 
 /// When the file expires by its own mark (RFC 3339 or Unix seconds);
 /// `user.guardian.expires` goes before `user.expires`. `None` without a mark or with an unreadable one.
@@ -50,8 +80,7 @@ pub fn expires(fd: impl AsFd) -> Option<Timestamp> {
 /// The same of a file that is not open, by its name in a directory. One system
 /// call for a file without any mark. It is not opened, and a link not followed.
 pub fn expires_by_name(dir: &DirHandle, name: &[u8]) -> Option<Timestamp> {
-    use std::os::unix::ffi::OsStrExt;
-    let path = dir.proc_path().join(std::ffi::OsStr::from_bytes(name));
+    let path = dir.proc_path().join(OsStr::from_bytes(name));
     if !matches!(llistxattr_query(&path), Ok(1..)) {
         return None;
     }

@@ -40,7 +40,7 @@ const REMOVALS: [&str; 7] =
 const REMOVERS: [&str; 2] = ["src/sys/remove.rs", "src/sys/own_file.rs"];
 
 /// The files that may ask for the proof without which `sys::remove` removes nothing.
-const EXECUTORS: [&str; 2] = ["src/sweep/execute.rs", "src/sweep/dirs.rs"];
+const EXECUTORS: [&str; 3] = ["src/sweep/execute.rs", "src/sweep/execute/kept.rs", "src/sweep/dirs.rs"];
 
 /// More lines than this, tests left out, are worth a look for a second subject.
 pub(crate) const LONG: usize = 400;
@@ -95,6 +95,18 @@ pub(crate) const EXCEPTIONS: &[(Rule, &str, &str, &str)] = &[
         "src/store/audit/segment.rs",
         "remove_file",
         "the segment that it has just made, when there is no room to preallocate it",
+    ),
+    (
+        Rule::Executor,
+        "src/sweep/vault/moving.rs",
+        "sys::remove",
+        "looks as before a removal, and renames instead",
+    ),
+    (
+        Rule::Executor,
+        "src/sweep/vault/returning.rs",
+        "sys::remove",
+        "renames from the private directory back to its owner, never over anything",
     ),
     (
         Rule::Removals,

@@ -9,9 +9,11 @@ mod explain;
 mod files;
 mod health;
 mod jobs;
+mod kept;
 mod plans;
 mod rate;
 mod records;
+mod references;
 mod stats;
 mod sweeps;
 

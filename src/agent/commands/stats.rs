@@ -53,6 +53,10 @@ fn root(served: &Served, slot: &Slot) -> RootStats {
             here().filter(|job| job.state.is_failure()).count() as u64,
         )
     };
+    let tracked = {
+        let view = agent.engine.references.read().unwrap_or_else(PoisonError::into_inner);
+        view.tracked_count(slot.name())
+    };
     let cleanup_needed = match (&ready, &usage) {
         (Some(root), Some(usage)) => [Resource::Bytes, Resource::Inodes]
             .into_iter()
@@ -71,6 +75,7 @@ fn root(served: &Served, slot: &Slot) -> RootStats {
             Confidence::Incomplete => IndexConfidence::Partial,
         },
     };
+    let trash = agent.ledger.trash_totals(slot.name()).ok();
     RootStats {
         name: slot.name().clone(),
         storage_usage_percent,
@@ -78,16 +83,20 @@ fn root(served: &Served, slot: &Slot) -> RootStats {
         inodes_usage_percent,
         temp_files_count: counters.map(|counters| counters.files),
         temp_files_size_bytes: counters.map(|counters| counters.allocated_bytes),
-        tracked_files_count: None,
+        tracked_files_count: Some(tracked),
         active_jobs_count: Some(active),
         failed_jobs_count: Some(failed),
         orphaned_files_count: counted.as_ref().map(|counted| counted.orphans),
         orphaned_files_size_bytes: counted.as_ref().map(|counted| counted.orphan_bytes),
-        expired_files_count: None,
+        expired_files_count: counted.as_ref().map(|counted| counted.expired),
         results_past_retention_count: counted.as_ref().map(|counted| counted.old_results),
-        trash_files_count: None,
-        trash_size_bytes: None,
-        deferred_pending_count: None,
+        trash_files_count: trash.map(|trash| trash.files),
+        trash_size_bytes: trash.map(|trash| trash.bytes),
+        deferred_pending_count: agent
+            .ledger
+            .queue_stats(Some(slot.name()))
+            .ok()
+            .map(|stats| stats.total_pending),
         cleanup_needed,
         index: IndexStats {
             entries: counters.map_or(0, |counters| counters.files),

@@ -23,9 +23,6 @@ impl Served {
         what: &str,
     ) -> Result<(), ApiError> {
         let agent = &self.agent;
-        if request.plan.is_none() {
-            problems::check_available(request)?;
-        }
         if let Some(name) = &request.root
             && let SlotState::Suspended(why) = self.named(name)?.state()
         {
@@ -33,6 +30,10 @@ impl Served {
                 .with_help("`guardian root accept` takes what is there now for the root"));
         }
         standalone::check_job(request, &agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner))?;
+        standalone::check_session(
+            request,
+            &agent.engine.references.read().unwrap_or_else(PoisonError::into_inner),
+        )?;
         let limit = agent.settings().agent.rate_limit;
         self.rates.take(by.uid, limit, clock::since_boot()).map_err(|seconds| {
             ApiError::rate_limited(

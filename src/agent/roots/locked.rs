@@ -65,7 +65,7 @@ pub struct LockedRoot {
     dir: Arc<RootDir>,
     fs_id: String,
     is_network: bool,
-    private: Option<PrivateDir>,
+    private: Option<Arc<PrivateDir>>,
     lock: RootLock,
     /// As it is in the root now.
     marker: Option<Marker>,
@@ -121,7 +121,7 @@ impl LockedRoot {
             settings: settings.clone(),
             dir: facts.dir,
             fs_id: facts.fs_id,
-            private: facts.private,
+            private: facts.private.map(Arc::new),
             marker: facts.marker,
             lock: RootLock::None,
         })
@@ -133,7 +133,7 @@ impl LockedRoot {
         let name = self.settings.name.clone();
         if self.private.is_none() {
             match PrivateDir::open_or_create(&self.dir) {
-                Ok(private) => self.private = Some(private),
+                Ok(private) => self.private = Some(Arc::new(private)),
                 Err(error) if is_full(&error) => return Ok(Step::NoRoom),
                 Err(error) => return Err(RootError::sys(&name)(error)),
             }
@@ -248,7 +248,7 @@ impl LockedRoot {
 
     /// Its private directory; `None` while there is no room for one. To be
     /// checked before each use ([`PrivateDir::check`]).
-    pub const fn private(&self) -> Option<&PrivateDir> {
+    pub const fn private(&self) -> Option<&Arc<PrivateDir>> {
         self.private.as_ref()
     }
 

@@ -12,6 +12,7 @@ use crate::config::RootSettings;
 use crate::model::{LedgerId, Timestamp};
 use crate::store::ledger::{LedgerOrigin, LedgerReader, RootRecord};
 use crate::sweep::root::{GuardedRoot, OwnFiles};
+use crate::sweep::vault::{KeptEntries, RootVault};
 use crate::sys::dir::RootDir;
 use crate::sys::open_check::OpenCheckKind;
 use crate::sys::private_dir::PrivateDir;
@@ -152,7 +153,7 @@ fn look(
 #[derive(Clone, Copy)]
 pub struct Reading<'a> {
     /// The ledger, if there is one.
-    pub ledger: Option<&'a LedgerReader>,
+    pub ledger: Option<&'a Arc<LedgerReader>>,
     /// The state directory.
     pub state_dir: &'a Path,
     /// guardian's own files.
@@ -191,7 +192,7 @@ pub fn look_root(
     let record =
         ledger.map(|ledger| ledger.root(name)).transpose().map_err(RootError::store(name))?.flatten();
     // No ledger has the empty id: every marker is then another's.
-    let id = ledger.map_or_else(|| LedgerId::new(""), LedgerReader::id);
+    let id = ledger.map_or_else(|| LedgerId::new(""), |ledger| ledger.id());
     let us = Us { ledger: id, state_dir: reading.state_dir, lost: false };
     let facts = match look(settings, claim, record.as_ref(), &us)? {
         Ok(facts) => facts,
@@ -206,7 +207,7 @@ pub fn look_root(
         Standing::Suspended(why) => return Ok(Looked::Refused(Refusal::Suspended(why))),
         Standing::Claimed(other) => return Ok(Looked::Refused(Refusal::Claimed(other))),
     };
-    let root = guarded(Parts {
+    let mut root = guarded(Parts {
         settings,
         dir: &facts.dir,
         own: reading.own,
@@ -215,6 +216,10 @@ pub fn look_root(
         counter: None,
         workers: reading.workers,
     })?;
+    root.vault = facts.private.zip(ledger).map(|(private, ledger)| {
+        let entries = Arc::clone(ledger) as Arc<dyn KeptEntries>;
+        Arc::new(RootVault::reading(Arc::new(private), entries))
+    });
     Ok(Looked::Ready { root: Box::new(root), distrust })
 }
 

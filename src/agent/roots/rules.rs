@@ -50,6 +50,7 @@ pub(super) fn rules(settings: &RootSettings) -> Result<RootRules, RootError> {
             failed_jobs: retain.failed_jobs,
             completed_jobs: retain.completed_jobs,
             results: retain.results,
+            trash: retain.trash,
             sessions: retain.sessions,
             max_age: retain.max_age,
             min_age: retain.min_age,
@@ -121,6 +122,7 @@ pub(super) fn guarded(parts: Parts<'_>) -> Result<GuardedRoot, RootError> {
             batch: settings.limits.batch,
             max_files: settings.limits.max_files,
             max_share: settings.limits.max_share,
+            max_attempts: u32::try_from(settings.limits.max_attempts).unwrap_or(u32::MAX),
         },
         probe,
         own: parts.own.clone(),
@@ -137,6 +139,7 @@ pub(super) fn guarded(parts: Parts<'_>) -> Result<GuardedRoot, RootError> {
             config::Futile::Continue => Futile::Continue,
         },
         new_until: parts.new_until,
+        vault: None,
         workers: match parts.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from).max(MIN_REMOVERS),
             workers => workers,

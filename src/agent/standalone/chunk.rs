@@ -8,7 +8,7 @@ use crate::cli::StandaloneSweep;
 use crate::model::{ChunkId, JobId, RunId, Trigger};
 use crate::sys::clock;
 
-use super::{Alone, Commission, commission, pause_at};
+use super::{Alone, Claim, Commission, commission, pause_at};
 
 impl Alone {
     pub(super) fn complete_chunk(
@@ -20,8 +20,9 @@ impl Alone {
         let work = self.workplace()?;
         let job = work.registry.permitted(id, Self::caller()).map_err(|error| problems::job(&error))?;
         let wanted = chunks::request(id, chunk);
-        let site = self.site(&work, &wanted, self.chosen(&|_| true)?, false)?;
-        let named = chunks::sort_out(&request.files, &job, chunk, &site.targets);
+        let audit = work.audit();
+        let opened = self.open_targets(&work, &wanted, Claim::Usual, &|_| true)?;
+        let named = chunks::sort_out(&request.files, &job, chunk, &opened.targets);
         let mut answer = ChunkCompletion {
             job: id.clone(),
             chunk: chunk.clone(),
@@ -41,13 +42,13 @@ impl Alone {
             return Ok(answer);
         }
         let sweep = StandaloneSweep { request: wanted, plan: None, adopt: false, list: false };
+        let engine = work.engine(audit);
         let control = Control::default();
         let commission =
             Commission { trigger: Trigger::ChunkCompleted, ..commission(&sweep, &control, &|| None) };
-        let reports =
-            site.engine.sweep(&commission, &site.targets).map_err(|error| problems::engine(&error))?;
-        if site.left_out.is_empty() {
-            chunks::forget_served(&site.engine, &work.registry, vec![done], &site.targets);
+        let reports = engine.sweep(&commission, &opened.targets).map_err(|error| problems::engine(&error))?;
+        if opened.left_out.is_empty() {
+            chunks::forget_served(&engine, &work.registry, vec![done], &opened.targets);
         }
         let progress = Progress {
             files: reports.iter().map(|report| report.files_deleted).sum(),

@@ -2,8 +2,10 @@
 
 mod chunks;
 mod jobs;
+mod kept;
 mod manage;
 mod observe;
+mod references;
 mod sweeps;
 
 use std::sync::Arc;
@@ -37,6 +39,21 @@ pub(super) fn router(agent: Agent) -> Router {
         .route("/v1/jobs/{id}/chunks/{chunk}/complete", post(chunks::complete))
         .route("/v1/jobs/{id}/heartbeat", post(jobs::heartbeat))
         .route("/v1/jobs/{id}/sweep", post(sweeps::job))
+        .route("/v1/deletions", get(kept::list).post(kept::delete).delete(kept::clear))
+        .route("/v1/deletions/stats", get(kept::stats))
+        .route("/v1/deletions/run", post(kept::run))
+        .route("/v1/deletions/{id}", axum::routing::delete(kept::drop_one))
+        .route("/v1/deletions/{id}/retry", post(kept::retry))
+        .route("/v1/trash", get(kept::trash).post(kept::put).delete(kept::empty))
+        .route("/v1/trash/{id}/restore", post(kept::restore))
+        .route("/v1/holds", get(references::holds).post(references::hold))
+        .route("/v1/holds/release", post(references::release_paths))
+        .route("/v1/holds/{id}", axum::routing::delete(references::release))
+        .route("/v1/files/track", post(references::track))
+        .route("/v1/sessions", get(references::sessions))
+        .route("/v1/sessions/{id}", get(references::session))
+        .route("/v1/sessions/{id}/touch", post(references::touch))
+        .route("/v1/sessions/{id}/end", post(references::end))
         .route("/v1/pause", post(manage::pause))
         .route("/v1/resume", post(manage::resume))
         .route("/v1/roots", get(manage::roots))

@@ -53,7 +53,7 @@ pub(super) async fn failed_jobs(
 }
 
 /// 202 with the sweep, or 200 with what it did.
-async fn answer(agent: &Agent, sweep: SweepResource, wait: bool) -> Result<Response, ApiError> {
+pub(super) async fn answer(agent: &Agent, sweep: SweepResource, wait: bool) -> Result<Response, ApiError> {
     let location = HeaderValue::try_from(format!("/v1/sweeps/{}", sweep.id))
         .map_err(|_| ApiError::new(Problem::Internal, "the sweep's id cannot stand in a header"))?;
     let location = [(header::LOCATION, location)];

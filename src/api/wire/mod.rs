@@ -7,20 +7,32 @@ mod chunks;
 mod explain;
 mod health;
 mod jobs;
+mod kept;
 mod page;
+mod paths;
 mod records;
+mod references;
 mod stats;
 mod sweeps;
 
 pub use crate::model::{PlanAction, PlanResource};
-pub use chunks::{ChunkCompletion, ChunkRequest, NamedPath};
+pub use chunks::{ChunkCompletion, ChunkRequest};
 pub use explain::{Explanation, JobReading, PolicyVerdict, Verdict};
 pub use health::{
     Health, OpenCheck, PauseRequest, PauseState, RootHealth, RootResource, RootState, TrustState,
 };
 pub use jobs::{JobPut, JobResource};
+pub use kept::{
+    AttemptCount, DeletionRequest, DeletionResource, DeletionStats, FilePath, Given, GivenPath, RefusedPath,
+    RestoreRequest, Returned, RunRequest, TrashRequest, TrashResource, Whereabouts,
+};
 pub use page::{Listing, Page};
+pub use paths::PathText;
 pub use records::{AuditEntry, AuditFilter, FileEntry};
+pub use references::{
+    HoldRequest, HoldResource, ReleaseRequest, SessionEnd, SessionResource, SessionState, TrackRequest,
+    TrackedFile,
+};
 pub use stats::{
     AgentStats, Holder, HolderName, IndexConfidence, IndexStats, RootStats, Stats, TopHolders, TopList,
 };

@@ -115,7 +115,6 @@ pub fn check_sweep(request: &SweepRequest) -> Result<(), String> {
         Policy::Oldest if !bounded => {
             Err("the policy oldest needs one of older_than, free or until_percent".to_owned())
         }
-        Policy::Session if request.session.is_none() => Err("the policy session needs a session".to_owned()),
         Policy::Session => Ok(()),
         _ if request.session.is_some() => {
             Err("a session can be given with the policy session only".to_owned())

@@ -51,6 +51,48 @@ impl Fake {
     }
 }
 
+impl KeptCommands for Fake {
+    fn delete(&self, request: DeletionRequest, _: &PeerIdentity) -> Result<Given, ApiError> {
+        let path = |text: &PathText| String::from_utf8(text.to_bytes().unwrap()).unwrap();
+        let (taken, refused): (Vec<_>, Vec<_>) =
+            request.paths.iter().map(path).partition(|path| !path.contains("held"));
+        let taken: Vec<_> =
+            taken.iter().map(|path| json!({"id": "e1", "file_path": path, "moved": true})).collect();
+        let refused: Vec<_> =
+            refused.iter().map(|path| json!({"file_path": path, "reason": "is kept: it is held"})).collect();
+        from(json!({"items": taken, "refused": refused}))
+    }
+    fn deletions(&self, _: &Page) -> Result<Listing<DeletionResource>, ApiError> {
+        from(json!({"items": [{"id": "e1", "file_path": "/scratch/a", "root": "scratch", "client_id": null,
+            "uid": 0, "queued_at": 0, "attempts": 1, "last_error": "busy", "next_try_at": 0, "moved": true,
+            "files": 1, "bytes": 4096}], "next": null}))
+    }
+    fn deletion_stats(&self) -> Result<DeletionStats, ApiError> {
+        from(json!({"total_pending": 1, "oldest_queued": 0, "newest_queued": 0,
+            "by_attempts": [{"attempts": 1, "count": 1}]}))
+    }
+    fn deletion_retry(&self, id: &EntryId, _: &PeerIdentity) -> Result<DeletionResource, ApiError> {
+        Err(ApiError::not_found(format!("no deletion {id} waits")))
+    }
+    fn deletion_drop(&self, id: &EntryId, _: &PeerIdentity) -> Result<Returned, ApiError> {
+        from(json!({"id": id, "file_path": "/scratch/a", "now": "restored"}))
+    }
+    fn deletions_clear(&self, _: &PeerIdentity) -> Result<Listing<Returned>, ApiError> {
+        Ok(Listing::all(Vec::new()))
+    }
+    fn trash_put(&self, request: TrashRequest, by: &PeerIdentity) -> Result<Given, ApiError> {
+        self.delete(DeletionRequest { paths: request.paths, client_id: None }, by)
+    }
+    fn trash(&self, _: &Page) -> Result<Listing<TrashResource>, ApiError> {
+        from(json!({"items": [{"id": "e1", "path": "/scratch/a", "root": "scratch", "uid": 0, "owner": 0,
+            "deleted_at": 0, "expires_at": null, "files": 1, "size_bytes": 4096, "moved": true, "failed": null}],
+            "next": null}))
+    }
+    fn trash_restore(&self, id: &EntryId, _: RestoreRequest, _: &PeerIdentity) -> Result<Returned, ApiError> {
+        Err(ApiError::conflict(format!("{id} exists already")))
+    }
+}
+
 impl Commands for Fake {
     fn health(&self) -> Result<Health, ApiError> {
         let status = if self.critical { "critical" } else { "healthy" };
@@ -139,8 +181,7 @@ impl Commands for Fake {
         request: ChunkRequest,
         _: &PeerIdentity,
     ) -> Result<ChunkCompletion, ApiError> {
-        let refuse =
-            |file: &crate::api::NamedPath| json!({"path": file.to_wire().path, "error": "not of it"});
+        let refuse = |file: &PathText| json!({"path": String::from_utf8(file.to_bytes().unwrap()).unwrap(), "error": "no"});
         from(json!({"job": job, "chunk": chunk, "sweep": self.sweep_at("s1"),
             "refused": request.files.iter().map(refuse).collect::<Vec<_>>()}))
     }
@@ -234,5 +275,53 @@ impl Drop for Served {
         drop(self.stop.take());
         let ended = self.thread.take().unwrap().join();
         assert!(ended.is_ok() || std::thread::panicking(), "the server panicked");
+    }
+}
+
+fn hold_at(path: &PathText) -> Value {
+    let bytes = path.to_bytes().unwrap();
+    let mut hold = json!({"id": "h1", "root": "scratch", "until": null, "reason": null, "uid": 1000,
+        "created_at": "2026-01-01T00:00:00Z"});
+    let path = serde_json::to_value(WirePath::from_bytes(&bytes)).unwrap();
+    hold.as_object_mut().unwrap().extend(path.as_object().unwrap().clone());
+    hold
+}
+
+fn session_called(id: &SessionId, state: &str) -> Value {
+    json!({"id": id, "state": state, "uid": 1000, "created_at": "2026-01-01T00:00:00Z",
+        "last_activity": "2026-01-01T00:00:00Z", "ended_at": null, "files_count": 1})
+}
+
+impl ReferenceCommands for Fake {
+    fn hold(&self, request: HoldRequest, _: &PeerIdentity) -> Result<Listing<HoldResource>, ApiError> {
+        from(json!({"items": request.paths.iter().map(hold_at).collect::<Vec<_>>(), "next": null}))
+    }
+    fn holds(&self, _: &Page) -> Result<Listing<HoldResource>, ApiError> {
+        from(json!({"items": [], "next": null}))
+    }
+    fn release(&self, id: &HoldId, _: &PeerIdentity) -> Result<HoldResource, ApiError> {
+        Err(ApiError::not_found(format!("there is no hold {id}")))
+    }
+    fn release_paths(
+        &self,
+        request: ReleaseRequest,
+        _: &PeerIdentity,
+    ) -> Result<Listing<HoldResource>, ApiError> {
+        from(json!({"items": request.paths.iter().map(hold_at).collect::<Vec<_>>(), "next": null}))
+    }
+    fn track(&self, _: TrackRequest, _: &PeerIdentity) -> Result<Listing<TrackedFile>, ApiError> {
+        from(json!({"items": [], "next": null}))
+    }
+    fn session_touch(&self, id: &SessionId, _: &PeerIdentity) -> Result<SessionResource, ApiError> {
+        from(session_called(id, "active"))
+    }
+    fn session_end(&self, id: &SessionId, _: &PeerIdentity) -> Result<SessionEnd, ApiError> {
+        Ok(SessionEnd { session: from(session_called(id, "ended"))?, sweep: Some(self.sweep_at("one")) })
+    }
+    fn sessions(&self, _: &Page) -> Result<Listing<SessionResource>, ApiError> {
+        from(json!({"items": [], "next": null}))
+    }
+    fn session(&self, id: &SessionId) -> Result<SessionResource, ApiError> {
+        from(session_called(id, "active"))
     }
 }

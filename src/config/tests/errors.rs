@@ -101,8 +101,8 @@ fn one_line_tells_what_is_wrong() {
             "0.toml:3:12: root.s.capacity: found 0; allowed: a size above 0, or \"\" for none",
         ),
         (
-            "retain.trash = '720h'\nlimits.max_attempts = 4",
-            "0.toml:4:23: root.s.limits.max_attempts: found 4; allowed: only the default 3 in this version",
+            "retain.trash = '720h'\nunit = 'tree'",
+            "0.toml:4:8: root.s.unit: found \"tree\"; allowed: only the default \"file\" in this version",
         ),
         (
             "retain.orphans = '24'",

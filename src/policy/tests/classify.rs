@@ -197,7 +197,7 @@ fn an_explanation_says_what_every_phase_says_and_when_the_file_is_due() {
         &registry(),
         &ReferenceView::default(),
         &path("job_done_1"),
-        &file(4.0),
+        (&file(4.0), [].into()),
     );
     assert_eq!(told.owner, "job done, completed 2h ago");
     assert_eq!(told.phases.len(), CLASSIFIED.len());

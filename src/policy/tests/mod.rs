@@ -37,7 +37,7 @@ fn default_patterns() -> Patterns {
     Patterns::compile(&texts(&["job_{job}_chunk_{chunk}_*", "job_{job}_*", "job_{job}"])).unwrap()
 }
 
-fn rules() -> RootRules {
+pub(super) fn rules() -> RootRules {
     RootRules {
         root: RootName::parse("scratch").unwrap(),
         patterns: default_patterns(),

@@ -9,18 +9,22 @@
 mod backup;
 mod begin;
 mod chunks;
+mod kept;
+mod queue;
 mod read;
 mod records;
 mod references;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod trash;
 
 use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
+pub use kept::KeptChange;
 pub use read::LedgerReader;
 pub use records::{ClockMark, Pause, RequestRecord, RootRecord};
 
@@ -36,7 +40,7 @@ const FILE: &str = "ledger.redb";
 /// Name of the copy in the state directory.
 const BACKUP: &str = "ledger.bak";
 /// The ledger is small; redb needs no more for it, in bytes.
-const CACHE_BYTES: usize = 4 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 /// Most requests kept.
 const KEPT_REQUESTS: u64 = 10_000;
 

@@ -14,12 +14,32 @@ pub(super) const ROOTS: Definition = TableDefinition::new("roots");
 pub(super) const HISTORY: Definition = TableDefinition::new("history");
 pub(super) const LAST_RUNS: Definition = TableDefinition::new("last_runs");
 pub(super) const REQUESTS: Definition = TableDefinition::new("requests");
+pub(super) const QUEUE: Definition = TableDefinition::new("queue");
+pub(super) const QUEUE_DUE: Definition = TableDefinition::new("queue_due");
+pub(super) const TRASH: Definition = TableDefinition::new("trash");
+pub(super) const TRASH_DUE: Definition = TableDefinition::new("trash_due");
+pub(super) const KEPT_COUNTS: Definition = TableDefinition::new("kept_counts");
 pub(super) const HOLDS: Definition = TableDefinition::new("holds");
 pub(super) const TRACKS: Definition = TableDefinition::new("tracks");
 pub(super) const SESSIONS: Definition = TableDefinition::new("sessions");
 pub(super) const CHUNKS: Definition = TableDefinition::new("chunks");
-pub(super) const ALL: &[Definition] =
-    &[META, JOBS, ROOTS, HISTORY, LAST_RUNS, REQUESTS, HOLDS, TRACKS, SESSIONS, CHUNKS];
+pub(super) const ALL: &[Definition] = &[
+    META,
+    JOBS,
+    ROOTS,
+    HISTORY,
+    LAST_RUNS,
+    REQUESTS,
+    HOLDS,
+    TRACKS,
+    SESSIONS,
+    CHUNKS,
+    QUEUE,
+    QUEUE_DUE,
+    TRASH,
+    TRASH_DUE,
+    KEPT_COUNTS,
+];
 
 pub(super) fn create(transaction: &WriteTransaction) -> Result<(), Fault> {
     for table in ALL {

@@ -111,3 +111,95 @@ fn a_ledger_begins_on_a_full_volume_and_records_once_there_is_room() {
     assert_eq!((origin, again.id()), (LedgerOrigin::Existing, id));
     assert_eq!(again.all_jobs().unwrap(), vec![job("a")]);
 }
+
+fn deferred(id: &str, root: &str, due: i64) -> crate::model::QueueEntry {
+    use crate::model::{
+        EntryId, FileFacts, FileKind, Identity, Kept, QueueEntry, Requester, Stage, WirePath,
+    };
+    let facts = FileFacts {
+        id: Identity {
+            dev: 1,
+            ino: 2,
+            kind: FileKind::Regular,
+            size: 3,
+            mtime: Timestamp::EPOCH,
+            ctime: Timestamp::EPOCH,
+        },
+        allocated: 4096,
+        nlink: 1,
+        uid: 0,
+        atime: None,
+        btime: None,
+        expires_at: None,
+    };
+    let kept = Kept {
+        id: EntryId::new(id),
+        root: RootName::parse(root).unwrap(),
+        path: WirePath::from_bytes(id.as_bytes()),
+        facts,
+        files: 1,
+        bytes: 4096,
+        stage: Stage::Moved,
+        by: Requester { uid: 0, gid: 0, pid: 1 },
+    };
+    let at = Timestamp::from_nanos(due);
+    QueueEntry { kept, client_id: None, queued_at: at, attempts: 0, last_error: None, next_try_at: at }
+}
+
+#[test]
+fn what_is_due_comes_by_time_of_one_root_and_the_counts_follow_each_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = Ledger::open(dir.path(), NOW).unwrap();
+    let [a, b] = ["a", "b"].map(|name| RootName::parse(name).unwrap());
+    let entries = [deferred("1", "a", 30), deferred("2", "a", -5), deferred("3", "b", 10)];
+    let changes: Vec<KeptChange> = entries.iter().cloned().map(KeptChange::Queue).collect();
+    ledger.change_kept(&changes).unwrap();
+    let due = |root: &RootName, until: i64| -> Vec<String> {
+        let found = ledger.queue_due(root, Timestamp::from_nanos(until), None, 10).unwrap();
+        found.iter().map(|entry| entry.kept.id.to_string()).collect()
+    };
+    assert_eq!(due(&a, i64::MAX), ["2", "1"]);
+    assert_eq!(due(&a, 29), ["2"]);
+    assert_eq!(due(&b, 10), ["3"]);
+    let behind = Some((Timestamp::from_nanos(-5), &entries[1].kept.id));
+    assert_eq!(ledger.queue_due(&a, Timestamp::from_nanos(i64::MAX), behind, 10).unwrap().len(), 1);
+    let later = crate::model::QueueEntry {
+        attempts: 1,
+        next_try_at: Timestamp::from_nanos(99),
+        ..entries[1].clone()
+    };
+    let trash = crate::model::TrashEntry {
+        kept: entries[0].kept.clone(),
+        deleted_at: Timestamp::from_nanos(7),
+        failed: None,
+    };
+    ledger.change_kept(&[KeptChange::Queue(later), KeptChange::Trash(trash)]).unwrap();
+    assert_eq!(due(&a, 98), [] as [&str; 0]);
+    assert_eq!(ledger.queue_stats(Some(&a)).unwrap().by_attempts, [(1, 1)].into());
+    assert_eq!(ledger.queue_stats(None).unwrap().total_pending, 2);
+    let totals = ledger.trash_totals(&a).unwrap();
+    assert_eq!((totals.files, totals.bytes, ledger.moved_bytes(&a).unwrap()), (1, 4096, 8192));
+    let ids = entries.iter().map(|entry| KeptChange::Forget(entry.kept.id.clone()));
+    ledger.change_kept(&ids.collect::<Vec<_>>()).unwrap();
+    assert_eq!(ledger.queue_stats(None).unwrap(), crate::model::QueueStats::default());
+    assert_eq!((ledger.trash_totals(&a).unwrap().files, ledger.moved_bytes(&a).unwrap()), (0, 0));
+}
+
+#[test]
+fn a_request_of_very_many_paths_is_durable_in_one_piece() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = Ledger::open(dir.path(), NOW).unwrap();
+    let count: u64 = if std::env::var_os("GUARDIAN_LONG").is_some() { 100_000 } else { 5_000 };
+    let changes: Vec<KeptChange> = (0..count)
+        .map(|number| KeptChange::Queue(deferred(&format!("{number:036}"), "a", number as i64)))
+        .collect();
+    let begun = std::time::Instant::now();
+    ledger.change_kept(&changes).unwrap();
+    eprintln!("{count} entries durable in one transaction after {:.2?}", begun.elapsed());
+    assert_eq!(ledger.queue_stats(None).unwrap().total_pending, count);
+    // As after a kill: all of it, or nothing.
+    let crashed = tempfile::tempdir().unwrap();
+    std::fs::copy(dir.path().join(FILE), crashed.path().join(FILE)).unwrap();
+    let (again, _) = Ledger::open(crashed.path(), NOW).unwrap();
+    assert_eq!(again.queue_stats(None).unwrap().total_pending, count);
+}

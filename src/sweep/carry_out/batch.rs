@@ -1,6 +1,7 @@
 //! One batch: on record, then off the disk, then into the index and the account.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use crate::model::{Action, Phase, PlanAction, Resource, Skip, WirePath};
 use crate::policy::Returns;
@@ -44,7 +45,31 @@ impl Running<'_, '_> {
                 references: self.shared.references,
                 moment: &one.moment,
             };
+            let vault = one.root.vault.as_ref().filter(|_| matches!(phase, Phase::Deferred | Phase::Trash));
+            // Nothing moves in or out between the removal and its record.
+            let turn = vault.map(|vault| vault.turn());
             let BatchEnd { ended, directories } = execute(one.root, &actions, with);
+            if let Some(vault) = vault {
+                let tries: Vec<(&Action, &Ended)> = actions
+                    .iter()
+                    .zip(&ended)
+                    .filter_map(|(action, ended)| Some((action, ended.as_ref()?)))
+                    .collect();
+                let settled = vault.settle(one.root, &tries, self.around.now(), self.orders.max_attempts);
+                if !settled.released.is_empty() {
+                    let mut view = self.shared.references.write().unwrap_or_else(PoisonError::into_inner);
+                    settled.released.iter().for_each(|ino| view.set_waiting(&one.root.name, *ino, false));
+                }
+                for last in settled.last {
+                    tracing::error!(
+                        root = %one.root.name, path = %last.path.path, reason = %last.error,
+                        "a deferred deletion was in vain for the last time: it is in the trash now"
+                    );
+                    let error = format!("in the trash after the last try: {}", last.error);
+                    record.failed(phase, last.path, error);
+                }
+            }
+            drop(turn);
             let mut gone = Vec::new();
             let mut different = Vec::new();
             let mut not_removed = Vec::new();
@@ -62,6 +87,28 @@ impl Running<'_, '_> {
                         });
                         self.freed = self.freed.saturating_add(freed);
                         gone.push(action);
+                    }
+                    Some(Ended::RemovedTree { files, freed }) => {
+                        record.removed_tree(phase, files, freed);
+                        self.freed = self.freed.saturating_add(freed);
+                        let (bytes, inodes) = match self.orders.target.resource {
+                            Resource::Bytes => (freed, 0),
+                            Resource::Inodes => (0, files),
+                        };
+                        self.settle.unlinked(bytes);
+                        gained = gained.saturating_add(bytes.max(inodes));
+                        gone.push(action);
+                    }
+                    Some(Ended::RemovedPart { files, freed, why }) => {
+                        record.removed_tree(phase, files, freed);
+                        self.freed = self.freed.saturating_add(freed);
+                        let (bytes, inodes) = match self.orders.target.resource {
+                            Resource::Bytes => (freed, 0),
+                            Resource::Inodes => (0, files),
+                        };
+                        self.settle.unlinked(bytes);
+                        gained = gained.saturating_add(bytes.max(inodes));
+                        not_removed.push((number, why));
                     }
                     Some(Ended::Skipped(why)) => {
                         record.skipped(phase, why);

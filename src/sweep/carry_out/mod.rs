@@ -24,6 +24,9 @@ use super::run::{Orders, RunRoot, Shared, Surroundings, circumstances, places};
 use super::walked::Walked;
 use allowance::patience;
 
+/// Entries of queue or trash in a batch, unless the request says how many.
+const ENTRIES: u64 = 100;
+
 /// A run under way.
 struct Running<'a, 'r> {
     orders: &'a Orders,
@@ -90,7 +93,7 @@ pub fn carry_out_plan(
             break;
         }
         let (phase, limit) = (first.1.phase, first.1.reason.limit());
-        let most = usize::try_from(running.batch_files(roots)).unwrap_or(usize::MAX);
+        let most = usize::try_from(running.batch_files(roots, phase)).unwrap_or(usize::MAX);
         if most == 0 {
             running.note_all("stopped at max_files");
             break;
@@ -266,7 +269,7 @@ impl<'a, 'r> Running<'a, 'r> {
             if bound == Some(0) {
                 break PhaseEnd::Exhausted;
             }
-            let files = self.batch_files(roots);
+            let files = self.batch_files(roots, phase);
             if files == 0 {
                 self.note_all("stopped at max_files; the next run goes on from here");
                 self.ended = Some("max_files".to_owned());
@@ -339,8 +342,12 @@ impl<'a, 'r> Running<'a, 'r> {
         }
     }
 
-    fn batch_files(&self, roots: &[RunRoot<'_>]) -> u64 {
-        let by_roots = roots.iter().map(|one| one.root.limits.batch).min().unwrap_or(1);
+    fn batch_files(&self, roots: &[RunRoot<'_>], phase: Phase) -> u64 {
+        let by_roots = match phase {
+            // Each entry can be a tree.
+            Phase::Deferred | Phase::Trash => ENTRIES,
+            _ => roots.iter().map(|one| one.root.limits.batch).min().unwrap_or(1),
+        };
         let batch = self.orders.batch.unwrap_or(by_roots).max(1);
         let deleted: u64 = self.records.iter().map(RunRecord::files_deleted).sum();
         self.orders.max_files.map_or(batch, |most| batch.min(most.saturating_sub(deleted)))

@@ -84,7 +84,7 @@ impl World {
                 inodes_high: 95.0,
                 inodes_low: 85.0,
             },
-            limits: Limits { batch: 10, max_files: 10_000, max_share: 50.0 },
+            limits: Limits { batch: 10, max_files: 10_000, max_share: 50.0, max_attempts: 3 },
             probe,
             own: OwnFiles::default(),
             open_check: OpenCheckKind::Lease,
@@ -93,6 +93,7 @@ impl World {
             remove_empty_dirs: true,
             futile: Futile::Stop,
             new_until: None,
+            vault: None,
             workers: 2,
         };
         let jobs =
@@ -163,6 +164,7 @@ impl World {
             max_files: None,
             batch: None,
             list: true,
+            max_attempts: None,
         }
     }
 

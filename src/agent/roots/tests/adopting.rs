@@ -1,6 +1,7 @@
 //! New, known, lost, foreign and suspended roots.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Guardian, now, place, root_at, settings, snapshot};
@@ -162,7 +163,7 @@ fn looking_writes_nothing_and_minds_no_lock() {
     let state = dir.path().join("state");
     let own = OwnFiles::default();
     let look = |claim| {
-        let ledger = LedgerReader::open(&state).unwrap();
+        let ledger = LedgerReader::open(&state).unwrap().map(Arc::new);
         let reading = Reading { ledger: ledger.as_ref(), state_dir: &state, own: &own, workers: 1 };
         look_root(&root_at(&path), claim, &reading, now()).unwrap()
     };

@@ -1,0 +1,125 @@
+//! Deferred deletions and trash.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::agent::sweeper::is_dry;
+use crate::agent::vault::worker::keeper;
+use crate::agent::vault::{Asker, Purpose};
+use crate::api::{
+    ApiError, DeletionRequest, DeletionResource, DeletionStats, Given, KeptCommands, Listing, Page, PathText,
+    PeerIdentity, RestoreRequest, Returned, TrashRequest, TrashResource,
+};
+use crate::model::{EntryId, Policy, SweepRequest};
+
+use super::Served;
+
+/// Up to so many entries are moved before the answer, which then tells how it went.
+const FEW: usize = 200;
+/// How long such an answer waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Entries named in the record of a change; all of them are in the ledger.
+const NAMED: usize = 100;
+
+impl Served {
+    fn give_up(&self, paths: &[PathText], purpose: &Purpose, by: &PeerIdentity) -> Result<Given, ApiError> {
+        let agent = &self.agent;
+        let request = SweepRequest::of(match purpose {
+            Purpose::Delete { .. } => Policy::Deferred,
+            Purpose::Trash => Policy::Trash,
+        });
+        if is_dry(&agent.settings(), &request) {
+            return Err(ApiError::conflict(
+                "the configuration says to remove nothing (dry_run or keep_files_for_debugging)",
+            ));
+        }
+        self.admit(&request, by, "delete")?;
+        let keeper = keeper(agent);
+        let (mut given, ids) = keeper.take(paths, purpose, &Asker::from(by))?;
+        let named: Vec<_> = given.items.iter().take(NAMED).map(|item| (&item.id, &item.path)).collect();
+        let action = if matches!(purpose, Purpose::Trash) { "trash_put" } else { "delete" };
+        self.record(
+            by,
+            json!({ "action": action, "count": ids.len(), "refused": given.refused.len(), "entries": named }),
+        );
+        if ids.len() > FEW {
+            agent.desk.hand_in(ids);
+            return Ok(given);
+        }
+        match keeper.move_in(&ids, Some(PATIENCE)) {
+            Ok(left) => {
+                let waits = |id: &EntryId| {
+                    let entry = agent.ledger.trash_entry(id).ok().flatten();
+                    entry.is_some_and(|entry| entry.moved().is_none())
+                };
+                agent.desk.hand_in(left.into_iter().chain(ids.into_iter().filter(waits)));
+            }
+            // On record all the same: the thread that moves tries again.
+            Err(error) => {
+                tracing::warn!(reason = %error.detail, "entries are not moved yet");
+                agent.desk.hand_in(ids);
+            }
+        }
+        keeper.look_again(&mut given);
+        agent.desk.remover.ring();
+        Ok(given)
+    }
+}
+
+impl KeptCommands for Served {
+    fn delete(&self, request: DeletionRequest, by: &PeerIdentity) -> Result<Given, ApiError> {
+        self.give_up(&request.paths, &Purpose::Delete { client_id: request.client_id }, by)
+    }
+
+    fn deletions(&self, page: &Page) -> Result<Listing<DeletionResource>, ApiError> {
+        keeper(&self.agent).deletions(page)
+    }
+
+    fn deletion_stats(&self) -> Result<DeletionStats, ApiError> {
+        keeper(&self.agent).stats()
+    }
+
+    fn deletion_retry(&self, id: &EntryId, by: &PeerIdentity) -> Result<DeletionResource, ApiError> {
+        let keeper = keeper(&self.agent);
+        let entry = keeper.retry(id, &Asker::from(by))?;
+        self.record(by, json!({ "action": "deletion_retry", "entry": id }));
+        self.agent.desk.remover.ring();
+        Ok(keeper.shown_deletion(&entry))
+    }
+
+    fn deletion_drop(&self, id: &EntryId, by: &PeerIdentity) -> Result<Returned, ApiError> {
+        let returned = keeper(&self.agent).drop_one(id, &Asker::from(by))?;
+        self.record(by, json!({ "action": "deletion_drop", "entry": id, "now": returned.now }));
+        Ok(returned)
+    }
+
+    fn deletions_clear(&self, by: &PeerIdentity) -> Result<Listing<Returned>, ApiError> {
+        let returned = keeper(&self.agent).clear(&Asker::from(by))?;
+        self.record(by, json!({ "action": "deletions_clear", "count": returned.items.len() }));
+        Ok(returned)
+    }
+
+    fn trash_put(&self, request: TrashRequest, by: &PeerIdentity) -> Result<Given, ApiError> {
+        self.give_up(&request.paths, &Purpose::Trash, by)
+    }
+
+    fn trash(&self, page: &Page) -> Result<Listing<TrashResource>, ApiError> {
+        keeper(&self.agent).trash(page)
+    }
+
+    fn trash_restore(
+        &self,
+        id: &EntryId,
+        request: RestoreRequest,
+        by: &PeerIdentity,
+    ) -> Result<Returned, ApiError> {
+        let limit = self.agent.settings().agent.rate_limit;
+        self.rates
+            .take(by.uid, limit, crate::sys::clock::since_boot())
+            .map_err(|seconds| ApiError::rate_limited(format!("uid {} asked too often", by.uid), seconds))?;
+        let returned = keeper(&self.agent).restore(id, request.to.as_ref(), &Asker::from(by))?;
+        self.record(by, json!({ "action": "trash_restore", "entry": id, "path": returned.path }));
+        Ok(returned)
+    }
+}

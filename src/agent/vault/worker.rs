@@ -1,0 +1,177 @@
+//! The threads behind queue and trash: one moves what was recorded, one removes.
+//!
+//! Promises: after a start, and when a root is taken back, ledger and private
+//! directory are brought to one account before anything is removed there;
+//! names come free before anything is removed; a pause, `automatic = false`
+//! and `dry_run` hold here too.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::agent::engine::{Commission, Target};
+use crate::agent::state::Agent;
+use crate::agent::surroundings::Control;
+use crate::agent::sweeper::is_dry;
+use crate::model::{EntryId, Policy, RootName, Stage, SweepRequest, Timestamp, Trigger};
+use crate::sweep::root::GuardedRoot;
+use crate::sweep::vault::is_new;
+use crate::sys::clock;
+
+use super::Keeper;
+
+/// Entries moved before the thread looks up.
+const CHUNK: usize = 1000;
+/// How often new roots are looked for, and open files tried again.
+const LOOK: Duration = Duration::from_secs(60);
+/// The shortest pause after a failure.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Roots whose account is settled, by the root as it was opened then.
+#[derive(Default)]
+struct Settled(HashMap<RootName, Weak<GuardedRoot>>);
+
+impl Settled {
+    fn has(&self, target: &Target) -> bool {
+        let known = self.0.get(&target.root.name).and_then(Weak::upgrade);
+        known.is_some_and(|known| Arc::ptr_eq(&known, &target.root))
+    }
+}
+
+/// Queue and trash of an agent, over the roots that are ready.
+pub fn keeper(agent: &Agent) -> Keeper<'_> {
+    Keeper { ledger: &agent.ledger, engine: &agent.engine, targets: agent.targets(None) }
+}
+
+/// Moves what was recorded, until the agent stops.
+pub fn work_moving(agent: &Agent) {
+    let mut settled = Settled::default();
+    let mut later: Vec<EntryId> = Vec::new();
+    let mut moved = false;
+    let mut again_at = Instant::now() + LOOK;
+    while !agent.stop.is_raised() {
+        let keeper = keeper(agent);
+        for target in keeper.targets.iter().filter(|target| target.root.vault.is_some()) {
+            if settled.has(target) {
+                continue;
+            }
+            match keeper.replay(target) {
+                Ok(found) => {
+                    settled.0.insert(target.root.name.clone(), Arc::downgrade(&target.root));
+                    agent.desk.hand_in(found.waiting);
+                    agent.desk.remover.ring();
+                }
+                Err(why) => {
+                    tracing::error!(root = %target.root.name, reason = %why, "queue and trash are not to be used");
+                }
+            }
+        }
+        if Instant::now() >= again_at {
+            again_at = Instant::now() + LOOK;
+            agent.desk.hand_in(std::mem::take(&mut later));
+        }
+        let ids = agent.desk.take(CHUNK);
+        if ids.is_empty() {
+            if std::mem::take(&mut moved) {
+                keeper.targets.iter().filter_map(|target| target.root.vault.as_ref()).for_each(|vault| {
+                    vault.make_lasting();
+                });
+            }
+            agent.desk.mover.wait(if settled.0.len() < keeper.targets.len() { PAUSE } else { LOOK });
+            continue;
+        }
+        match keeper.move_in(&ids, None) {
+            Ok(left) => {
+                moved = true;
+                later.extend(left);
+                let waits = |id: &&EntryId| {
+                    agent
+                        .ledger
+                        .trash_entry(id)
+                        .is_ok_and(|entry| entry.is_some_and(|entry| entry.kept.stage == Stage::Waiting))
+                };
+                later.extend(ids.iter().filter(waits).cloned());
+                agent.desk.remover.ring();
+            }
+            Err(error) => {
+                tracing::error!(reason = %error.detail, "entries are not moved yet");
+                agent.desk.hand_in(ids);
+                agent.desk.mover.wait(PAUSE);
+            }
+        }
+    }
+}
+
+/// Removes what is due in the queue, until the agent stops.
+pub fn work_removing(agent: &Agent) {
+    while !agent.stop.is_raised() {
+        let rest = match due(agent) {
+            Due::Now(targets) => {
+                if run(agent, &targets) {
+                    Duration::ZERO
+                } else {
+                    PAUSE
+                }
+            }
+            Due::In(rest) => rest,
+        };
+        if !rest.is_zero() {
+            agent.desk.remover.wait(rest);
+        }
+    }
+}
+
+enum Due {
+    Now(Vec<Target>),
+    In(Duration),
+}
+
+fn due(agent: &Agent) -> Due {
+    let settings = agent.settings();
+    let now = clock::now();
+    let request = SweepRequest::of(Policy::Deferred);
+    if !settings.agent.automatic || is_dry(&settings, &request) || agent.pause_at(now).is_some() {
+        return Due::In(PAUSE);
+    }
+    let mut rest = LOOK;
+    let mut targets = Vec::new();
+    let settled = |target: &Target| target.root.vault.as_ref().is_some_and(|vault| vault.is_settled());
+    for target in agent.targets(None).into_iter().filter(settled) {
+        let first = agent.ledger.queue_due(&target.root.name, Timestamp::from_nanos(i64::MAX), None, 1);
+        match first.map(|entries| entries.into_iter().next()) {
+            // Still being moved: whoever does that rings.
+            Ok(Some(first)) if is_new(&first) => {}
+            Ok(Some(first)) if first.next_try_at <= now => targets.push(target),
+            Ok(Some(first)) => rest = rest.min(now.age_at(first.next_try_at)),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(root = %target.root.name, reason = %crate::agent::chain(&error), "the queue can't be read");
+            }
+        }
+    }
+    if targets.is_empty() { Due::In(rest.max(Duration::from_millis(10))) } else { Due::Now(targets) }
+}
+
+/// One run over what is due; whether it did anything.
+fn run(agent: &Agent, targets: &[Target]) -> bool {
+    let request = SweepRequest { max_files: Some(u64::MAX), ..SweepRequest::of(Policy::Deferred) };
+    let control = Control::default();
+    let watch = agent.watch_over(targets);
+    let stop = || watch().or_else(|| agent.pause_at(clock::now()).map(|_| "paused".to_owned()));
+    let commission = Commission {
+        request: &request,
+        trigger: Trigger::Deferred,
+        requested_by: None,
+        control: &control,
+        list: false,
+        stop: &stop,
+        leave_out: None,
+    };
+    match agent.engine.sweep(&commission, targets) {
+        Ok(reports) => reports.iter().any(|report| report.files_scanned > 0),
+        Err(error) => {
+            tracing::error!(reason = %crate::agent::chain(&error), "deferred deletions could not be carried out");
+            false
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Holds, tracked files and sessions: any peer its own; the agent checks whose
+//! they are where it changes the record.
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::{Extension, Json};
+
+use super::{Agent, ask};
+use crate::api::params::{Params, Segment, large_json};
+use crate::api::{
+    ApiError, HoldRequest, HoldResource, Listing, PathText, PeerIdentity, ReleaseRequest, SessionEnd,
+    SessionResource, TrackRequest, TrackedFile,
+};
+use crate::model::{HoldId, SessionId};
+
+fn some(paths: &[PathText]) -> Result<(), ApiError> {
+    if paths.is_empty() {
+        return Err(ApiError::invalid("paths is empty: expected at least one path"));
+    }
+    Ok(())
+}
+
+pub(super) async fn hold(
+    State(agent): State<Agent>,
+    Extension(peer): Extension<PeerIdentity>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Result<Json<Listing<HoldResource>>, ApiError> {
+    Params::read(query.as_deref(), &[])?;
+    let request: HoldRequest = large_json(body).await?;
+    some(&request.paths)?;
+    ask(&agent, move |agent| agent.hold(request, &peer)).await.map(Json)
+}
+
+pub(super) async fn holds(
+    State(agent): State<Agent>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Listing<HoldResource>>, ApiError> {
+    let page = Params::read(query.as_deref(), &["after", "limit"])?.page()?;
+    ask(&agent, move |agent| agent.holds(&page)).await.map(Json)
+}
+
+pub(super) async fn release(
+    State(agent): State<Agent>,
+    Extension(peer): Extension<PeerIdentity>,
+    Segment(id): Segment,
+    RawQuery(query): RawQuery,
+) -> Result<Json<HoldResource>, ApiError> {
+    Params::read(query.as_deref(), &[])?;
+    ask(&agent, move |agent| agent.release(&HoldId::new(id), &peer)).await.map(Json)
+}
+
+pub(super) async fn release_paths(
+    State(agent): State<Agent>,
+    Extension(peer): Extension<PeerIdentity>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Result<Json<Listing<HoldResource>>, ApiError> {
+    Params::read(query.as_deref(), &[])?;
+    let request: ReleaseRequest = large_json(body).await?;
+    some(&request.paths)?;
+    ask(&agent, move |agent| agent.release_paths(request, &peer)).await.map(Json)
+}
+
+pub(super) async fn track(
+    State(agent): State<Agent>,
+    Extension(peer): Extension<PeerIdentity>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Result<Json<Listing<TrackedFile>>, ApiError> {
+    Params::read(query.as_deref(), &[])?;
+    let request: TrackRequest = large_json(body).await?;
+    some(&request.paths)?;
+    if request.expires_at.is_none() && request.session.is_none() && request.job.is_none() {
+        return Err(ApiError::invalid("nothing is told of these files: expected expires_at, session or job"));
+    }
+    ask(&agent, move |agent| agent.track(request, &peer)).await.map(Json)
+}
+
+pub(super) async fn touch(
+    State(agent): State<Agent>,
+    Extension(peer): Extension<PeerIdentity>,
+    segment: Segment,
+    RawQuery(query): RawQuery,
+) -> Result<Json<SessionResource>, ApiError> {
+    Params::read(query.as_deref(), &[])?;
+    let id: SessionId = segment.parse()?;
+    ask(&agent, move |agent| agent.session_touch(&id, &peer)).await.map(Json)
+}
+
+/// With `wait=true` answered when its files are gone, as far as they may go.
+pub(super) async fn end(
+    State(agent): State<Agent>,
+    Extension(peer): Extension<PeerIdentity>,
+    segment: Segment,
+    RawQuery(query): RawQuery,
+) -> Result<Json<SessionEnd>, ApiError> {
+    let wait = Params::read(query.as_deref(), &["wait"])?.flag("wait")?;
+    let id: SessionId = segment.parse()?;
+    ask(&agent, move |agent| {
+        let mut end = agent.session_end(&id, &peer)?;
+        if let Some(sweep) = end.sweep.take_if(|_| wait) {
+            end.sweep = Some(agent.await_sweep(&sweep.id)?);
+            end.session = agent.session(&id)?;
+        }
+        Ok(end)
+    })
+    .await
+    .map(Json)
+}
+
+pub(super) async fn sessions(
+    State(agent): State<Agent>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Listing<SessionResource>>, ApiError> {
+    let page = Params::read(query.as_deref(), &["after", "limit"])?.page()?;
+    ask(&agent, move |agent| agent.sessions(&page)).await.map(Json)
+}
+
+pub(super) async fn session(
+    State(agent): State<Agent>,
+    segment: Segment,
+    RawQuery(query): RawQuery,
+) -> Result<Json<SessionResource>, ApiError> {
+    Params::read(query.as_deref(), &[])?;
+    let id: SessionId = segment.parse()?;
+    ask(&agent, move |agent| agent.session(&id)).await.map(Json)
+}

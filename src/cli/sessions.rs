@@ -1,0 +1,202 @@
+//! `guardian session …`.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::client::Client;
+use super::failure::{Exit, Failure};
+use super::hold::me;
+use super::host::{Standalone, StandaloneSweep};
+use super::output::{Format, Output};
+use super::report;
+use super::session::{Paging, Session, Worker, ago};
+use super::table::Table;
+use crate::api::{
+    ApiError, Listing, Page, SessionEnd, SessionResource, SessionState, SweepResource, SweepState,
+};
+use crate::model::{Policy, SessionId, SweepRequest};
+
+/// The shortest and the longest pause between two looks at the sweep of an ended session.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SessionArgs {
+    #[command(subcommand)]
+    act: SessionAct,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum SessionAct {
+    /// Give a sign of activity; a session that is not known begins
+    Touch {
+        /// The session
+        id: SessionId,
+    },
+    /// End it and remove its files
+    End {
+        /// The session
+        id: SessionId,
+    },
+    /// One session
+    Show {
+        /// The session
+        id: SessionId,
+    },
+    /// All sessions, the last active first
+    List {
+        #[command(flatten)]
+        paging: Paging,
+    },
+}
+
+pub(super) fn run(args: &SessionArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    match &args.act {
+        SessionAct::Touch { id } => one(
+            &format!("touch session {id}"),
+            session,
+            |client| client.post(&format!("/v1/sessions/{id}/touch"), &serde_json::json!({})),
+            |own| own.session_touch(id, &me()),
+        ),
+        SessionAct::Show { id } => one(
+            &format!("show session {id}"),
+            session,
+            |client| client.get(&format!("/v1/sessions/{id}")),
+            |own| own.session(id),
+        ),
+        SessionAct::List { paging } => list(paging, session),
+        SessionAct::End { id } => end(id, session),
+    }
+}
+
+fn one(
+    attempt: &str,
+    session: &mut Session<'_>,
+    ask: impl FnOnce(&Client) -> Result<super::Answer, super::Refusal>,
+    alone: impl FnOnce(&dyn Standalone) -> Result<SessionResource, ApiError>,
+) -> Result<Exit, Failure> {
+    match session.worker(attempt)? {
+        Worker::Agent(client) => {
+            let answer = session.expect(ask(&client), attempt)?;
+            session.show(&answer, attempt, describe)?;
+        }
+        Worker::Own(own) => {
+            let found = alone(own.as_ref()).map_err(|error| Failure::refused(attempt, &error))?;
+            session.show_own(&found, describe)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn list(paging: &Paging, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let attempt = "list sessions";
+    match session.worker(attempt)? {
+        Worker::Agent(_) => session.show_list("/v1/sessions", "", paging, attempt, table)?,
+        Worker::Own(own) => {
+            let limit = paging.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+            let page = Page { after: paging.after.clone(), limit };
+            let found = own.sessions(&page).map_err(|error| Failure::refused(attempt, &error))?;
+            session.show_own::<Listing<SessionResource>>(&found, |found, out| table(&found.items, out))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn end(id: &SessionId, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let attempt = &format!("end session {id}");
+    match session.worker(attempt)? {
+        Worker::Agent(client) => {
+            let place = format!("/v1/sessions/{id}/end");
+            let answer = session.expect(client.post(&place, &serde_json::json!({})), attempt)?;
+            let mut ended: SessionEnd = answer.read(attempt)?;
+            if let Some(sweep) = &mut ended.sweep {
+                follow(sweep, &client, session, attempt)?;
+            }
+            finish(&ended, session)
+        }
+        Worker::Own(own) => {
+            let mut ended = own.session_end(id, &me()).map_err(|error| Failure::refused(attempt, &error))?;
+            let request = SweepRequest { session: Some(id.clone()), ..SweepRequest::of(Policy::Session) };
+            let sweep = StandaloneSweep { request, plan: None, adopt: false, list: false };
+            let swept = own.sweep(&sweep, &AtomicBool::new(false));
+            let reports = swept.map_err(|error| Failure::refused(attempt, &error))?.reports;
+            ended.session = own.session(id).map_err(|error| Failure::refused(attempt, &error))?;
+            let exit = report::exit_of(&reports);
+            match session.out.format {
+                Format::Text => {
+                    describe(&ended.session, &mut session.out)?;
+                    reports.iter().try_for_each(|one| report::render(one, false, &mut session.out))?;
+                }
+                _ => session.show_own(
+                    &serde_json::json!({ "session": ended.session, "reports": reports }),
+                    |_, _| Ok(()),
+                )?,
+            }
+            Ok(exit)
+        }
+    }
+}
+
+/// Waits until the sweep of an ended session is over.
+fn follow(
+    sweep: &mut SweepResource,
+    client: &Client,
+    session: &mut Session<'_>,
+    attempt: &str,
+) -> Result<(), Failure> {
+    let mut pause = LOOKS.0;
+    while !sweep.state.is_over() {
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LOOKS.1);
+        *sweep = session.expect(client.get(&format!("/v1/sweeps/{}", sweep.id)), attempt)?.read(attempt)?;
+    }
+    if sweep.state == SweepState::Failed {
+        let why = sweep.error.clone().unwrap_or_else(|| "the agent gave no reason".to_owned());
+        return Err(Failure::new(Exit::Failures, attempt, why));
+    }
+    Ok(())
+}
+
+fn finish(ended: &SessionEnd, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    session.show_own(ended, |ended, out| {
+        describe(&ended.session, out)?;
+        match &ended.sweep {
+            Some(sweep) => sweep.reports.iter().try_for_each(|one| report::render(one, false, out)),
+            None => out.line("nothing may be removed now: its files stay due".to_owned()),
+        }
+    })?;
+    Ok(ended.sweep.as_ref().map_or(Exit::Done, |sweep| report::exit_of(&sweep.reports)))
+}
+
+const fn state_of(session: &SessionResource) -> &'static str {
+    match session.state {
+        SessionState::Active => "active",
+        SessionState::Ended => "ended",
+    }
+}
+
+fn describe(session: &SessionResource, out: &mut Output) -> Result<(), Failure> {
+    let last = session.ended_at.map_or_else(
+        || format!("last activity {}", ago(session.last_activity)),
+        |ended| format!("it ended {}", ago(ended)),
+    );
+    out.line(format!(
+        "session {} is {}; {} files; {last}",
+        session.id,
+        state_of(session),
+        session.files_count
+    ))
+}
+
+fn table(sessions: &[SessionResource], out: &mut Output) -> Result<(), Failure> {
+    let mut table = Table::new(&["STATE", ">FILES", ">UID", "LAST ACTIVITY", "SESSION"]);
+    for session in sessions {
+        table.row(vec![
+            state_of(session).to_owned(),
+            session.files_count.to_string(),
+            session.uid.to_string(),
+            ago(session.last_activity),
+            session.id.to_string(),
+        ]);
+    }
+    table.print(out)
+}

@@ -1,0 +1,73 @@
+//! What guardian keeps for somebody: a file or tree that was given up and is
+//! not gone yet (deferred), or that may be had back (trash).
+
+use serde::{Deserialize, Serialize};
+
+use super::{EntryId, FileFacts, FileKind, PathError, RelPath, Requester, RootName, WirePath};
+
+/// Where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// On record, and still in its place: it is about to be moved.
+    Waiting,
+    /// In the private directory, under its ID.
+    Moved,
+    /// A rename can't be: in its place, known by its identity.
+    InPlace,
+}
+
+/// What queue and trash have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its name in the private directory.
+    pub id: EntryId,
+    /// The root that it lies in.
+    pub root: RootName,
+    /// Where it lay, below the root.
+    pub path: WirePath,
+    /// It, or the top of the tree, as it was when it was given up.
+    pub facts: FileFacts,
+    /// Names that go with it: 1 for a file.
+    pub files: u64,
+    /// Allocated bytes that its removal should free.
+    pub bytes: u64,
+    /// Where it is.
+    pub stage: Stage,
+    /// Who asked.
+    pub by: Requester,
+}
+
+impl Kept {
+    /// Where it lay, below the root.
+    ///
+    /// # Errors
+    /// For a record that somebody else wrote.
+    pub fn rel(&self) -> Result<RelPath, PathError> {
+        RelPath::from_bytes(self.path.to_bytes()?)
+    }
+
+    /// Whether it is a directory with all that is beneath.
+    pub fn is_tree(&self) -> bool {
+        self.facts.id.kind == FileKind::Directory
+    }
+
+    /// Whether it is the very file or directory `now`, untouched where it lay.
+    pub fn is_untouched(&self, now: &FileFacts) -> bool {
+        // Whatever comes or goes in a directory changes its times.
+        let times = |facts: &FileFacts| (facts.id.mtime, facts.id.ctime);
+        self.facts.is_same_elsewhere(now) && (self.is_tree() || times(&self.facts) == times(now))
+    }
+}
+
+impl FileFacts {
+    /// Whether `now` is the same file or directory under another name: by inode,
+    /// kind and, for files, size. A rename changes ctime, and a device number
+    /// lasts only until the next mount: the caller sees to it that both lie on
+    /// one volume.
+    pub fn is_same_elsewhere(&self, now: &Self) -> bool {
+        let (then, now) = (&self.id, &now.id);
+        (then.ino, then.kind) == (now.ino, now.kind)
+            && (then.kind == FileKind::Directory || then.size == now.size)
+    }
+}

@@ -1,0 +1,77 @@
+//! Reading the queue of deferred deletions.
+
+use redb::ReadableTable;
+
+use super::kept::{counts, due, open};
+use super::tables::{self, QUEUE, QUEUE_DUE};
+use super::{Ledger, LedgerReader};
+use crate::model::{EntryId, QueueEntry, QueueStats, RootName, Timestamp};
+use crate::store::StoreError;
+
+macro_rules! queries {
+    ($ledger:ty) => {
+        impl $ledger {
+            /// One deferred deletion.
+            pub fn queue_entry(&self, id: &EntryId) -> Result<Option<QueueEntry>, StoreError> {
+                self.read(|t| match open(t, QUEUE)? {
+                    Some(_) => tables::get(t, QUEUE, id.as_str().as_bytes()),
+                    None => Ok(None),
+                })
+            }
+
+            /// Deferred deletions in the order in which they were asked for, behind `after`.
+            pub fn queue_page(
+                &self,
+                after: Option<&EntryId>,
+                limit: usize,
+            ) -> Result<Vec<QueueEntry>, StoreError> {
+                let after = after.map(|id| id.as_str().as_bytes());
+                self.read(|t| match open(t, QUEUE)? {
+                    Some(_) => tables::page(t, QUEUE, after, false, limit, |_| true),
+                    None => Ok(Vec::new()),
+                })
+            }
+
+            /// Deferred deletions of a root that are due at `until`, the first due first.
+            pub fn queue_due(
+                &self,
+                root: &RootName,
+                until: Timestamp,
+                after: Option<(Timestamp, &EntryId)>,
+                limit: usize,
+            ) -> Result<Vec<QueueEntry>, StoreError> {
+                self.read(|t| due(t, (QUEUE_DUE, QUEUE), root, until, after, limit))
+            }
+
+            /// What waits, of one root or of all, without looking at each entry;
+            /// the times are those of all roots.
+            pub fn queue_stats(&self, root: Option<&RootName>) -> Result<QueueStats, StoreError> {
+                self.read(|t| {
+                    let by_attempts = counts(t, root)?.by_attempts;
+                    let total_pending = by_attempts.values().sum();
+                    let Some(table) = open(t, QUEUE)? else { return Ok(QueueStats::default()) };
+                    let time = |row: Option<(redb::AccessGuard<'_, _>, redb::AccessGuard<'_, &[u8]>)>| {
+                        row.map(|(_, value): (redb::AccessGuard<'_, &[u8]>, _)| {
+                            tables::decode::<QueueEntry>(value.value()).map(|entry| entry.queued_at)
+                        })
+                        .transpose()
+                    };
+                    Ok(QueueStats {
+                        total_pending,
+                        oldest_queued: time(table.first()?)?,
+                        newest_queued: time(table.last()?)?,
+                        by_attempts,
+                    })
+                })
+            }
+
+            /// Allocated bytes of what lies in the private directory of a root.
+            pub fn moved_bytes(&self, root: &RootName) -> Result<u64, StoreError> {
+                self.read(|t| counts(t, Some(root)).map(|one| one.moved_bytes))
+            }
+        }
+    };
+}
+
+queries!(Ledger);
+queries!(LedgerReader);

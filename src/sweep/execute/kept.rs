@@ -1,0 +1,95 @@
+//! Entries of queue and trash: what lies in the private directory goes from
+//! there, the rest from its place as any file does.
+
+use crate::model::{Action, EntryId, FileKind, FileTimes, Skip, with_causes};
+use crate::policy::speaks_against;
+use crate::sweep::vault::inspect::{Objection, tree};
+use crate::sweep::vault::{Room, Rooms};
+use crate::sys::remove::{Refusal, TreeEnd, remove_kept, remove_tree};
+
+use super::{Ended, Known, Place, State, refused};
+
+fn room(action: &Action) -> Room {
+    if matches!(action.reason, crate::model::Reason::Trash { .. }) { Room::Trash } else { Room::Queue }
+}
+
+fn ended(end: Result<TreeEnd, Refusal>, is_tree: bool) -> Ended {
+    let end = match end {
+        Ok(end) => end,
+        Err(refusal) => return refused(refusal),
+    };
+    let (files, freed) = (end.removed.files, end.removed.freed);
+    match end.stayed {
+        None if is_tree => Ended::RemovedTree { files, freed },
+        None => Ended::Removed { freed },
+        Some(_) if files == 0 && !is_tree => Ended::Skipped(Skip::Changed),
+        Some(why) => {
+            let why = match why {
+                Refusal::Skip(Skip::InUse) => "a file in it is open or mapped by somebody".to_owned(),
+                Refusal::Skip(why) => format!("something in it stays: {why}"),
+                Refusal::Failed(error) => with_causes(&error),
+            };
+            Ended::RemovedPart { files, freed, why }
+        }
+    }
+}
+
+impl State<'_> {
+    fn rooms(&self) -> Result<&Rooms, Ended> {
+        let rooms = self.rooms.get_or_init(|| {
+            let vault = self.root.vault.as_ref().ok_or("there is no private directory")?;
+            vault.open(&self.root.dir).map_err(|error| with_causes(&error))
+        });
+        rooms.as_ref().map_err(|why| Ended::Failed(why.clone()))
+    }
+
+    /// Removes an entry from the private directory.
+    pub(super) fn remove_moved(&self, action: &Action, id: &EntryId) -> Ended {
+        let rooms = match self.rooms() {
+            Ok(rooms) => rooms,
+            Err(ended) => return ended,
+        };
+        let is_tree = action.facts.id.kind == FileKind::Directory;
+        let dir = rooms.of(room(action));
+        ended(remove_kept(dir, id.as_str().as_bytes(), &action.facts, &self.how), is_tree)
+    }
+
+    /// Why an entry in the private directory would stay.
+    pub(super) fn objection_to_moved(&self, action: &Action, id: &EntryId) -> Option<Skip> {
+        let dir = self.rooms().ok()?.of(room(action));
+        match dir.stat(id.as_str().as_bytes(), FileTimes::default()) {
+            Ok(facts) if action.facts.is_same_elsewhere(&facts) => None,
+            Ok(_) => Some(Skip::Changed),
+            Err(_) => Some(Skip::Vanished),
+        }
+    }
+
+    /// Removes a tree that could not be moved, from its place: all of it, or
+    /// nothing while a file in it must stay.
+    pub(super) fn remove_tree_in_place(&self, action: &Action, place: &Place) -> Ended {
+        if let Err(why) = tree(self.root, self.with, None, &action.path) {
+            return match why {
+                Objection::Absent => Ended::Skipped(Skip::Vanished),
+                Objection::Kept { keep: crate::model::Keep::ActiveJob, .. } => {
+                    Ended::Skipped(Skip::ActiveJob)
+                }
+                Objection::Kept { keep: crate::model::Keep::Held, .. } => Ended::Skipped(Skip::Held),
+                Objection::Failed(error) => Ended::Failed(with_causes(&error)),
+                _ => Ended::Skipped(Skip::Protected),
+            };
+        }
+        let name = action.path.name();
+        let known = self.with.read();
+        let (rules, now) = (&self.root.rules, self.with.moment.now);
+        let Known { jobs, references } = &known;
+        if self.root.own.contains(&action.facts.id)
+            || speaks_against(rules, now, jobs, references, &place.context, name, &action.facts).is_some()
+        {
+            return Ended::Skipped(Skip::Protected);
+        }
+        if !self.is_in_place(place) {
+            return Ended::Skipped(Skip::Changed);
+        }
+        ended(remove_tree(&place.dir, name, action.facts.id.ino, &self.how), true)
+    }
+}

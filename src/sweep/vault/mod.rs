@@ -1,0 +1,174 @@
+//! Queue and trash of a root: what lies in its private directory under an ID,
+//! or waits in its place.
+//!
+//! Promises: an entry is in the ledger before anything moves, and described by
+//! its own file beside it, so that neither a kill at any point nor a lost
+//! ledger loses it; nothing there is removed but by [`super::execute`]; moving
+//! in, putting back and removing take turns. The private directory is checked
+//! before each use. Must not know: HTTP, who may ask.
+
+pub mod info;
+pub mod inspect;
+pub mod moving;
+mod nominate;
+pub mod replay;
+pub mod returning;
+mod settling;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use crate::model::{EntryId, QueueEntry, RootName, Timestamp, TrashEntry};
+use crate::store::StoreError;
+use crate::store::ledger::{Ledger, LedgerReader};
+use crate::sys::private_dir::PrivateDir;
+use crate::sys::{DirHandle, RootDir, SysError};
+
+pub use nominate::{KeptActions, is_new};
+
+/// The two directories in the private one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// Deferred deletions.
+    Queue,
+    /// Soft-deleted files.
+    Trash,
+}
+
+/// Reads the entries: of the ledger, or of its copy in a dry run.
+pub trait KeptEntries: Send + Sync {
+    /// Deferred deletions of a root that are due, the first due first.
+    fn deferred(
+        &self,
+        root: &RootName,
+        until: Timestamp,
+        after: Option<(Timestamp, &EntryId)>,
+        limit: usize,
+    ) -> Result<Vec<QueueEntry>, StoreError>;
+
+    /// What was soft-deleted up to `until`, the oldest first.
+    fn trashed(
+        &self,
+        root: &RootName,
+        until: Timestamp,
+        after: Option<(Timestamp, &EntryId)>,
+        limit: usize,
+    ) -> Result<Vec<TrashEntry>, StoreError>;
+}
+
+macro_rules! entries {
+    ($ledger:ty) => {
+        impl KeptEntries for $ledger {
+            fn deferred(
+                &self,
+                root: &RootName,
+                until: Timestamp,
+                after: Option<(Timestamp, &EntryId)>,
+                limit: usize,
+            ) -> Result<Vec<QueueEntry>, StoreError> {
+                self.queue_due(root, until, after, limit)
+            }
+
+            fn trashed(
+                &self,
+                root: &RootName,
+                until: Timestamp,
+                after: Option<(Timestamp, &EntryId)>,
+                limit: usize,
+            ) -> Result<Vec<TrashEntry>, StoreError> {
+                self.trash_due(root, until, after, limit)
+            }
+        }
+    };
+}
+
+entries!(Ledger);
+entries!(LedgerReader);
+
+/// Queue and trash of one root.
+pub struct RootVault {
+    private: Arc<PrivateDir>,
+    entries: Arc<dyn KeptEntries>,
+    /// Where changes are recorded; `None` in a dry run.
+    book: Option<Arc<Ledger>>,
+    /// Moving in, putting back and removing take turns.
+    turn: Turn,
+    /// Ledger and directory were brought to one account.
+    settled: AtomicBool,
+}
+
+/// The turn at one root's queue and trash. It outlives a root that is opened anew.
+pub type Turn = Arc<Mutex<()>>;
+
+/// Its directories, open.
+#[derive(Debug)]
+pub struct Rooms {
+    queue: DirHandle,
+    trash: DirHandle,
+}
+
+impl Rooms {
+    /// One of them.
+    pub const fn of(&self, room: Room) -> &DirHandle {
+        match room {
+            Room::Queue => &self.queue,
+            Room::Trash => &self.trash,
+        }
+    }
+}
+
+impl RootVault {
+    /// With a ledger to record in.
+    pub fn new(private: Arc<PrivateDir>, ledger: Arc<Ledger>, turn: Turn) -> Self {
+        let entries = Arc::clone(&ledger) as Arc<dyn KeptEntries>;
+        Self { private, entries, book: Some(ledger), turn, settled: AtomicBool::new(false) }
+    }
+
+    /// To be read only.
+    pub fn reading(private: Arc<PrivateDir>, entries: Arc<dyn KeptEntries>) -> Self {
+        Self { private, entries, book: None, turn: Turn::default(), settled: AtomicBool::new(true) }
+    }
+
+    /// Takes the turn: until it is given back nothing moves in, out or away.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether ledger and directory were brought to one account since it was
+    /// opened. Before that nothing is removed: what the ledger takes for waiting
+    /// may have been moved.
+    pub fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// The turn, if it can be had within `limit`.
+    pub fn turn_within(&self, limit: Duration) -> Option<MutexGuard<'_, ()>> {
+        let until = Instant::now() + limit;
+        loop {
+            match self.turn.try_lock() {
+                Ok(turn) => return Some(turn),
+                Err(TryLockError::Poisoned(turn)) => return Some(turn.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() >= until => return None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    /// Makes what was written in it lasting. Can take seconds.
+    pub fn make_lasting(&self) {
+        if let Err(error) = crate::sys::volume::syncfs(self.private.handle()) {
+            tracing::warn!(%error, "descriptions of entries may be lost in a power cut");
+        }
+    }
+
+    /// Opens its directories, making them where they are not there.
+    ///
+    /// # Errors
+    /// [`SysError::NotOurs`] when the private directory is not what it was:
+    /// then there is neither trash nor deferral.
+    pub fn open(&self, root: &RootDir) -> Result<Rooms, SysError> {
+        self.private.check(root)?;
+        Ok(Rooms { queue: self.private.subdirectory("queue")?, trash: self.private.subdirectory("trash")? })
+    }
+}
