@@ -1,6 +1,7 @@
 //! What this program offers its command line.
 
 use guardian::agent::demo::{DemoError, demo};
+use guardian::agent::logging;
 use guardian::agent::standalone::Alone;
 use guardian::api::ApiError;
 use guardian::cli::{Exit, Failure, Host, ReadAgain, Standalone};
@@ -23,6 +24,7 @@ impl Host for Here {
     }
 
     fn standalone(&self, settings: Settings) -> Result<Box<dyn Standalone>, ApiError> {
+        logging::start_for_command(settings.verbosity);
         Ok(Box::new(Alone::new(settings)))
     }
 

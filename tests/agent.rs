@@ -1,17 +1,20 @@
 //! The agent as a process, from outside: what it keeps and what it removes
-//! when it is stopped, killed, starved of space and taken its volume away.
+//! when it is stopped, starved of space and told of another configuration.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 #![expect(clippy::print_stderr, reason = "what is skipped, measured or failed is told there")]
 
+#[expect(dead_code, reason = "only part of it is needed here")]
 mod harness;
+#[path = "agent/resources.rs"]
+mod resources;
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use harness::volumes::{bind, inside, loop_mounted, tmpfs, unmount};
+use harness::volumes::{inside, loop_mounted, tmpfs};
 use harness::{Home, aged, file, in_the_index, on_disk, root, scratch};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -267,127 +270,6 @@ fn it_starts_and_cleans_with_no_byte_free_for_its_own_state() {
 #[test]
 fn it_goes_on_and_cleans_when_no_byte_is_left_for_its_own_state() {
     on_a_full_volume("it_goes_on_and_cleans_when_no_byte_is_left_for_its_own_state", true);
-}
-
-#[test]
-fn a_lost_ledger_makes_no_file_that_names_a_job_an_orphan() {
-    let mut home = Home::new();
-    let root_dir = scratch(&home);
-    let marks = "capacity = \"16MiB\"\nhigh_water = 90\nlow_water = 50";
-    home.configure("sample_interval = \"1s\"", &root(&root_dir, marks));
-    home.start();
-    home.until_root_is("ready");
-    home.done(&["job", "start", "alive"]);
-    assert_eq!(home.stop(), Some(0));
-    for name in ["ledger.redb", "ledger.bak"] {
-        let _ = fs::remove_file(home.path("state").join(name));
-    }
-    for number in 0..6 {
-        file(&root_dir.join(format!("job_alive_{number}")), MIB, 90 * HOUR);
-    }
-    for number in 0..9 {
-        file(&root_dir.join(format!("orphan_{number}")), MIB, 50 * HOUR);
-    }
-    home.start();
-    home.until_cleaned();
-    assert_eq!(count(&root_dir, "job_alive_"), 6);
-    let health = home.ask("/v1/health").unwrap();
-    assert_eq!(health["status"], "critical", "{health}");
-    assert_eq!(home.run(&["health"]).0, 3);
-    home.done(&["registry", "trust"]);
-    home.done(&["sweep", "orphans"]);
-    assert_eq!(count(&root_dir, "job_alive_"), 0, "trusted, the registry knows no such job");
-    assert_eq!(home.stop(), Some(0));
-}
-
-#[test]
-fn a_job_is_not_presumed_failed_because_the_agent_was_down() {
-    let mut home = Home::new();
-    let root_dir = scratch(&home);
-    home.configure("", &root(&root_dir, ""));
-    home.start();
-    home.done(&["job", "start", "patient", "--ttl", "3s"]);
-    assert_eq!(home.stop(), Some(0));
-    std::thread::sleep(Duration::from_secs(4));
-    home.start();
-    std::thread::sleep(Duration::from_secs(1));
-    let job = home.ask("/v1/jobs/patient").unwrap();
-    assert_eq!((&job["state"], &job["presumed"]), (&"active".into(), &false.into()), "{job}");
-    assert_eq!(home.stop(), Some(0));
-}
-
-#[test]
-fn an_unmounted_root_is_suspended_and_what_lies_underneath_is_not_touched() {
-    if !inside("an_unmounted_root_is_suspended_and_what_lies_underneath_is_not_touched") {
-        return;
-    }
-    let mut home = Home::new();
-    let (store, at) = (home.path("store"), home.path("scratch"));
-    fs::create_dir(&at).unwrap();
-    file(&at.join("underneath"), MIB, 90 * HOUR);
-    if let Err(why) = tmpfs(&store, 16).and_then(|()| bind(&store, &at)) {
-        eprintln!("skipped: {why}");
-        return;
-    }
-    // Everything that is past its age goes every second.
-    let more = "adoption_grace = \"0s\"\n[root.retain]\norphans = \"1h\"\n[root.limits]\nmax_share = 100";
-    let agent = "sample_interval = \"1s\"\nsweep_interval = \"1s\"\norphan_sweep_interval = \"1s\"";
-    home.configure(agent, &root(&at, more));
-    home.start();
-    home.until_root_is("ready");
-    file(&at.join("orphan_1"), MIB, 90 * HOUR);
-    home.until("the orphan goes", |_| (!at.join("orphan_1").exists()).then_some(()));
-
-    unmount(&at).unwrap();
-    home.until_root_is("suspended");
-    assert_eq!(home.run(&["health"]).0, 3);
-    std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(fs::read_dir(&at).unwrap().count(), 1, "nothing is made or removed underneath");
-    assert!(at.join("underneath").exists());
-    // Down and up again while it is not mounted.
-    assert_eq!(home.stop(), Some(0));
-    home.start();
-    home.until_root_is("suspended");
-    std::thread::sleep(Duration::from_secs(2));
-    assert!(at.join("underneath").exists());
-
-    bind(&store, &at).unwrap();
-    home.until_root_is("ready");
-    file(&at.join("orphan_2"), MIB, 90 * HOUR);
-    home.until("the orphan goes", |_| (!at.join("orphan_2").exists()).then_some(()));
-    assert_eq!(home.stop(), Some(0));
-    unmount(&at).unwrap();
-    assert!(at.join("underneath").exists());
-}
-
-#[test]
-fn a_root_that_another_agent_guards_is_refused_with_code_5() {
-    let mut home = Home::new();
-    let root_dir = scratch(&home);
-    home.configure("", &root(&root_dir, ""));
-    home.start();
-    let other = Home::new();
-    other.configure("", &root(&root_dir, ""));
-    let output = other.start_in_vain();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(5), "{said}");
-    assert!(said.contains("another agent") && said.contains(home.path("socket").to_str().unwrap()), "{said}");
-    // Its socket alone, the same way.
-    fs::create_dir(other.path("another")).unwrap();
-    other.configure("", &root(&other.path("another"), ""));
-    let theirs = fs::read_to_string(other.path("guardian.toml")).unwrap();
-    let socket = |home: &Home| format!("{:?}", home.path("socket"));
-    fs::write(other.path("guardian.toml"), theirs.replace(&socket(&other), &socket(&home))).unwrap();
-    let output = other.start_in_vain();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(5), "{said}");
-    assert!(said.contains("another agent answers there"), "{said}");
-    // The same state directory, the same way.
-    let output = home.start_in_vain();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(5), "{said}");
-    assert!(home.runs());
-    assert_eq!(home.stop(), Some(0));
 }
 
 #[test]

@@ -104,7 +104,17 @@ fn a_dry_run_leaves_a_plan_that_is_applied_as_it_is() {
     assert_eq!(audit["items"][0]["outcome"], "removed", "{audit}");
     assert_eq!(audit["items"][0]["path"], agent.path("a").to_str().unwrap());
     assert_eq!(audit["items"].as_array().unwrap().len(), 1);
-    assert_eq!(agent.json(&["history", "--json"])["items"].as_array().unwrap().len(), 1);
+    let begun = agent.json(&["history", "--json"])["items"][0]["start_time"].as_str().unwrap().to_owned();
+    let runs = |filter: &[&str]| {
+        let page = agent.json(&[&["history", "--json"], filter].concat());
+        page["items"].as_array().unwrap().len()
+    };
+    assert_eq!(runs(&[]), 1);
+    assert_eq!(runs(&["--policy", "orphans", "--root", "scratch", "--since", &begun]), 1);
+    assert_eq!(runs(&["--policy", "expired"]), 0);
+    assert_eq!(runs(&["--since", "2199-01-01T00:00:00Z"]), 0);
+    let (code, _, err) = agent.run(&["history", "--root", "nowhere"]);
+    assert!(code != 0 && err.contains("nowhere"), "{code}: {err}");
 }
 
 #[test]
@@ -161,4 +171,40 @@ fn an_agent_that_observes_removes_nothing_for_anybody() {
         assert!(err.contains("remove nothing"), "{err}");
     }
     assert!(agent.path("a").exists());
+}
+
+#[test]
+fn where_files_are_kept_for_debugging_a_plans_own_policy_says_whether_it_is_applied() {
+    let agent = Agent::start(&[("a", 30)], "keep_files_for_debugging = true");
+    let dry = agent.json(&["sweep", "orphans", "--dry-run", "--json"]);
+    let plan = dry["plan"].as_str().unwrap();
+    let (code, out, err) = agent.run(&["sweep", "--plan", plan]);
+    assert_eq!(code, 5, "{out}{err}");
+    assert!(err.contains("keep_files_for_debugging"), "{err}");
+    assert!(agent.path("a").exists());
+    // An emergency acts, also by its plan.
+    let dry = agent.json(&["sweep", "emergency", "--until", "0", "--dry-run", "--json"]);
+    let plan = dry["plan"].as_str().unwrap();
+    let (code, out, err) = agent.run(&["sweep", "--plan", plan]);
+    assert_eq!(code, 3, "nothing empties the whole volume: {out}{err}");
+    assert!(!agent.path("a").exists());
+}
+
+#[test]
+fn a_name_that_nothing_has_is_a_mistake_of_usage_wherever_it_stands() {
+    let agent = Agent::start(&[], "");
+    for line in [
+        "files --root none",
+        "root accept none",
+        "sweep --root none",
+        "job show none",
+        "job heartbeat none",
+        "sweep failed-jobs --root none",
+        "sweep --plan none",
+        "job start x --root none",
+    ] {
+        let (code, out, err) = agent.run(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(code, 2, "{line}: {out}{err}");
+        assert!(err.contains("none"), "{line}: {err}");
+    }
 }

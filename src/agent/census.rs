@@ -6,7 +6,10 @@
 //! its time, and waits only a moment when nothing was counted yet.
 //! Must not know: HTTP.
 
+mod growth;
+
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +17,7 @@ use std::time::Duration;
 use crate::api::{Holder, HolderName, TopHolders, TopList};
 use crate::model::{Phase, RelPath, RootName, Timestamp, WirePath};
 use crate::policy::{DirContext, FileAt, Moment, Ownership, PathReadings, classify};
+use crate::store::RootKey;
 use crate::sweep::SweepError;
 use crate::sweep::indexed::Indexed;
 use crate::sweep::named;
@@ -23,6 +27,7 @@ use crate::sys::clock;
 
 use super::engine::Target;
 use super::state::Agent;
+use growth::{Held, Look, Looks};
 
 /// The pause between two counts is so many times what the last one took,
 const SHARE: u32 = 20;
@@ -56,6 +61,8 @@ pub struct Counted {
 #[derive(Default)]
 pub struct Census {
     counted: Mutex<HashMap<RootName, Counted>>,
+    /// Earlier counts, for growth; of each root by its key, which no other directory gets.
+    looks: Mutex<HashMap<RootKey, Looks>>,
     /// When the next count may begin, by the boot-time clock.
     due: Mutex<Duration>,
     busy: AtomicBool,
@@ -101,8 +108,10 @@ impl Census {
         let thread = std::thread::Builder::new().name("guardian-census".to_owned());
         let started = thread.spawn(move || {
             for target in agent.targets(None) {
-                match count(&agent, &target) {
+                let mut looks = its.looks.lock().unwrap_or_else(PoisonError::into_inner);
+                match count(&agent, &target, &mut looks) {
                     Ok(Some(counted)) => {
+                        drop(looks);
                         let mut all = its.counted.lock().unwrap_or_else(PoisonError::into_inner);
                         all.insert(target.root.name.clone(), counted);
                         its.ended.notify_all();
@@ -127,7 +136,11 @@ impl Census {
 }
 
 /// Counts one root; `None` when there is nothing to count by, or the agent stops.
-fn count(agent: &Agent, target: &Target) -> Result<Option<Counted>, SweepError> {
+fn count(
+    agent: &Agent,
+    target: &Target,
+    looks: &mut HashMap<RootKey, Looks>,
+) -> Result<Option<Counted>, SweepError> {
     let (Some(index), Some(key)) = (&agent.engine.index, target.key) else { return Ok(None) };
     if !(agent.engine.complete)(key) {
         return Ok(None);
@@ -176,18 +189,24 @@ fn count(agent: &Agent, target: &Target) -> Result<Option<Counted>, SweepError> 
         }
         context = Some(here);
     }
+    let at = clock::since_boot();
+    let looks = looks.entry(key).or_default();
+    let (before, span) = (looks.before(), at.saturating_sub(looks.before().map_or(at, |before| before.at)));
+    let look = Look { at, jobs: held(&jobs), users: held(&users), directories: held(&directories) };
     let place = |dir: RelPath| HolderName::Directory(WirePath::from_path(&dir.under(root.path())));
+    let top = TopHolders {
+        jobs: top(jobs, before.map(|look| &look.jobs), span, |job| HolderName::Job { job }),
+        users: top(users, before.map(|look| &look.users), span, |uid| HolderName::User { uid }),
+        directories: top(directories, before.map(|look| &look.directories), span, place),
+    };
+    looks.take(look);
     Ok(Some(Counted {
         as_of: now,
         orphans: orphans.files,
         orphan_bytes: orphans.bytes,
         old_results,
         expired: expired(agent, target, &moment),
-        top: TopHolders {
-            jobs: top(jobs, |job| HolderName::Job { job }),
-            users: top(users, |uid| HolderName::User { uid }),
-            directories: top(directories, place),
-        },
+        top,
     }))
 }
 
@@ -214,15 +233,56 @@ fn expired(agent: &Agent, target: &Target, moment: &Moment) -> u64 {
     named::expired(root, with).flatten().filter(is_due).count() as u64
 }
 
-fn top<K>(sums: HashMap<K, Sum>, name: impl Fn(K) -> HolderName) -> TopList {
+fn held<K: Clone + Eq + Hash>(sums: &HashMap<K, Sum>) -> Held<K> {
+    Held::of(sums.iter().map(|(key, sum)| (key, sum.bytes)))
+}
+
+/// The largest holders and, if that can be told of any, those that grow fastest.
+fn top<K: Clone + Eq + Hash>(
+    sums: HashMap<K, Sum>,
+    before: Option<&Held<K>>,
+    span: Duration,
+    name: impl Fn(K) -> HolderName,
+) -> TopList {
+    let rate = |(key, sum): &(K, Sum)| before.and_then(|before| before.rate(key, sum.bytes, span));
+    let holder = |one: &(K, Sum)| Holder {
+        name: name(one.0.clone()),
+        bytes: one.1.bytes,
+        files: one.1.files,
+        growth_bytes_per_hour: rate(one),
+    };
     let mut sums: Vec<(K, Sum)> = sums.into_iter().collect();
     sums.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.bytes));
-    sums.truncate(LISTED);
-    let holder = |(key, sum): (K, Sum)| Holder {
-        name: name(key),
-        bytes: sum.bytes,
-        files: sum.files,
-        growth_bytes_per_hour: None,
-    };
-    TopList { by_bytes: sums.into_iter().map(holder).collect(), by_growth: Vec::new() }
+    let by_bytes = sums.iter().take(LISTED).map(holder).collect();
+    let mut growing: Vec<(i64, &(K, Sum))> = sums.iter().filter_map(|one| Some((rate(one)?, one))).collect();
+    let known = !growing.is_empty();
+    growing.retain(|(rate, _)| *rate > 0);
+    growing.sort_by_key(|(rate, _)| std::cmp::Reverse(*rate));
+    let by_growth = known.then(|| growing.iter().take(LISTED).map(|(_, one)| holder(one)).collect());
+    TopList { by_bytes, by_growth }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_grows_fastest_comes_first_and_before_there_are_two_counts_nobody_is_listed() {
+        let sums = |of: &[(u32, u64)]| -> HashMap<u32, Sum> {
+            of.iter().map(|(uid, bytes)| (*uid, Sum { files: 1, bytes: *bytes })).collect()
+        };
+        let name = |uid| HolderName::User { uid };
+        let hour = Duration::from_secs(3600);
+        let first = top(sums(&[(1, 900), (2, 50)]), None, Duration::ZERO, name);
+        assert!(first.by_growth.is_none() && first.by_bytes.len() == 2);
+        assert!(!serde_json::to_string(&first).unwrap().contains("by_growth"), "absent, not empty");
+        let before = held(&sums(&[(1, 900), (2, 50), (3, 80)]));
+        let later = top(sums(&[(1, 910), (2, 400), (3, 10)]), Some(&before), hour, name);
+        let growing: Vec<_> =
+            later.by_growth.unwrap().into_iter().map(|one| one.growth_bytes_per_hour).collect();
+        assert_eq!(growing, [Some(350), Some(10)]);
+        assert_eq!(later.by_bytes[0].growth_bytes_per_hour, Some(10));
+        let still = top(sums(&[(1, 900)]), Some(&before), hour, name);
+        assert_eq!(still.by_growth, Some(Vec::new()), "it is known that nothing grows");
+    }
 }

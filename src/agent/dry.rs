@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
-use crate::model::{Plan, PlanAction, PlanResource, Report, RunId, Skip, Timestamp, VolumeUsage};
+use crate::model::{Plan, PlanAction, PlanResource, Report, Resource, RunId, Skip, Timestamp, VolumeUsage};
 use crate::policy::Target as Goal;
+use crate::sweep::merge::gain;
 use crate::sweep::record::{RunEnd, RunRecord};
+use crate::sweep::root::GuardedRoot;
 use crate::sweep::run::Orders;
 
 use super::engine::Target;
@@ -30,16 +32,20 @@ pub fn reports(
             // Roots of one volume end at one target.
             let volume =
                 || planned.iter().filter(|(_, _, other)| other.head.volume_run == orders.head.volume_run);
-            let bytes = volume().flat_map(|(plan, ..)| &plan.actions).map(|one| one.expected_bytes).sum();
-            let inodes = volume().flat_map(|(plan, ..)| &plan.actions).filter(|one| one.expected_bytes > 0);
-            let after = usage.map(|usage| without(&usage, bytes, inodes.count() as u64));
-            let report = report(plan, orders, usage.as_ref(), after, now, took, root.path());
+            let after = usage.map(|usage| after(&usage, volume().map(|(plan, ..)| plan)));
+            let report = report(plan, orders, usage.as_ref(), after, now, took, root);
             Some((report, PlanResource::of(plan, root.path())))
         })
         .collect()
 }
 
-fn without(usage: &VolumeUsage, bytes: u64, inodes: u64) -> VolumeUsage {
+/// What the volume would show when `plans` were carried out.
+pub fn after<'a>(usage: &VolumeUsage, plans: impl IntoIterator<Item = &'a Plan>) -> VolumeUsage {
+    let (mut bytes, mut inodes): (u64, u64) = (0, 0);
+    for action in plans.into_iter().flat_map(|plan| &plan.actions) {
+        bytes = bytes.saturating_add(gain(action, Resource::Bytes));
+        inodes = inodes.saturating_add(gain(action, Resource::Inodes));
+    }
     VolumeUsage {
         used: usage.used.saturating_sub(bytes),
         available: usage.available.saturating_add(bytes),
@@ -60,7 +66,7 @@ fn report(
     after: Option<VolumeUsage>,
     now: Timestamp,
     took: Duration,
-    root_path: &std::path::Path,
+    root: &GuardedRoot,
 ) -> Report {
     let target = orders.target;
     let mut record =
@@ -73,7 +79,7 @@ fn report(
         .actions
         .iter()
         .filter_map(|action| {
-            serde_json::to_value(PlanAction::of(action, plan.policy, &plan.root, root_path)).ok()
+            serde_json::to_value(PlanAction::of(action, plan.policy, &plan.root, root.path())).ok()
         })
         .collect();
     let mut end = RunEnd {
@@ -82,6 +88,7 @@ fn report(
         target_percent: target.percent,
         target_reached: reached(&target, after.as_ref()),
         usage: after,
+        open_check: Some(root.open_check_now().as_str()),
         ..RunEnd::default()
     };
     end.reclaim.unlinked_bytes = plan.actions.iter().map(|action| action.expected_bytes).sum();

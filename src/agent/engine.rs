@@ -5,11 +5,15 @@
 //! no index (it walks), no audit (it logs) and a full ledger (the report is in
 //! the log). Must not know: HTTP, signals, when to run.
 
+mod apply;
+
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use crate::api::{Event, Events, SweepState};
 use crate::model::{
-    Action, Phase, Plan, PlanAction, Policy, Report, Requester, RootName, RunId, SweepRequest, Timestamp,
+    Level, Phase, Plan, Policy, Report, Requester, Resource, RootName, RunId, SweepRequest, Timestamp,
     Trigger, VolumeUsage,
 };
 use crate::policy::{Amount, ClockGuard, JobsView, ReferenceView};
@@ -17,19 +21,20 @@ use crate::store::RootKey;
 use crate::store::audit::AuditLog;
 use crate::store::index::Index;
 use crate::store::ledger::Ledger;
-use crate::sweep::carry_out::{carry_out, carry_out_plan};
+use crate::sweep::carry_out::carry_out;
 use crate::sweep::indexed::Indexed;
 use crate::sweep::nominate::{Nominator, Nothing};
-use crate::sweep::orders::{moment, orders, past_its_mark};
+use crate::sweep::orders::{moment, orders, past_its_mark, runs_of};
 use crate::sweep::record::RunHead;
 use crate::sweep::root::GuardedRoot;
 use crate::sweep::run::{Orders, RunRoot, Shared, plan};
 use crate::sweep::walked::Walked;
 use crate::sys::clock;
 
+use super::breakers::Breakers;
 use super::recorder::Recorder;
 use super::references::References;
-use super::surroundings::{Control, Feed, RunWorld, new_id};
+use super::surroundings::{Control, Feed, RunWorld, ShownRun, new_id};
 use super::turns::{Turns, VolumeId};
 
 /// What a run over a root needs besides the root.
@@ -109,6 +114,10 @@ pub struct Engine {
     pub clock: Mutex<ClockGuard>,
     /// Writes the history.
     pub recorder: Recorder,
+    /// What happens, for whoever listens.
+    pub events: Arc<Events>,
+    /// Policies whose removals fail, by root.
+    pub breakers: Breakers,
     /// One run at a time on a volume.
     turns: Turns,
 }
@@ -128,6 +137,30 @@ pub fn by_volume(targets: &[Target]) -> Vec<Vec<Target>> {
         }
     }
     groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn guarded(group: &[Target]) -> Vec<&GuardedRoot> {
+    group.iter().map(|target| target.root.as_ref()).collect()
+}
+
+/// From which roots the last phase of an emergency's run for `resource` may
+/// take, by what the volume showed at its start: until the low mark is reached.
+fn choose_past(
+    roots: &mut [RunRoot<'_>],
+    request: &SweepRequest,
+    start: Option<&VolumeUsage>,
+    resource: Resource,
+) {
+    for one in roots {
+        one.past_its_mark = start.is_some_and(|usage| past_its_mark(one.root, usage, resource))
+            || request.until_percent.is_some()
+            || request.free.is_some();
+    }
+}
+
+/// Whether a later run of a request is not needed any more: the one before it brought enough.
+fn is_served(later: bool, orders: &Orders, usage: Option<&VolumeUsage>) -> bool {
+    later && usage.is_none_or(|usage| orders.target.is_reached(usage))
 }
 
 impl Engine {
@@ -150,6 +183,8 @@ impl Engine {
             recorded: None,
             clock: Mutex::new(clock),
             recorder: Recorder::default(),
+            events: Arc::default(),
+            breakers: Breakers::default(),
             turns: Turns::default(),
         }
     }
@@ -231,10 +266,7 @@ impl Engine {
                 (at.wall, at.now) = (Some(at.now), newest);
             }
         }
-        let past = usage.is_some_and(|usage| past_its_mark(&target.root, usage))
-            || request.until_percent.is_some()
-            || request.free.is_some();
-        Ok(RunRoot { root: &target.root, nominator, moment: at, past_its_mark: past })
+        Ok(RunRoot { root: &target.root, nominator, moment: at, past_its_mark: false })
     }
 
     fn head(&self, commission: &Commission<'_>) -> RunHead {
@@ -252,9 +284,11 @@ impl Engine {
         commission: &Commission<'_>,
         group: &[Target],
         usage: Option<&VolumeUsage>,
+        resource: Resource,
     ) -> Result<Orders, EngineError> {
-        let roots: Vec<&GuardedRoot> = group.iter().map(|target| target.root.as_ref()).collect();
-        let Some(mut orders) = orders(self.head(commission), commission.request, &roots, usage) else {
+        let roots = guarded(group);
+        let Some(mut orders) = orders(self.head(commission), commission.request, &roots, usage, resource)
+        else {
             let first = group.first().ok_or(EngineError::NoRoots)?;
             return Err(EngineError::UsageUnknown(first.root.name.clone()));
         };
@@ -265,20 +299,37 @@ impl Engine {
     }
 
     /// Plans a request over `targets`; changes nothing anywhere. One plan for
-    /// each root, and what the volume of each showed.
+    /// each root and run ([`runs_of`]), and what the volume of each showed.
     pub fn plan(
         &self,
         commission: &Commission<'_>,
         targets: &[Target],
     ) -> Result<Vec<(Plan, Option<VolumeUsage>, Orders)>, EngineError> {
         let mut all = Vec::new();
+        let request = commission.request;
         for group in by_volume(targets) {
-            let usage = self.usage(&group);
-            let (roots, _) = self.run_roots(&group, commission.request, usage.as_ref())?;
-            let orders = self.orders_for(commission, &group, usage.as_ref())?;
+            let start = self.usage(&group);
+            let (mut roots, _) = self.run_roots(&group, request, start.as_ref())?;
             let shared = self.shared();
-            let plans = plan(&orders, &roots, shared, usage.as_ref())?;
-            all.extend(plans.into_iter().map(|plan| (plan, usage, orders.clone())));
+            // What a second run would find when the first is over.
+            let (mut usage, mut taken, mut order) = (start, Vec::new(), 0);
+            let runs = runs_of(request, &guarded(&group), start.as_ref());
+            for (number, resource) in runs.into_iter().enumerate() {
+                let orders = self.orders_for(commission, &group, start.as_ref(), resource)?;
+                if is_served(number > 0, &orders, usage.as_ref()) {
+                    continue;
+                }
+                choose_past(&mut roots, request, start.as_ref(), resource);
+                let mut plans = plan(&orders, &roots, shared, usage.as_ref(), &mut taken)?;
+                let shown = usage;
+                usage = usage.map(|usage| super::dry::after(&usage, &plans));
+                let first = order;
+                for action in plans.iter_mut().flat_map(|plan| &mut plan.actions) {
+                    action.order += first;
+                    order += 1;
+                }
+                all.extend(plans.into_iter().map(|plan| (plan, shown, orders.clone())));
+            }
         }
         Ok(all)
     }
@@ -293,14 +344,14 @@ impl Engine {
         let group = [target.clone()];
         let usage = self.usage(&group);
         let (roots, _) = self.run_roots(&group, commission.request, usage.as_ref())?;
-        let mut orders = self.orders_for(commission, &group, usage.as_ref())?;
+        let mut orders = self.orders_for(commission, &group, usage.as_ref(), Resource::Bytes)?;
         orders.max_files = None;
         let shared = self.shared();
         let totals = match roots.first() {
             Some(one) => one.nominator.totals()?,
             None => return Err(EngineError::NoRoots),
         };
-        let plans = plan(&orders, &roots, shared, usage.as_ref())?;
+        let plans = plan(&orders, &roots, shared, usage.as_ref(), &mut Vec::new())?;
         let taken = plans.first().map(amount).unwrap_or_default();
         Ok((taken, Amount { files: totals.files, bytes: totals.bytes }))
     }
@@ -313,23 +364,45 @@ impl Engine {
     /// Carries out a request over `targets`, volume after volume. One report for
     /// each root; an error only where no root could be swept.
     pub fn sweep(&self, commission: &Commission<'_>, targets: &[Target]) -> Result<Vec<Report>, EngineError> {
+        self.sweep_at_most(commission, targets, &HashMap::new())
+    }
+
+    /// The same, taking at most so much of each root that is named.
+    pub fn sweep_at_most(
+        &self,
+        commission: &Commission<'_>,
+        targets: &[Target],
+        at_most: &HashMap<RootName, Amount>,
+    ) -> Result<Vec<Report>, EngineError> {
         let mut reports = Vec::new();
         let mut failed = None;
         for group in by_volume(targets) {
             let emergency = commission.request.policy == Policy::Emergency;
             let Some(volume) = group.first().map(|target| VolumeId::of(&target.root)) else { continue };
             let swept = self.turns.with(volume, emergency, |between| {
-                let usage = self.usage(&group);
-                let (roots, left_out) = self.run_roots(&group, commission.request, usage.as_ref())?;
-                let orders = self.orders_for(commission, &group, usage.as_ref())?;
-                let shared = self.shared();
-                let world = self.world(commission, &group, between);
-                let mut done = carry_out(&orders, &roots, shared, &world);
-                for report in &mut done {
-                    report.notes.extend(left_out.iter().cloned());
+                let start = self.usage(&group);
+                let runs = runs_of(commission.request, &guarded(&group), start.as_ref());
+                for (number, resource) in runs.into_iter().enumerate() {
+                    let usage = if number == 0 { start } else { self.usage(&group) };
+                    let mut orders = self.orders_for(commission, &group, start.as_ref(), resource)?;
+                    orders.at_most.clone_from(at_most);
+                    if is_served(number > 0, &orders, usage.as_ref())
+                        || (number > 0 && self.is_stopped(commission))
+                    {
+                        continue;
+                    }
+                    let (mut roots, left_out) = self.run_roots(&group, commission.request, usage.as_ref())?;
+                    choose_past(&mut roots, commission.request, start.as_ref(), resource);
+                    let shared = self.shared();
+                    let world = self.world(commission, &group, between);
+                    let mut done = carry_out(&orders, &roots, shared, &world);
+                    for report in &mut done {
+                        report.notes.extend(left_out.iter().cloned());
+                    }
+                    self.remember(commission.trigger, &done);
+                    self.tell_end(&world, &done);
+                    reports.extend(done);
                 }
-                self.remember(commission.trigger, &done);
-                reports.extend(done);
                 Ok::<(), EngineError>(())
             });
             if let Err(error) = swept {
@@ -351,51 +424,8 @@ impl Engine {
         }
     }
 
-    /// Carries out removals that were planned before, as far as they are unchanged.
-    pub fn apply(
-        &self,
-        commission: &Commission<'_>,
-        targets: &[Target],
-        actions: &[PlanAction],
-    ) -> Result<Vec<Report>, EngineError> {
-        let mut reports = Vec::new();
-        for group in by_volume(targets) {
-            let mut mine: Vec<(usize, Action)> = Vec::new();
-            for action in actions {
-                if let Some(place) = group.iter().position(|target| target.root.name == action.root) {
-                    let read = action.to_action(group[place].root.path());
-                    mine.push((place, read.map_err(|error| EngineError::BadPlan(error.to_string()))?));
-                }
-            }
-            if mine.is_empty() {
-                continue;
-            }
-            let emergency = commission.request.policy == Policy::Emergency;
-            let Some(volume) = group.first().map(|target| VolumeId::of(&target.root)) else { continue };
-            self.turns.with(volume, emergency, |between| {
-                let usage = self.usage(&group);
-                let (now, trusted) = self.look_at_clock();
-                let roots: Vec<RunRoot<'_>> = group
-                    .iter()
-                    .map(|target| RunRoot {
-                        root: &target.root,
-                        nominator: Box::new(Nothing),
-                        moment: moment(commission.request, &target.root, usage.as_ref(), now, trusted),
-                        past_its_mark: true,
-                    })
-                    .collect();
-                let mut orders = self.orders_for(commission, &group, usage.as_ref())?;
-                orders.target = crate::policy::Target::none(crate::model::Resource::Bytes);
-                orders.max_files = commission.request.max_files;
-                let shared = self.shared();
-                let world = self.world(commission, &group, between);
-                let done = carry_out_plan(&orders, &roots, shared, &world, mine);
-                self.remember(commission.trigger, &done);
-                reports.extend(done);
-                Ok::<(), EngineError>(())
-            })?;
-        }
-        Ok(reports)
+    fn is_stopped(&self, commission: &Commission<'_>) -> bool {
+        (commission.stop)().is_some() || commission.control.is_cancelled()
     }
 
     fn world<'a>(
@@ -412,11 +442,36 @@ impl Engine {
             control: commission.control,
             between,
             stop: commission.stop,
+            events: &self.events,
+            shown: ShownRun {
+                policy: commission.request.policy,
+                trigger: commission.trigger,
+                roots: group.iter().map(|target| target.root.name.clone()).collect(),
+            },
+            told_at: Mutex::default(),
+            breakers: &self.breakers,
+            // Whoever asks for it himself may try.
+            kept_back: commission.trigger != Trigger::Manual,
             open: Mutex::default(),
             next: AtomicU64::new(0),
             jobs: self.ledger.as_deref(),
             without_results: Mutex::default(),
         }
+    }
+
+    fn tell_end(&self, world: &RunWorld<'_>, reports: &[Report]) {
+        let over = if world.control.is_cancelled() { SweepState::Cancelled } else { SweepState::Done };
+        world.shown.tell(&self.events, world.control, over, reports);
+        for report in reports.iter().filter(|report| report.target_reached == Some(false)) {
+            let level = if report.policy == Policy::Emergency { Level::Critical } else { Level::Warning };
+            let message = format!("{} ended short of its target", report.policy);
+            self.alert(level, Some(&report.root), message);
+        }
+    }
+
+    /// Tells whoever listens what the log says too.
+    pub fn alert(&self, level: Level, root: Option<&RootName>, message: String) {
+        self.events.publish(&Event::Alert { time: clock::now(), level, root: root.cloned(), message });
     }
 
     /// Reports go to the log at once. Those of an emergency that the guard began
@@ -447,53 +502,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{ByteSize, FileTimes};
-    use crate::policy::{Globs, Marks, Patterns, Retain, RootRules};
-    use crate::sweep::root::{Futile, Limits, OwnFiles, UserMarks};
+    use crate::model::ByteSize;
+    use crate::sweep::root::OwnFiles;
+    use crate::sweep::tests::guarded::guarded;
     use crate::sys::dir::RootDir;
-    use crate::sys::open_check::OpenCheckKind;
     use crate::usage::{CapacityCounter, Probe, by_walking};
 
     /// A root of 1 MiB; `counted`: whether anybody knows how full it is.
     fn root(path: &Path, name: &str, counted: bool) -> Target {
         let dir = Arc::new(RootDir::open(path).unwrap());
         let nobody: CapacityCounter = Arc::new(|| None);
-        let counter = if counted { by_walking(&dir, &OwnFiles::default().0) } else { nobody };
-        let name = RootName::parse(name).unwrap();
-        let root = GuardedRoot {
-            name: name.clone(),
-            probe: Probe::Capacity { root: Arc::clone(&dir), size: 1 << 20, counter },
-            dir,
-            rules: RootRules {
-                root: name,
-                patterns: Patterns::compile(&[]).unwrap(),
-                protect: Globs::compile(&[]).unwrap(),
-                results: Globs::compile(&[]).unwrap(),
-                age_by: FileTimes { mtime: true, ctime: false, atime: false, btime: false },
-                retain: Retain::default(),
-                registry_grace: Some(Duration::ZERO),
-                orphans_untracked: false,
-            },
-            marks: Marks {
-                warning: 85.0,
-                high: 95.0,
-                low: 85.0,
-                min_free: 0,
-                inodes_warning: 85.0,
-                inodes_high: 95.0,
-                inodes_low: 85.0,
-            },
-            limits: Limits { batch: 10, max_files: 100, max_share: 50.0, max_attempts: 3 },
-            own: OwnFiles::default(),
-            open_check: OpenCheckKind::Lease,
-            user_marks: UserMarks::None,
-            remove_empty_dirs: true,
-            futile: Futile::Stop,
-            xattr_expiry: true,
-            new_until: None,
-            vault: None,
-            workers: 1,
-        };
+        let counter = if counted { by_walking(&dir, &OwnFiles::default().known) } else { nobody };
+        let probe = Probe::Capacity { root: Arc::clone(&dir), size: 1 << 20, counter };
+        let root = guarded(name, &dir, probe);
         Target { root: Arc::new(root), key: None }
     }
 

@@ -164,6 +164,12 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
         .chain(urgent.iter().map(|one| shown(one, format!("emergency:{}", one.phase), found.urgent)))
         .collect();
     told.notes.extend(found.notes);
+    if !with.clock_trusted {
+        // To find that change, all files would have to be looked at for one.
+        let why = "an emergency counts ages from the newest change in the root while the clock is not trusted: \
+                   what would go by its age here may still be kept";
+        told.notes.push(why.to_owned());
+    }
     Ok(told)
 }
 
@@ -251,6 +257,13 @@ impl Place {
             let bar = Bar { skip: Skip::InUse, why: "open or mapped now: it stays while it is" };
             found.quiet = found.quiet.or(Some(bar));
             found.urgent = found.urgent.or(Some(bar));
+            found.notes.push(bar.why.to_owned());
+        } else if root.open_check == OpenCheckKind::Proc && open.may_contain(facts.uid) {
+            let bar = Bar {
+                skip: Skip::InUse,
+                why: "perhaps open in a process that could not be looked into: only an emergency takes it",
+            };
+            found.quiet = found.quiet.or(Some(bar));
             found.notes.push(bar.why.to_owned());
         } else if root.open_check == OpenCheckKind::Partial {
             found.notes.push("other hosts or layers may have it open unseen".to_owned());

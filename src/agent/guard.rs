@@ -10,8 +10,9 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::model::{Policy, Resource, SweepRequest, Trigger};
-use crate::policy::{Backoff, Crossing, LevelState, Marks, emergency_needed};
+use crate::api::{Event, RootState};
+use crate::model::{Level, Policy, Report, Resource, SweepRequest, Trigger};
+use crate::policy::{Backoff, Crossing, LevelState, Marks, resource_needed};
 use crate::sys::clock;
 use crate::usage::VolumeMonitor;
 
@@ -19,15 +20,13 @@ use super::engine::{Commission, Target};
 use super::state::{Agent, ReadyRoot, Seen, Slot};
 use super::surroundings::Control;
 use super::turns::VolumeId;
-use super::{log, slots};
-
-/// How often the roots' identity is checked while volumes are looked at more often.
-const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the clocks are noted in the ledger.
-const CLOCK_MARK_INTERVAL: Duration = Duration::from_secs(600);
+use super::{commands, log, presence};
 
 /// Between two looks at a volume that does not answer.
 const UNREADABLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long one network mount may keep the others waiting, in each look.
+const NETWORK_PATIENCE: Duration = Duration::from_millis(50);
 
 /// How many times as long as a look took its volume is then left alone at least.
 const SLOW_REST: u32 = 3;
@@ -38,17 +37,50 @@ struct Member {
     root: Arc<ReadyRoot>,
 }
 
+impl Member {
+    fn is_network(&self) -> bool {
+        self.root.is_network
+    }
+}
+
 /// One volume.
 struct Volume {
     members: Vec<Member>,
+    is_network: bool,
     monitor: VolumeMonitor,
     /// When it was last asked, whether it answered or not.
     looked_at: Option<Duration>,
     /// How long that took.
     took: Duration,
-    backoff: Backoff,
-    emergency: Option<JoinHandle<(u64, u64)>>,
+    backoff: Backoffs,
+    emergency: Option<JoinHandle<Yield>>,
     unreadable: bool,
+}
+
+/// What emergencies in vain put off, for each resource: one that can't be
+/// helped must not keep the other waiting.
+#[derive(Default)]
+struct Backoffs {
+    bytes: Backoff,
+    inodes: Backoff,
+}
+
+/// What an emergency freed of what was needed, for each resource that it was begun for.
+type Yield = Vec<(Resource, u64, u64)>;
+
+impl Backoffs {
+    const fn of(&mut self, resource: Resource) -> &mut Backoff {
+        match resource {
+            Resource::Bytes => &mut self.bytes,
+            Resource::Inodes => &mut self.inodes,
+        }
+    }
+
+    /// When the next run that waits may begin, if it was put off beyond `after`.
+    fn again(&self, after: Duration) -> Option<Duration> {
+        let both = [self.bytes.not_before(), self.inodes.not_before()];
+        both.into_iter().filter(|at| *at > after).min()
+    }
 }
 
 /// The guard's own state.
@@ -57,8 +89,9 @@ pub struct Guard {
     volumes: HashMap<VolumeId, Volume>,
     levels: HashMap<(crate::model::RootName, Resource), LevelState>,
     presence_due: Duration,
-    clock_mark_due: Duration,
     doubted: bool,
+    /// What was last told of the roots.
+    states: HashMap<crate::model::RootName, RootState>,
 }
 
 impl Guard {
@@ -69,8 +102,8 @@ impl Guard {
             volumes: HashMap::new(),
             levels: HashMap::new(),
             presence_due: Duration::ZERO,
-            clock_mark_due: Duration::ZERO,
             doubted: false,
+            states: HashMap::new(),
         }
     }
 
@@ -79,8 +112,9 @@ impl Guard {
         while !self.agent.stop.is_raised() {
             let now = clock::since_boot();
             self.check_clock(now);
-            self.check_presence(now);
+            self.call_presence(now);
             self.gather();
+            self.tell_states();
             let pause = self.look_at_volumes();
             self.agent.beat.fetch_add(1, Ordering::Relaxed);
             self.agent.stir.bell.wait(pause);
@@ -110,20 +144,33 @@ impl Guard {
                 None => tracing::info!("the clock is trusted again"),
             }
         }
-        if doubt.is_none() && now >= self.clock_mark_due {
-            self.clock_mark_due = now + CLOCK_MARK_INTERVAL;
-            super::clock::note_clock(&self.agent.ledger, wall, now);
+    }
+
+    /// While volumes are looked at often, so are the roots.
+    fn call_presence(&mut self, now: Duration) {
+        if now >= self.presence_due {
+            self.presence_due = now + presence::INTERVAL;
+            self.agent.presence_bell.ring();
         }
     }
 
-    /// Suspends roots that are not where they were, and takes back those that are.
-    fn check_presence(&mut self, now: Duration) {
-        if now < self.presence_due {
-            return;
-        }
-        self.presence_due = now + PRESENCE_INTERVAL;
+    /// Tells whoever listens what has become of the roots.
+    fn tell_states(&mut self) {
         for slot in self.agent.slots() {
-            slots::check(&self.agent, &slot);
+            let (state, reason) = commands::state(&self.agent, &slot);
+            if self.states.insert(slot.name().clone(), state) == Some(state) {
+                continue;
+            }
+            let root = slot.name().clone();
+            if state == RootState::Suspended {
+                let why = reason.clone().unwrap_or_default();
+                self.agent.engine.alert(
+                    Level::Critical,
+                    Some(&root),
+                    format!("the root is suspended: {why}"),
+                );
+            }
+            self.agent.engine.events.publish(&Event::Root { time: clock::now(), root, state, reason });
         }
     }
 
@@ -149,10 +196,11 @@ impl Guard {
                     let Some(first) = members.first() else { continue };
                     Volume {
                         monitor: VolumeMonitor::new(first.root.guarded.probe.clone(), longest),
+                        is_network: members.iter().any(Member::is_network),
                         members,
                         looked_at: None,
                         took: Duration::ZERO,
-                        backoff: Backoff::default(),
+                        backoff: Backoffs::default(),
                         emergency: other.and_then(|volume| volume.emergency),
                         unreadable: false,
                     }
@@ -173,7 +221,8 @@ impl Guard {
         let eased = self.agent.eased.swap(false, Ordering::AcqRel);
         for volume in self.volumes.values_mut() {
             if eased {
-                volume.backoff.ease(clock::since_boot());
+                volume.backoff.bytes.ease(clock::since_boot());
+                volume.backoff.inodes.ease(clock::since_boot());
             }
             if clock::since_boot() >= volume.due(stirred) {
                 if !looked {
@@ -183,11 +232,6 @@ impl Guard {
                 look(&self.agent, volume, &mut self.levels, clock::since_boot());
             }
             next = next.min(volume.due(stirred && !looked).saturating_sub(clock::since_boot()));
-        }
-        // Roots that wait for something outside are not told when it comes.
-        let waits = |slot: &Arc<Slot>| slot.ready().is_none_or(|root| root.awaits_adoption());
-        if self.agent.slots().iter().any(waits) {
-            next = next.min(PRESENCE_INTERVAL);
         }
         next
     }
@@ -205,8 +249,7 @@ impl Volume {
         let rest = self.took.saturating_mul(SLOW_REST);
         let due = looked_at.saturating_add(self.monitor.pause(&marks, stirred).max(rest));
         // An emergency that waits is tried again when its pause is over.
-        let again = self.backoff.not_before();
-        if again > looked_at { due.min(again) } else { due }
+        self.backoff.again(looked_at).map_or(due, |again| due.min(again))
     }
 }
 
@@ -216,7 +259,10 @@ fn look(
     levels: &mut HashMap<(crate::model::RootName, Resource), LevelState>,
     now: Duration,
 ) {
-    let looked = volume.monitor.look(now);
+    let looked = match volume.is_network {
+        true => volume.monitor.look_within(now, NETWORK_PATIENCE),
+        false => volume.monitor.look(now),
+    };
     // Its pause begins when it has answered.
     volume.looked_at = Some(clock::since_boot());
     volume.took = clock::since_boot().saturating_sub(now);
@@ -237,7 +283,11 @@ fn look(
             let state = levels.entry((member.slot.name().clone(), resource)).or_default();
             let marks = &member.root.guarded.marks;
             let percent = look.usage.percent(resource);
-            match state.observe(now, &look.usage, resource, marks) {
+            let crossing = state.observe(now, &look.usage, resource, marks);
+            if let Some(crossing) = crossing {
+                tell_level(agent, member.slot.name(), resource, crossing, percent);
+            }
+            match crossing {
                 Some(Crossing::Rose { to, .. }) => {
                     log::level(member.slot.name(), resource, to, false, percent);
                 }
@@ -251,41 +301,62 @@ fn look(
     begin_emergency(agent, volume, now);
 }
 
+fn tell_level(
+    agent: &Agent,
+    root: &crate::model::RootName,
+    resource: Resource,
+    crossing: Crossing,
+    percent: f64,
+) {
+    let (level, rose, lasts) = match crossing {
+        Crossing::Rose { to, .. } => (to, true, false),
+        Crossing::Fell { to, .. } => (to, false, false),
+        Crossing::Lasts(level) => (level, false, true),
+    };
+    let usage_percent = (percent * 100.0).round() / 100.0;
+    let (time, root) = (clock::now(), root.clone());
+    if rose || lasts {
+        let message = format!("usage is {}: {usage_percent}% of {}", level.as_str(), log::name(resource));
+        agent.engine.alert(level, Some(&root), message);
+    }
+    agent.engine.events.publish(&Event::Level { time, root, resource, level, rose, lasts, usage_percent });
+}
+
 fn end_emergency(volume: &mut Volume, now: Duration) {
     if !volume.emergency.as_ref().is_some_and(JoinHandle::is_finished) {
         return;
     }
     let Some(ended) = volume.emergency.take() else { return };
     // One that panicked counts as having freed nothing: the next waits longer.
-    let (freed, needed) = ended.join().unwrap_or((0, 1));
-    let pause = volume.backoff.ended(freed, needed, now);
-    if !pause.is_zero() {
-        tracing::warn!(
-            bytes = freed,
-            "the emergency freed next to nothing; the next waits {} s at most",
-            pause.as_secs()
-        );
+    let in_vain = || vec![(Resource::Bytes, 0, 1), (Resource::Inodes, 0, 1)];
+    for (resource, freed, needed) in ended.join().unwrap_or_else(|_| in_vain()) {
+        let pause = volume.backoff.of(resource).ended(freed, needed, now);
+        if !pause.is_zero() {
+            tracing::warn!(
+                resource = ?resource,
+                freed,
+                "the emergency freed next to nothing; the next waits {} s at most",
+                pause.as_secs()
+            );
+        }
     }
     volume.monitor.cut();
 }
 
 fn begin_emergency(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     let Some(look) = volume.monitor.last() else { return };
-    let needs: Vec<_> = volume
-        .members
-        .iter()
-        .filter_map(|member| emergency_needed(&look.usage, &member.root.guarded.marks))
-        .collect();
-    // Of the resource that the run will be about: bytes and inodes don't compare.
-    let resource = needs.first().map(|need| need.resource);
-    let same = needs.iter().filter(|need| Some(need.resource) == resource);
-    let Some(needed) = same.map(|need| need.amount).max() else {
-        volume.backoff.reset();
-        return;
-    };
+    let mut needed: Vec<(Resource, u64)> = Vec::new();
+    for resource in [Resource::Bytes, Resource::Inodes] {
+        let need = |member: &Member| resource_needed(&look.usage, resource, &member.root.guarded.marks);
+        match volume.members.iter().filter_map(need).map(|need| need.amount).max() {
+            Some(amount) => needed.push((resource, amount)),
+            None => volume.backoff.of(resource).reset(),
+        }
+    }
     let settings = agent.settings();
     let paused = agent.pause_at(clock::now()).is_some_and(|pause| pause.emergencies);
-    if volume.emergency.is_some() || !settings.agent.automatic || paused || !volume.backoff.allows(now) {
+    let allowed = needed.iter().any(|(resource, _)| volume.backoff.of(*resource).allows(now));
+    if volume.emergency.is_some() || !settings.agent.automatic || paused || !allowed {
         return;
     }
     let targets: Vec<Target> = volume
@@ -297,11 +368,12 @@ fn begin_emergency(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     let thread = std::thread::Builder::new().name("guardian-emergency".to_owned());
     let started = thread.spawn(move || {
         let watch = agent.watch_over(&targets);
-        let freed = emergency(&agent, &targets, &watch);
+        let reports = emergency(&agent, &targets, &watch);
         // One that was ended from outside says nothing about what the next can free.
-        let counts = if watch().is_some() { needed } else { freed };
+        let ended = watch().is_some();
         agent.stir.bell.ring();
-        (counts, needed)
+        let counts = |resource, needed| if ended { needed } else { freed(&reports, resource) };
+        needed.into_iter().map(|(resource, needed)| (resource, counts(resource, needed), needed)).collect()
     });
     match started {
         Ok(handle) => volume.emergency = Some(handle),
@@ -309,8 +381,17 @@ fn begin_emergency(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     }
 }
 
-/// Runs one emergency; what it freed, in bytes or, where they ran out, inodes.
-fn emergency(agent: &Agent, targets: &[Target], watch: &(dyn Fn() -> Option<String> + Sync)) -> u64 {
+/// What came free of a resource by all runs of an emergency: bytes, or names.
+fn freed(reports: &[Report], resource: Resource) -> u64 {
+    let of = |report: &Report| match resource {
+        Resource::Bytes => report.bytes_freed,
+        Resource::Inodes => report.files_deleted,
+    };
+    reports.iter().map(of).sum()
+}
+
+/// Runs one emergency.
+fn emergency(agent: &Agent, targets: &[Target], watch: &(dyn Fn() -> Option<String> + Sync)) -> Vec<Report> {
     let request = SweepRequest::of(Policy::Emergency);
     let control = Control::default();
     let stop = || {
@@ -337,19 +418,10 @@ fn emergency(agent: &Agent, targets: &[Target], watch: &(dyn Fn() -> Option<Stri
                 tracing::error!(reason = %super::chain(&error), "an emergency could not be planned")
             }
         }
-        return 0;
+        return Vec::new();
     }
-    match agent.engine.sweep(&commission, targets) {
-        Ok(reports) => reports
-            .iter()
-            .map(|report| match report.resource {
-                Resource::Bytes => report.bytes_freed,
-                Resource::Inodes => report.files_deleted,
-            })
-            .sum(),
-        Err(error) => {
-            tracing::error!(reason = %super::chain(&error), "an emergency could not begin");
-            0
-        }
-    }
+    agent.engine.sweep(&commission, targets).unwrap_or_else(|error| {
+        tracing::error!(reason = %super::chain(&error), "an emergency could not begin");
+        Vec::new()
+    })
 }

@@ -69,7 +69,7 @@ pub fn level(root: &RootName, resource: Resource, level: Level, lasting: bool, p
     }
 }
 
-const fn name(resource: Resource) -> &'static str {
+pub(super) const fn name(resource: Resource) -> &'static str {
     match resource {
         Resource::Bytes => "bytes",
         Resource::Inodes => "inodes",

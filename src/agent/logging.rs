@@ -1,6 +1,6 @@
 //! Where log lines go, and in which form. One line an event.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -41,4 +41,40 @@ pub fn start(format: LogFormat, verbosity: Verbosity) {
     } else {
         registry.with(lines.with_ansi(terminal)).try_init()
     };
+}
+
+/// Starts logging for a command that works without an agent: what goes wrong
+/// is told on standard error as it happens, with `-v` also what is done.
+pub fn start_for_command(verbosity: Verbosity) {
+    let level = match verbosity {
+        Verbosity::Quiet => "error",
+        Verbosity::Normal => "warn",
+        Verbosity::Verbose => "info",
+    };
+    let filter = EnvFilter::try_from_env(LEVEL_VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(|| OverProgress(io::stderr()))
+        .with_target(false)
+        .without_time()
+        .with_ansi(false);
+    // Whoever runs several commands in one process keeps the first one's.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+}
+
+/// Standard error; on a terminal a line takes the place of a progress bar, which
+/// is drawn again below it.
+struct OverProgress(io::Stderr);
+
+impl Write for OverProgress {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.is_terminal() {
+            self.0.write_all(b"\r\x1b[2K")?;
+        }
+        self.0.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

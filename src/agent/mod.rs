@@ -2,6 +2,7 @@
 //! registry of jobs, for the resident agent and for a command that works alone.
 
 pub mod access;
+pub mod breakers;
 pub mod census;
 pub mod chunks;
 pub mod clock;
@@ -16,7 +17,9 @@ pub mod guard;
 pub mod jobs;
 pub mod log;
 pub mod logging;
+pub mod pauses;
 pub mod plans;
+pub mod presence;
 pub mod problems;
 pub mod recorder;
 pub mod references;

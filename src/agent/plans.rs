@@ -18,6 +18,8 @@ pub struct KeptPlan {
     pub plan: PlanResource,
     /// What was asked for.
     pub request: SweepRequest,
+    /// Who asked; `None`: guardian itself.
+    by: Option<u32>,
 }
 
 /// The kept plans.
@@ -25,14 +27,24 @@ pub struct KeptPlan {
 pub struct Plans(Mutex<VecDeque<KeptPlan>>);
 
 impl Plans {
-    /// Names a plan and keeps it.
-    pub fn keep(&self, mut plan: PlanResource, request: SweepRequest, now: Timestamp) -> PlanResource {
+    /// Names a plan and keeps it. Anybody may ask for plans, so one that has no
+    /// room displaces the oldest of whoever keeps most, not an administrator's.
+    pub fn keep(
+        &self,
+        mut plan: PlanResource,
+        request: SweepRequest,
+        by: Option<u32>,
+        now: Timestamp,
+    ) -> PlanResource {
         plan.id = Some(PlanId::new(super::surroundings::new_id()));
         plan.expires_at = Some(now.plus(LIFETIME));
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_back(KeptPlan { plan: plan.clone(), request });
+        kept.push_back(KeptPlan { plan: plan.clone(), request, by });
         while kept.len() > KEPT {
-            kept.pop_front();
+            let of = |by| kept.iter().filter(|one| one.by == by).count();
+            let most = kept.iter().map(|one| of(one.by)).max();
+            let place = kept.iter().position(|one| Some(of(one.by)) == most).unwrap_or(0);
+            kept.remove(place);
         }
         plan
     }
@@ -67,12 +79,23 @@ mod tests {
     fn a_plan_is_kept_for_an_hour_and_sixteen_at_most() {
         let plans = Plans::default();
         let now = Timestamp::from_unix(1_000, 0);
-        let first = plans.keep(plan(), SweepRequest::of(Policy::Orphans), now).id.unwrap();
+        let first = plans.keep(plan(), SweepRequest::of(Policy::Orphans), Some(0), now).id.unwrap();
         assert!(plans.get(&first, now).is_some());
         assert!(plans.get(&first, now.plus(LIFETIME)).is_none());
         for _ in 0..KEPT {
-            plans.keep(plan(), SweepRequest::of(Policy::Orphans), now);
+            plans.keep(plan(), SweepRequest::of(Policy::Orphans), Some(0), now);
         }
         assert!(plans.get(&first, now).is_none());
+    }
+
+    #[test]
+    fn nobody_displaces_the_plans_of_others_by_asking_often() {
+        let plans = Plans::default();
+        let now = Timestamp::from_unix(1_000, 0);
+        let keep = |by| plans.keep(plan(), SweepRequest::of(Policy::Orphans), by, now).id.unwrap();
+        let (of_root, of_guardian) = (keep(Some(0)), keep(None));
+        let many: Vec<_> = (0..3 * KEPT).map(|_| keep(Some(1000))).collect();
+        assert!(plans.get(&of_root, now).is_some() && plans.get(&of_guardian, now).is_some());
+        assert!(plans.get(&many[0], now).is_none() && plans.get(&many[3 * KEPT - 1], now).is_some());
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::api::{Progress, SweepResource, SweepState};
+use crate::api::{SweepResource, SweepState};
 use crate::model::{PlanId, Report, RunId, SweepRequest};
 
 use super::surroundings::{Control, new_id};
@@ -43,13 +43,8 @@ impl Run {
     /// As the socket shows it.
     pub fn resource(&self) -> SweepResource {
         let ended = lock(&self.state);
-        let (files, bytes) = self.control.progress();
-        let mut shown = SweepResource::new(
-            self.id.clone(),
-            ended.state,
-            Progress { files, bytes },
-            ended.reports.clone(),
-        );
+        let mut shown =
+            SweepResource::new(self.id.clone(), ended.state, self.control.progress(), ended.reports.clone());
         shown.plan = ended.plan.clone();
         shown.request = Some(self.request.clone());
         shown.error = ended.error.clone();
@@ -113,12 +108,13 @@ impl Runs {
         if let Some(run) = equal {
             return Asked::Joined(Arc::clone(run));
         }
+        let id = RunId::new(new_id());
         let run = Arc::new(Run {
-            id: RunId::new(new_id()),
+            control: Arc::new(Control::of(id.clone())),
+            id,
             request,
             requested_by,
             trigger,
-            control: Arc::default(),
             state: Mutex::new(Ended {
                 state: SweepState::Queued,
                 reports: Vec::new(),

@@ -4,13 +4,14 @@
 //! would take too much of a root waits for a person (the fuse); a doubted clock,
 //! a pause, `dry_run` and `keep_files_for_debugging` stop it.
 
+use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::ingest::RootState;
-use crate::model::{Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
+use crate::model::{Level, Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
 use crate::policy::{Amount, Due, Fuse, due, fuse};
 use crate::sys::clock;
 
@@ -138,13 +139,18 @@ fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) {
         leave_out: (policy == Policy::Scheduled).then_some(Phase::Orphans),
     };
     let mut allowed: Vec<Target> = Vec::new();
+    // What the fuse judged is all that may go: the sweep plans again.
+    let mut judged = HashMap::new();
     for target in targets {
         let new = target.root.new_until.is_some_and(|until| clock::now() < until);
         match agent.engine.share(&commission, &target) {
             Ok((plan, root)) => {
                 let share = target.root.limits.max_share;
                 match consent(plan, root, share, only_plan || new) {
-                    Consent::Carry => allowed.push(target),
+                    Consent::Carry => {
+                        judged.insert(target.root.name.clone(), plan);
+                        allowed.push(target);
+                    }
                     Consent::Plan if plan.files == 0 => {}
                     Consent::Plan => {
                         let why = if new {
@@ -165,7 +171,7 @@ fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) {
     if only_plan || allowed.is_empty() {
         return;
     }
-    if let Err(error) = agent.engine.sweep(&commission, &allowed) {
+    if let Err(error) = agent.engine.sweep_at_most(&commission, &allowed, &judged) {
         tracing::error!(policy = %policy, reason = %super::chain(&error), "a scheduled sweep could not begin");
     }
     if policy == Policy::Scheduled {
@@ -227,7 +233,7 @@ fn blown(agent: &Agent, commission: &Commission<'_>, target: &Target, percent: f
     let kept = agent.engine.plan(commission, std::slice::from_ref(target)).map(|plans| {
         plans.first().map(|(plan, _, _)| {
             let plan = PlanResource::of(plan, target.root.path());
-            agent.plans.keep(plan, commission.request.clone(), clock::now())
+            agent.plans.keep(plan, commission.request.clone(), None, clock::now())
         })
     });
     let id = kept.ok().flatten().and_then(|plan| plan.id);
@@ -238,6 +244,7 @@ fn blown(agent: &Agent, commission: &Commission<'_>, target: &Target, percent: f
         policy = commission.request.policy
     );
     tracing::error!(root = %target.root.name, policy = %commission.request.policy, plan = %id, "{note}");
+    agent.engine.alert(Level::Warning, Some(&target.root.name), note.clone());
     let mut remarks = agent.remarks.lock().unwrap_or_else(PoisonError::into_inner);
     remarks.insert(target.root.name.clone(), vec![note]);
 }

@@ -23,6 +23,7 @@ use crate::sys::{clock, notify_service};
 use super::clock::{clock_guard, note_clock};
 use super::engine::Engine;
 use super::jobs::{JobRegistry, JobsThread, Now};
+use super::pauses::Pauses;
 use super::references::References;
 use super::reload::ReadAgain;
 use super::roots::{Claim, check_nesting};
@@ -30,7 +31,7 @@ use super::signals::Notice;
 use super::socket::listen;
 use super::state::{Agent, Bell, SharedReadings, Stir, StopToken};
 use super::state_dir::StateDir;
-use super::{chain, guard, schedule, signals, slots, sweeper, vault};
+use super::{chain, guard, presence, schedule, signals, slots, sweeper, vault};
 
 /// How much of the index is kept in memory, in bytes: the agent is to stay
 /// below 64 MiB with a million files.
@@ -41,6 +42,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 const SWEEPERS: usize = 2;
 /// How often the registry is copied to `ledger.bak`, and old records go.
 const BACKUP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Parts of the audit log that could not be indexed are tried again after so long.
+const INDEX_PAUSE: Duration = Duration::from_secs(600);
 
 /// So much longer than its results a job's record stays, for sweeps that come late.
 const RESULTS_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -285,10 +288,11 @@ impl Running {
             references,
             engine,
             ingest: ingest.handle(),
-            pause: RwLock::new(pause),
+            pause: Pauses::new(pause),
             runs: super::runs::Runs::default(),
             plans: super::plans::Plans::default(),
             stir,
+            presence_bell: Bell::default(),
             schedule_bell: Bell::default(),
             desk: super::vault::Desk::default(),
             eased: AtomicBool::new(false),
@@ -348,11 +352,22 @@ impl Running {
         let its = on(&agent);
         workers.push(worker("guardian-guard", &notices, move || guard::Guard::new(its).work())?);
         let its = on(&agent);
+        workers.push(worker("guardian-presence", &notices, move || presence::work(&its))?);
+        let its = on(&agent);
         workers.push(worker("guardian-schedule", &notices, move || schedule::work(&its))?);
         let its = on(&agent);
         workers.push(worker("guardian-move", &notices, move || vault::worker::work_moving(&its))?);
         let its = on(&agent);
         workers.push(worker("guardian-delete", &notices, move || vault::worker::work_removing(&its))?);
+        if let Some(audit) = agent.engine.audit.clone() {
+            let stop = agent.stop.clone();
+            workers.push(worker("guardian-records", &notices, move || {
+                while !stop.is_raised() {
+                    audit.index_sealed(&|| stop.is_raised());
+                    audit.wait_for_sealed(INDEX_PAUSE);
+                }
+            })?);
+        }
         for _ in 0..SWEEPERS {
             let its = on(&agent);
             workers.push(worker("guardian-sweeper", &notices, move || sweeper::work(&its))?);
@@ -431,10 +446,15 @@ impl Running {
         let _ = self.shutdown.send(true);
         agent.stop.raise();
         agent.runs.close("the agent stops");
+        agent.engine.events.close();
         agent.stir.bell.ring();
         agent.schedule_bell.ring();
         agent.desk.mover.ring();
         agent.desk.remover.ring();
+        agent.presence_bell.ring();
+        if let Some(audit) = &agent.engine.audit {
+            audit.wake();
+        }
         let mut still = Vec::new();
         for (name, handle) in self.workers {
             while !handle.is_finished() && Instant::now() < deadline {

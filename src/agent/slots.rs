@@ -155,7 +155,7 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
             key,
             name: name.clone(),
             dir: Arc::clone(locked.dir()),
-            exclusions: Arc::clone(&own.0),
+            exclusions: Arc::clone(&own.known),
             watch,
             // A time set by hand (`touch -d`, unpacking) is only seen as a change of attributes.
             kinds: Kinds { writes: settings.capacity.is_some(), attributes: true },
@@ -169,8 +169,9 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
         root = %name, path = %settings.path.display(), open_check = guarded.open_check.as_str(),
         new_until = locked.new_until().map(|until| until.to_string()), "guarding"
     );
-    let key = locked.key();
-    set(slot, SlotState::Ready(Arc::new(ReadyRoot { locked: Mutex::new(locked), guarded, key })));
+    let (key, is_network) = (locked.key(), locked.is_network());
+    let ready = ReadyRoot { locked: Mutex::new(locked), guarded, is_network, key };
+    set(slot, SlotState::Ready(Arc::new(ready)));
     // What was left of queue and trash is looked through.
     agent.desk.mover.ring();
     Ok(())
@@ -187,7 +188,7 @@ fn counter(agent: &Agent, locked: &LockedRoot, own: &OwnFiles) -> CapacityCounte
 }
 
 fn visible(agent: &Agent, locked: &LockedRoot, own: &OwnFiles) -> CapacityCounter {
-    let walk = by_walking(locked.dir(), &own.0);
+    let walk = by_walking(locked.dir(), &own.known);
     let Some(key) = locked.key() else { return walk };
     let ingest = agent.ingest.clone();
     Arc::new(move || match ingest.allocated_now(key, Instant::now() + COUNT_PATIENCE) {
@@ -243,17 +244,21 @@ pub fn check(agent: &Agent, slot: &Arc<Slot>) {
         RootPresence::Suspended(why) => Some(why.to_string()),
         RootPresence::Vanished => Some("its directory is gone".to_owned()),
     };
-    if gone.is_none() && locked.awaits_adoption() {
-        adopt(agent, slot, &mut locked);
-    }
+    let adopted = gone.is_none() && locked.awaits_adoption() && adopt(agent, slot, &mut locked);
     drop(locked);
+    if adopted {
+        drop(root);
+        reopen(agent, slot);
+        return;
+    }
     if let Some(why) = gone {
         tracing::error!(root = %slot.name(), path = %slot.settings.path.display(), reason = %why, "the root is suspended");
         suspend(agent, slot, why);
     }
 }
 
-fn adopt(agent: &Agent, slot: &Arc<Slot>, locked: &mut LockedRoot) {
+/// Whether the root is to be opened anew: adopted now, or somebody else's.
+fn adopt(agent: &Agent, slot: &Arc<Slot>, locked: &mut LockedRoot) -> bool {
     let (state_dir, socket) = opener(agent);
     let by = Opener {
         book: agent.ledger.as_ref(),
@@ -262,11 +267,30 @@ fn adopt(agent: &Agent, slot: &Arc<Slot>, locked: &mut LockedRoot) {
         socket: Some(&socket),
     };
     match locked.try_adopt_later(&by, clock::now()) {
-        Ok(Adoption::Waits) => {}
-        // Opened anew on the next tick, as an adopted root or by its new owner.
-        Ok(Adoption::Complete | Adoption::Overtaken) => suspend(agent, slot, BEING_ADOPTED.to_owned()),
+        Ok(Adoption::Waits) => false,
+        Ok(Adoption::Complete | Adoption::Overtaken) => {
+            suspend(agent, slot, BEING_ADOPTED.to_owned());
+            true
+        }
         Err(error) => {
             tracing::debug!(root = %slot.name(), reason = %super::chain(&error), "not adopted yet");
+            false
+        }
+    }
+}
+
+/// Opens a root again that was guarded until now. Its lock comes free when the
+/// guard has let go of it: asked again for a moment, then on the next check.
+fn reopen(agent: &Agent, slot: &Arc<Slot>) {
+    agent.stir.bell.ring();
+    for _ in 0..50 {
+        match open(agent, slot, Claim::Usual) {
+            Err(SlotError::Refused { refusal: Refusal::Held(_), .. }) if !agent.stop.is_raised() => {
+                // A run that goes on meanwhile needs to see that this is the same root.
+                set(slot, SlotState::Suspended(BEING_ADOPTED.to_owned()));
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            _ => return,
         }
     }
 }

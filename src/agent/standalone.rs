@@ -16,7 +16,7 @@ use crate::api::{
     ApiError, ChunkCompletion, ChunkRequest, Explanation, JobPut, JobResource, PlanAction, RootResource,
     RootState, TrustState,
 };
-use crate::cli::{Standalone, StandaloneSweep, SweepOutcome};
+use crate::cli::{Standalone, StandaloneSweep, SweepOutcome, Told};
 use crate::config::{RootSettings, Settings};
 use crate::model::{ChunkId, JobId, Policy, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
 use crate::policy::{ClockGuard, JobsView, ReferenceView};
@@ -38,7 +38,7 @@ use super::roots::{
 use super::state_dir::StateDir;
 use super::surroundings::Control;
 use super::vault::Keeper;
-use super::{dry, explain, problems};
+use super::{dry, explain, problems, sweeper};
 
 mod kept;
 pub(super) use references::check_session;
@@ -67,7 +67,7 @@ struct Gathered<R> {
 /// Roots under their locks, as runs see them.
 struct OpenedTargets {
     /// Their locks are ours while these live.
-    locked: Vec<Box<LockedRoot>>,
+    locked: Vec<LockedRoot>,
     targets: Vec<Target>,
     left_out: Vec<String>,
 }
@@ -144,14 +144,6 @@ impl Alone {
         }
         check_nesting(&self.settings.roots).map_err(|error| problems::root(&error))?;
         Ok(self.settings.roots.iter().filter(|root| only(&root.name)).collect())
-    }
-
-    /// Whether the request must not remove anything.
-    const fn is_dry(&self, request: &SweepRequest) -> bool {
-        let agent = &self.settings.agent;
-        request.dry_run
-            || agent.dry_run
-            || (agent.keep_files_for_debugging && !matches!(request.policy, Policy::Emergency))
     }
 
     fn is_wanted(sweep: &StandaloneSweep, name: &RootName) -> bool {
@@ -240,7 +232,7 @@ impl Alone {
                 Opened::Refused(refusal) => Err(refusal),
             })
         })?;
-        let locked: Vec<Box<LockedRoot>> = gathered.roots;
+        let locked: Vec<LockedRoot> = gathered.roots.into_iter().map(|root: Box<LockedRoot>| *root).collect();
         if locked.iter().any(|root| root.calls_for_distrust())
             && let Err(error) = work.registry.distrust()
         {
@@ -250,7 +242,7 @@ impl Alone {
         let own = self.own_places().collect();
         let mut targets = Vec::new();
         for root in &locked {
-            let visible = by_walking(root.dir(), &own.0);
+            let visible = by_walking(root.dir(), &own.known);
             let (ledger, name) = (Arc::clone(&work.ledger), root.settings().name.clone());
             // What lies in the private directory is walked by nobody.
             let counter: CapacityCounter = Arc::new(move || {
@@ -268,7 +260,12 @@ impl Alone {
         Ok(OpenedTargets { locked, targets, left_out: gathered.left_out })
     }
 
-    fn carry_out(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
+    fn carry_out(
+        &self,
+        sweep: &StandaloneSweep,
+        cancelled: &AtomicBool,
+        told: Told,
+    ) -> Result<SweepOutcome, ApiError> {
         let work = self.workplace()?;
         let now = clock::now();
         if let Some(pause) = pause_at(work.ledger.pause(), now) {
@@ -286,7 +283,7 @@ impl Alone {
         end_idle_sessions(sweep, &work, &self.settings);
         let engine = work.engine(audit);
         kept::settle(&Keeper { ledger: &work.ledger, engine: &engine, targets: targets.clone() })?;
-        let control = Control::default();
+        let control = Control::telling(told);
         let stop = || {
             cancelled.load(Ordering::Relaxed).then(|| {
                 control.cancel("interrupted");
@@ -440,19 +437,29 @@ fn gather<R>(
 
 fn count_by_walking(root: &mut GuardedRoot, settings: &RootSettings, own: &OwnFiles) {
     if let Some(size) = settings.capacity {
-        let counter = by_walking(&root.dir, &own.0);
+        let counter = by_walking(&root.dir, &own.known);
         root.probe = Probe::Capacity { root: Arc::clone(&root.dir), size, counter };
     }
 }
 
 impl Standalone for Alone {
-    fn sweep(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError> {
-        if !self.is_dry(&sweep.request) {
-            // A plan's report says what the plan was made for.
-            let policy = sweep.plan.iter().flatten().map(|plan| plan.policy).next();
-            let policy = policy.unwrap_or(sweep.request.policy);
+    fn sweep(
+        &self,
+        sweep: &StandaloneSweep,
+        cancelled: &AtomicBool,
+        told: Told,
+    ) -> Result<SweepOutcome, ApiError> {
+        // A plan is carried out, and its report speaks, as what it was made for.
+        let mut policies = sweep.plan.iter().flatten().map(|plan| plan.policy);
+        let policy = policies.next().unwrap_or(sweep.request.policy);
+        if policies.any(|other| other != policy) {
+            return Err(ApiError::invalid(
+                "the plans were made for different policies: apply them one by one",
+            ));
+        }
+        if !sweeper::is_dry(&self.settings.agent, &sweep.request, policy) {
             let request = SweepRequest { policy, ..sweep.request.clone() };
-            return self.carry_out(&StandaloneSweep { request, ..sweep.clone() }, cancelled);
+            return self.carry_out(&StandaloneSweep { request, ..sweep.clone() }, cancelled, told);
         }
         if sweep.plan.is_some() {
             return Err(ApiError::conflict(

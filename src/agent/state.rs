@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::{RootSettings, Settings};
 use crate::ingest::IngestHandle;
@@ -17,6 +17,7 @@ use crate::sweep::root::GuardedRoot;
 
 use super::engine::{Engine, Target};
 use super::jobs::JobRegistry;
+use super::pauses::Pauses;
 use super::references::References;
 use super::roots::LockedRoot;
 
@@ -97,6 +98,9 @@ impl Bell {
     }
 }
 
+/// How long a request waits for changes that were made before it.
+const SETTLE: Duration = Duration::from_secs(1);
+
 /// Why a root is suspended for the moment between being guarded for want of room
 /// and being adopted: it is the same root by the same rules.
 pub const BEING_ADOPTED: &str = "being adopted";
@@ -107,6 +111,8 @@ pub struct ReadyRoot {
     pub locked: Mutex<LockedRoot>,
     /// As runs see it.
     pub guarded: Arc<GuardedRoot>,
+    /// Whether its file system is another host's, who may not answer.
+    pub is_network: bool,
     /// The key of its rows; `None` while the ledger could not give one out.
     pub key: Option<RootKey>,
 }
@@ -194,13 +200,15 @@ pub struct Agent {
     /// The configured roots, in their order.
     pub slots: RwLock<Vec<Arc<Slot>>>,
     /// Whether removals are stopped.
-    pub pause: RwLock<Option<Pause>>,
+    pub pause: Pauses,
     /// Sweeps that were asked for: queued, running, ended.
     pub runs: super::runs::Runs,
     /// Plans that are kept.
     pub plans: super::plans::Plans,
     /// Wakes the guard, and tells it of changes.
     pub stir: Arc<Stir>,
+    /// Has the roots' presence checked.
+    pub presence_bell: Bell,
     /// Wakes the scheduler.
     pub schedule_bell: Bell,
     /// Queue and trash.
@@ -266,6 +274,20 @@ impl Agent {
             .collect()
     }
 
+    /// Waits a moment for what happened before a request to be in the index: who
+    /// asks right after making a file means that file too. A root that is being
+    /// scanned is not waited for.
+    pub fn settle(&self, keys: impl IntoIterator<Item = RootKey>) {
+        let deadline = Instant::now() + SETTLE;
+        for key in keys {
+            let scanning =
+                self.ingest.status(key).is_none_or(|root| root.state == crate::ingest::RootState::Scanning);
+            if !scanning && let Err(error) = self.ingest.settle(key, deadline) {
+                tracing::debug!(reason = %super::chain(&error), "the index is not up to date");
+            }
+        }
+    }
+
     /// Why a run over `targets` must end after its batch, if it must: what it
     /// removes by are the rules of when it began. To be made before the run begins.
     pub fn watch_over(&self, targets: &[Target]) -> impl Fn() -> Option<String> + Sync + '_ {
@@ -298,7 +320,6 @@ impl Agent {
 
     /// The pause in force at `now`.
     pub fn pause_at(&self, now: Timestamp) -> Option<Pause> {
-        let pause = self.pause.read().unwrap_or_else(PoisonError::into_inner).clone()?;
-        if pause.until.is_some_and(|until| until <= now) { None } else { Some(pause) }
+        self.pause.at(now)
     }
 }

@@ -7,12 +7,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::references::References;
-use crate::model::{Action, JobId, Reason, RelPath, RootName, RunId, Timestamp, WirePath};
+use crate::api::{Event, Events, Progress, SweepState};
+use crate::model::{
+    Action, JobId, Level, Phase, Policy, Reason, RelPath, Report, Resource, RootName, RunId, Timestamp,
+    Trigger, VolumeUsage, WirePath,
+};
+use crate::policy::Target;
 use crate::store::RootKey;
 use crate::store::audit::{AuditEntry, AuditLog, BatchHeader, BatchTicket, NotRemoved};
 use crate::store::ledger::Ledger;
 use crate::sweep::run::{IntendedBatch, Surroundings};
 use crate::sys::clock;
+
+use super::breakers::{Breakers, Opened};
+
+/// Between two events about the progress of one run.
+const TELLING_PAUSE: Duration = Duration::from_millis(250);
 
 /// Keeps the index abreast of what a run did and found.
 pub trait Feed: Send + Sync {
@@ -20,13 +30,20 @@ pub trait Feed: Send + Sync {
     fn look_at(&self, root: RootKey, paths: &[RelPath]);
 }
 
+/// Takes how far a run is.
+pub type Told = Arc<dyn Fn(&Progress) + Send + Sync>;
+
 /// Steers a run from outside and shows how far it is.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Control {
+    /// The sweep that somebody asked for.
+    pub sweep: Option<RunId>,
     cancelled: AtomicBool,
     reason: Mutex<Option<String>>,
-    files: AtomicU64,
-    bytes: AtomicU64,
+    progress: Mutex<Progress>,
+    /// What was removed on volumes that are done with.
+    before: Mutex<(u64, u64)>,
+    told: Option<Told>,
 }
 
 impl Control {
@@ -41,9 +58,36 @@ impl Control {
         self.cancelled.load(Ordering::Acquire)
     }
 
-    /// Files and bytes removed so far.
-    pub fn progress(&self) -> (u64, u64) {
-        (self.files.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    /// For the sweep of this name.
+    pub fn of(sweep: RunId) -> Self {
+        Self { sweep: Some(sweep), ..Self::default() }
+    }
+
+    /// Tells somebody how far the run is, after each batch.
+    pub fn telling(told: Told) -> Self {
+        Self { told: Some(told), ..Self::default() }
+    }
+
+    /// How far the run is.
+    pub fn progress(&self) -> Progress {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn advance(&self, change: impl FnOnce(&mut Progress, (u64, u64))) {
+        let now = {
+            let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            change(&mut progress, *self.before.lock().unwrap_or_else(PoisonError::into_inner));
+            *progress
+        };
+        if let Some(told) = &self.told {
+            told(&now);
+        }
+    }
+
+    /// The run goes on to another volume.
+    fn next_volume(&self) {
+        let now = self.progress();
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = (now.files, now.bytes);
     }
 }
 
@@ -63,6 +107,16 @@ pub struct RunWorld<'a> {
     pub between: &'a (dyn Fn() + Sync),
     /// Another reason to stop after the batch (a flag of Ctrl-C, a pause).
     pub stop: &'a (dyn Fn() -> Option<String> + Sync),
+    /// Policies whose removals fail.
+    pub breakers: &'a Breakers,
+    /// Whether these are left out of the run.
+    pub kept_back: bool,
+    /// What happens, for whoever listens, and what this run is called there.
+    pub events: &'a Events,
+    /// The run as its events show it, without progress.
+    pub shown: ShownRun,
+    /// When its progress was last told.
+    pub told_at: Mutex<Option<Duration>>,
     /// Batches that are on record and not completed yet.
     pub open: Mutex<HashMap<u64, BatchTicket>>,
     /// Numbers them.
@@ -78,7 +132,53 @@ pub fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
+fn percent(usage: &VolumeUsage, resource: Resource) -> f64 {
+    (usage.percent(resource) * 100.0).round() / 100.0
+}
+
+/// A run over a volume, as its events show it.
+#[derive(Debug, Clone)]
+pub struct ShownRun {
+    /// What was asked for.
+    pub policy: Policy,
+    /// What set it off.
+    pub trigger: Trigger,
+    /// Over which roots.
+    pub roots: Vec<RootName>,
+}
+
+impl ShownRun {
+    /// Tells that the run is in `state`.
+    pub fn tell(&self, events: &Events, control: &Control, state: SweepState, reports: &[Report]) {
+        if !events.has_readers() {
+            return;
+        }
+        let reports =
+            reports.iter().map(|report| Report { actions: None, errors: Vec::new(), ..report.clone() });
+        events.publish(&Event::Sweep {
+            time: clock::now(),
+            sweep: control.sweep.clone(),
+            policy: self.policy,
+            trigger: self.trigger,
+            roots: self.roots.clone(),
+            state,
+            progress: control.progress(),
+            reports: reports.collect(),
+        });
+    }
+}
+
 impl RunWorld<'_> {
+    /// Tells how far the run is, a few times a second at most.
+    fn tell(&self, begins: bool) {
+        let now = clock::since_boot();
+        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if begins || told_at.is_none_or(|at| now.saturating_sub(at) >= TELLING_PAUSE) {
+            *told_at = Some(now);
+            self.shown.tell(self.events, self.control, SweepState::Running, &[]);
+        }
+    }
+
     fn tell_index(&self, root: &RootName, actions: &[&Action]) {
         if let (Some(feed), Some(key)) = (self.feed, self.keys.get(root))
             && !actions.is_empty()
@@ -201,9 +301,40 @@ impl Surroundings for RunWorld<'_> {
         self.tell_index(root, actions);
     }
 
+    fn aims(&self, target: &Target, usage: Option<&VolumeUsage>) {
+        self.control.next_volume();
+        let need = usage.filter(|_| target.is_set()).map(|usage| target.excess(usage));
+        self.control.advance(|progress, (files, bytes)| {
+            let is = |resource| need.filter(|_| target.resource == resource);
+            progress.bytes_goal = is(Resource::Bytes).map(|need| bytes.saturating_add(need));
+            progress.files_goal = is(Resource::Inodes).map(|need| files.saturating_add(need));
+            progress.target_percent = target.percent;
+            progress.usage_percent = usage.map(|usage| percent(usage, target.resource));
+        });
+        self.tell(true);
+    }
+
+    fn seen(&self, target: &Target, usage: &VolumeUsage) {
+        let percent = percent(usage, target.resource);
+        self.control.advance(|progress, _| progress.usage_percent = Some(percent));
+    }
+
     fn progress(&self, files: u64, bytes: u64) {
-        self.control.files.store(files, Ordering::Relaxed);
-        self.control.bytes.store(bytes, Ordering::Relaxed);
+        self.control.advance(|progress, before| {
+            (progress.files, progress.bytes) = (before.0 + files, before.1 + bytes);
+        });
+        self.tell(false);
+    }
+
+    fn tried(&self, root: &RootName, phase: Phase, failed: &[bool]) {
+        if let Some(Opened(message)) = self.breakers.tried(root, phase, failed, clock::since_boot()) {
+            let root = Some(root.clone());
+            self.events.publish(&Event::Alert { time: clock::now(), level: Level::Warning, root, message });
+        }
+    }
+
+    fn suspended(&self, root: &RootName, phase: Phase) -> Option<String> {
+        self.breakers.suspended(root, phase, clock::since_boot()).filter(|_| self.kept_back)
     }
 
     fn stop(&self) -> Option<String> {

@@ -8,9 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::Settings;
+use crate::config::AgentSettings;
 use crate::ingest::RootState;
-use crate::model::{PlanId, PlanResource, Policy, Report, SweepRequest};
+use crate::model::{PlanId, PlanResource, Policy, Report, Requester, SweepRequest};
 use crate::sys::clock;
 
 use super::engine::{Commission, Target};
@@ -41,11 +41,10 @@ pub fn work(agent: &Arc<Agent>) {
     }
 }
 
-/// Whether a request must not remove anything.
-pub fn is_dry(settings: &Settings, request: &SweepRequest) -> bool {
-    request.dry_run
-        || settings.agent.dry_run
-        || (settings.agent.keep_files_for_debugging && request.policy != Policy::Emergency)
+/// Whether a request must not remove anything. `policy` is what would be carried
+/// out: of a request that applies a plan the plan's own, whatever else it says.
+pub fn is_dry(settings: &AgentSettings, request: &SweepRequest, policy: Policy) -> bool {
+    request.dry_run || settings.dry_run || (settings.keep_files_for_debugging && policy != Policy::Emergency)
 }
 
 /// The roots of a request that are ready, and what is to be said of the others.
@@ -67,6 +66,7 @@ pub fn targets(agent: &Agent, request: &SweepRequest) -> Result<(Vec<Target>, Ve
         let why = left_out.into_iter().next();
         return Err(why.unwrap_or_else(|| "no root is ready".to_owned()));
     }
+    agent.settle(found.iter().filter_map(|target| target.key));
     Ok((found, left_out))
 }
 
@@ -84,7 +84,7 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
     };
     let request = kept.as_ref().map_or(&run.request, |kept| &kept.request);
     let (targets, left_out) = targets(agent, request)?;
-    let dry = is_dry(&agent.settings(), &run.request);
+    let dry = is_dry(&agent.settings().agent, &run.request, request.policy);
     let watch = agent.watch_over(&targets);
     let stop = || {
         let paused = || !dry && pause_for(agent, request.policy).is_some();
@@ -158,14 +158,19 @@ fn plan_only(
     let took = clock::since_boot().saturating_sub(begun);
     let (reports, plans): (Vec<_>, Vec<_>) =
         dry::reports(&planned, targets, clock::now(), took).into_iter().unzip();
-    let kept = keep(agent, plans, commission.request);
+    let kept = keep(agent, plans, commission.request, commission.requested_by);
     // `keep` names every plan that it takes.
     let id = kept.id.unwrap_or_else(|| PlanId::new(""));
     Ok((reports, id))
 }
 
 /// Keeps the plans of a request as one.
-pub fn keep(agent: &Agent, plans: Vec<PlanResource>, request: &SweepRequest) -> PlanResource {
+pub fn keep(
+    agent: &Agent,
+    plans: Vec<PlanResource>,
+    request: &SweepRequest,
+    by: Option<Requester>,
+) -> PlanResource {
     let now = clock::now();
     let mut all = PlanResource {
         id: None,
@@ -186,5 +191,5 @@ pub fn keep(agent: &Agent, plans: Vec<PlanResource>, request: &SweepRequest) -> 
         }
     }
     all.actions.sort_by_key(|action| action.order);
-    agent.plans.keep(all, request.clone(), now)
+    agent.plans.keep(all, request.clone(), by.map(|by| by.uid), now)
 }

@@ -1,10 +1,12 @@
 //! The agent as a whole, inside this process: what holds between its parts.
 
+mod breakers;
 mod clock;
 mod reload;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime};
@@ -40,10 +42,15 @@ fn settings(home: &Path, root: &str) -> Settings {
 
 impl Host {
     fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With more settings of its root.
+    fn start_with(root: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir(home.path().join("scratch")).unwrap();
         let (notices, noticed) = channel();
-        let running = Running::start(settings(home.path(), ""), notices).unwrap();
+        let running = Running::start(settings(home.path(), root), notices).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
         // After its first round the guard looks at nothing for an hour.
         while running.agent().beat.load(Ordering::Relaxed) == 0 {

@@ -1,7 +1,7 @@
 //! Who may do what.
 //!
-//! Reading: whoever can open the socket. Its own jobs: any peer. Everything
-//! else that changes something: administrators.
+//! Reading, plans and dry runs: whoever can open the socket. Its own jobs: any
+//! peer. Everything else that changes something: administrators.
 
 use super::ApiError;
 use crate::model::{Covers, JobId, Requester};

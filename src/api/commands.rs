@@ -1,11 +1,11 @@
 //! What the socket asks of the agent.
 
 use super::wire::{
-    AuditEntry, AuditFilter, ChunkCompletion, ChunkRequest, Explanation, FileEntry, Health, JobPut,
-    JobResource, Listing, Page, PauseRequest, PauseState, PlanResource, RootResource, Stats, SweepResource,
-    TrustState,
+    AuditEntry, AuditFilter, ChunkCompletion, ChunkRequest, Explanation, FileEntry, Health, HistoryFilter,
+    JobPut, JobResource, Listing, Page, PauseRequest, PauseState, PlanResource, RootResource, Stats,
+    SweepResource, TrustState,
 };
-use super::{ApiError, PeerIdentity};
+use super::{ApiError, EventReader, PeerIdentity};
 use crate::model::{ChunkId, JobId, PlanId, Report, RootName, RunId, SweepRequest};
 
 /// The agent as the routes see it.
@@ -100,10 +100,13 @@ pub trait Commands: super::KeptCommands + super::ReferenceCommands + Send + Sync
     fn resume(&self, by: &PeerIdentity) -> Result<PauseState, ApiError>;
 
     /// Reports of past runs, newest first, without their actions.
-    fn history(&self, page: &Page) -> Result<Listing<Report>, ApiError>;
+    fn history(&self, filter: &HistoryFilter, page: &Page) -> Result<Listing<Report>, ApiError>;
 
     /// Removals on record, newest first.
     fn audit(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<AuditEntry>, ApiError>;
+
+    /// What happens from now on. Does not block.
+    fn events(&self, by: &PeerIdentity) -> Result<EventReader, ApiError>;
 
     /// Declares the present ledger the right one after a loss.
     fn registry_trust(&self, by: &PeerIdentity) -> Result<TrustState, ApiError>;

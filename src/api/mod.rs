@@ -10,6 +10,7 @@
 mod access;
 mod commands;
 mod error;
+mod events;
 mod kept;
 mod params;
 mod patience;
@@ -21,6 +22,7 @@ mod wire;
 pub use access::PeerIdentity;
 pub use commands::Commands;
 pub use error::{ApiError, Problem};
+pub use events::{EventReader, Events};
 pub use kept::KeptCommands;
 pub use references::ReferenceCommands;
 pub use server::serve;

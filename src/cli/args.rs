@@ -28,7 +28,7 @@ pub(super) struct Global {
     /// Print lists as JSON lines
     #[arg(long, global = true)]
     pub(super) jsonl: bool,
-    /// No messages but errors
+    /// No messages but errors; a sweep without any says nothing
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
     /// More messages

@@ -28,7 +28,7 @@ pub(super) struct AuditArgs {
     paging: Paging,
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text)
         .ok_or_else(|| "expected RFC 3339 such as 2026-01-31T12:00:00Z, or Unix seconds".to_owned())
 }

@@ -95,6 +95,11 @@ impl Client {
         Err(NoAgent { tried, absent })
     }
 
+    /// Where the agent listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// Asks for something.
     pub fn get(&self, path: &str) -> Result<Answer, Refusal> {
         self.send(Method::GET, path, Vec::new(), ANSWER_TIMEOUT)

@@ -37,10 +37,12 @@ impl Exit {
         }
     }
 
-    /// What a refused request means for the exit code.
+    /// What a refused request means for the exit code. A name that nothing has is
+    /// a mistake of whoever typed it, wherever the request carried it (the path
+    /// answers 404, a body 400).
     const fn of_status(status: u16) -> Self {
         match status {
-            400 | 413 => Self::Usage,
+            400 | 404 | 413 => Self::Usage,
             403 | 409 | 429 => Self::Refused,
             408 | 503 | 504 => Self::NoAgent,
             _ => Self::Failures,

@@ -1,19 +1,42 @@
 //! `guardian history`.
 
+use super::audit::time;
+use super::client::quote;
 use super::failure::{Exit, Failure};
 use super::health::percent;
 use super::session::{Paging, Session};
+use super::sweep::policy;
 use super::table::Table;
-use crate::model::{ByteSize, Report};
+use crate::model::{ByteSize, Policy, Report, RootName, Timestamp};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct HistoryArgs {
+    /// Only runs begun from this time on (RFC 3339, or Unix seconds)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// Only runs over this root
+    #[arg(long, value_name = "NAME")]
+    root: Option<RootName>,
+    /// Only runs of this policy
+    #[arg(long, value_name = "POLICY", value_parser = policy)]
+    policy: Option<Policy>,
     #[command(flatten)]
     paging: Paging,
 }
 
 pub(super) fn run(args: &HistoryArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    session.show_list("/v1/history", "", &args.paging, "list past runs", |runs: &[Report], out| {
+    let mut query = Vec::new();
+    if let Some(since) = &args.since {
+        query.push(format!("since={}", quote(since.to_string().as_bytes())));
+    }
+    if let Some(root) = &args.root {
+        query.push(format!("root={root}"));
+    }
+    if let Some(policy) = args.policy {
+        query.push(format!("policy={policy}"));
+    }
+    let query = query.join("&");
+    session.show_list("/v1/history", &query, &args.paging, "list past runs", |runs: &[Report], out| {
         let heads = ["START", "ROOT", "POLICY", "TRIGGER", ">FILES", ">FREED", ">BEFORE", ">AFTER", "RUN"];
         let mut table = Table::new(&heads);
         for run in runs {

@@ -86,7 +86,7 @@ pub(super) fn release(args: &ReleaseArgs, session: &mut Session<'_>) -> Result<E
 
 fn released(holds: &Listing<HoldResource>, out: &mut Output) -> Result<(), Failure> {
     if holds.items.is_empty() {
-        return out.line("nothing was held there".to_owned());
+        return out.line("nothing was held there");
     }
     holds.items.iter().try_for_each(|hold| out.line(format!("released: {}", escape_control(&hold.path.path))))
 }

@@ -2,12 +2,13 @@
 //! neither the agent's wiring nor the sweep's internals.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::failure::Failure;
 use crate::api::{
-    ApiError, ChunkCompletion, ChunkRequest, Explanation, JobPut, JobResource, PlanResource, RootResource,
-    TrustState,
+    ApiError, ChunkCompletion, ChunkRequest, Explanation, JobPut, JobResource, PlanResource, Progress,
+    RootResource, TrustState,
 };
 use crate::config::Settings;
 use crate::model::{ChunkId, JobId, Report, SweepRequest};
@@ -61,10 +62,19 @@ pub struct SweepOutcome {
     pub plans: Vec<PlanResource>,
 }
 
+/// Takes how far a sweep is.
+pub type Told = Arc<dyn Fn(&Progress) + Send + Sync>;
+
 /// What works without an agent.
 pub trait Standalone: crate::api::KeptCommands + crate::api::ReferenceCommands {
     /// Sweeps; ends after the batch in which `cancelled` is set.
-    fn sweep(&self, sweep: &StandaloneSweep, cancelled: &AtomicBool) -> Result<SweepOutcome, ApiError>;
+    /// `told` takes how far it is, after each batch.
+    fn sweep(
+        &self,
+        sweep: &StandaloneSweep,
+        cancelled: &AtomicBool,
+        told: Told,
+    ) -> Result<SweepOutcome, ApiError>;
     /// What each policy says about an absolute path.
     fn explain(&self, path: &[u8]) -> Result<Explanation, ApiError>;
     /// Registers or moves a job.

@@ -310,7 +310,7 @@ fn sweep(
         Worker::Own(own) => {
             let sweep = StandaloneSweep { request, plan: None, adopt: false, list: false };
             let outcome = own
-                .sweep(&sweep, &AtomicBool::new(false))
+                .sweep(&sweep, &AtomicBool::new(false), std::sync::Arc::new(|_: &_| {}))
                 .map_err(|error| Failure::refused(attempt, &error))?;
             let reports: Result<Vec<_>, _> = outcome.reports.iter().map(serde_json::to_value).collect();
             let reports =

@@ -24,6 +24,7 @@ mod kept;
 mod output;
 mod paths;
 mod pause;
+mod progress;
 mod report;
 mod root;
 mod run;
@@ -40,7 +41,7 @@ mod trust;
 pub use args::{Cli, Verb};
 pub use client::{Answer, Client, Refusal};
 pub use failure::{Exit, Failure, NoAgent};
-pub use host::{Host, ReadAgain, Sources, Standalone, StandaloneSweep, SweepOutcome};
+pub use host::{Host, ReadAgain, Sources, Standalone, StandaloneSweep, SweepOutcome, Told};
 pub use output::{Format, Output, Tone};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::failure::{Exit, Failure};
 use super::session::Session;
-use crate::config::{Overrides, Verbosity};
+use crate::config::Overrides;
 use crate::model::ByteSize;
 
 #[derive(Debug, clap::Args)]
@@ -24,11 +24,7 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: RunArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let verbosity = match (session.out.quiet, session.out.verbose) {
-        (true, _) => Verbosity::Quiet,
-        (_, true) => Verbosity::Verbose,
-        _ => Verbosity::Normal,
-    };
+    let verbosity = session.verbosity();
     let overrides = move || Overrides {
         roots: args.roots.clone(),
         capacity: args.capacity,

@@ -13,7 +13,7 @@ use super::host::{Host, Sources, Standalone};
 use super::output::{Format, Output};
 use super::settings::{directory, is_directory, read, sockets};
 use crate::api::Listing;
-use crate::config::{Overrides, Settings};
+use crate::config::{Overrides, Settings, Verbosity};
 use crate::model::{RootName, Timestamp};
 
 pub(super) struct Session<'a> {
@@ -49,9 +49,25 @@ impl<'a> Session<'a> {
         self.out.format == Format::Text
     }
 
+    pub(super) const fn verbosity(&self) -> Verbosity {
+        match (self.out.quiet, self.out.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+
     /// The agent, or exit 4.
     pub(super) fn agent(&self, attempt: &str) -> Result<Client, Failure> {
-        Client::find(&sockets(&self.sources)?).map_err(|none| none.into_failure(attempt))
+        let found = Client::find(&sockets(&self.sources)?).map_err(|none| none.into_failure(attempt))?;
+        self.tell_agent(&found);
+        Ok(found)
+    }
+
+    fn tell_agent(&self, client: &Client) {
+        if self.out.verbose {
+            self.out.note(&format!("guardian: asking the agent at {}", client.socket().display()));
+        }
     }
 
     /// The agent, or this process where there is none. An agent that is there
@@ -68,14 +84,20 @@ impl<'a> Session<'a> {
         attempt: &str,
     ) -> Result<(Worker, Option<RootName>), Failure> {
         match Client::find(&sockets(&self.sources)?) {
-            Ok(client) => Ok((Worker::Agent(client), None)),
+            Ok(client) => {
+                self.tell_agent(&client);
+                Ok((Worker::Agent(client), None))
+            }
             Err(none) if none.absent => {
                 if self.out.verbose {
                     self.out.note(&format!("guardian: {none}; working in this process"));
                 }
                 let directory = root.filter(|text| is_directory(text)).map(directory);
                 let roots = directory.iter().cloned().collect();
-                let settings = read(&self.sources, Overrides { roots, ..Overrides::default() })?;
+                let settings = read(
+                    &self.sources,
+                    Overrides { roots, verbosity: self.verbosity(), ..Overrides::default() },
+                )?;
                 for warning in &settings.warnings {
                     self.out.note(&format!("warning: {warning}"));
                 }

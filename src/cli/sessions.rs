@@ -117,7 +117,7 @@ fn end(id: &SessionId, session: &mut Session<'_>) -> Result<Exit, Failure> {
             let mut ended = own.session_end(id, &me()).map_err(|error| Failure::refused(attempt, &error))?;
             let request = SweepRequest { session: Some(id.clone()), ..SweepRequest::of(Policy::Session) };
             let sweep = StandaloneSweep { request, plan: None, adopt: false, list: false };
-            let swept = own.sweep(&sweep, &AtomicBool::new(false));
+            let swept = own.sweep(&sweep, &AtomicBool::new(false), std::sync::Arc::new(|_: &_| {}));
             let reports = swept.map_err(|error| Failure::refused(attempt, &error))?.reports;
             ended.session = own.session(id).map_err(|error| Failure::refused(attempt, &error))?;
             let exit = report::exit_of(&reports);
@@ -161,7 +161,7 @@ fn finish(ended: &SessionEnd, session: &mut Session<'_>) -> Result<Exit, Failure
         describe(&ended.session, out)?;
         match &ended.sweep {
             Some(sweep) => sweep.reports.iter().try_for_each(|one| report::render(one, false, out)),
-            None => out.line("nothing may be removed now: its files stay due".to_owned()),
+            None => out.line("nothing may be removed now: its files stay due"),
         }
     })?;
     Ok(ended.sweep.as_ref().map_or(Exit::Done, |sweep| report::exit_of(&sweep.reports)))

@@ -56,11 +56,9 @@ fn render_root(root: &RootStats, out: &mut Output) -> Result<(), Failure> {
     );
     fact(out, "jobs", &jobs)?;
     fact(out, "index", &format!("{} entries, {}", root.index.entries, root.index.state))?;
-    let tops = [
-        ("top jobs", &root.top.jobs),
-        ("top users", &root.top.users),
-        ("top directories", &root.top.directories),
-    ];
+    let tops = root.top.iter().flat_map(|top| {
+        [("top jobs", &top.jobs), ("top users", &top.users), ("top directories", &top.directories)]
+    });
     for (label, list) in tops {
         for holder in list.by_bytes.iter().take(3) {
             let name = match &holder.name {

@@ -11,6 +11,7 @@ use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::host::{Standalone, StandaloneSweep};
 use super::output::Format;
+use super::progress::SweepBar;
 use super::report;
 use super::session::{Session, Worker};
 use crate::api::{Listing, PlanResource, RootResource, SweepResource, SweepState, check_sweep, waited_body};
@@ -63,7 +64,7 @@ pub(super) struct SweepArgs {
     adopt: bool,
 }
 
-fn policy(text: &str) -> Result<Policy, String> {
+pub(super) fn policy(text: &str) -> Result<Policy, String> {
     Policy::from_name(text).ok_or_else(|| {
         let names: Vec<_> = Policy::ALL.iter().map(|policy| policy.as_str()).collect();
         format!("expected one of {}", names.join(", "))
@@ -264,8 +265,13 @@ fn by_agent(
     let answer = session.expect(client.post("/v1/sweeps", request), attempt)?;
     let begun: SweepResource = answer.read(attempt)?;
     let place = format!("/v1/sweeps/{}", begun.id);
+    if session.out.verbose {
+        session.out.note(&format!("guardian: this is sweep {}", begun.id));
+    }
     let mut pause = LOOKS.0;
     let mut asked_to_stop = false;
+    let bar = SweepBar::new(!session.out.quiet);
+    let tell = bar.listener();
     let (answer, ended) = loop {
         if cancelled.load(Ordering::Relaxed) && !asked_to_stop {
             asked_to_stop = true;
@@ -274,17 +280,22 @@ fn by_agent(
         }
         let answer = session.expect(client.get(&place), attempt)?;
         let sweep: SweepResource = answer.read(attempt)?;
+        tell(&sweep.progress);
         if sweep.state.is_over() {
             break (answer, sweep);
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(LOOKS.1);
     };
+    drop(bar);
     // The reports go out as the agent wrote them, not as they were understood here.
     let raw: Value = answer.read(attempt)?;
     let reports = raw.get("reports").and_then(Value::as_array).cloned().unwrap_or_default();
     let exit = report::exit_of(&ended.reports);
-    finish(reports, &ended.reports, ended.plan.as_ref(), args, session)?;
+    // One that failed before it did anything had something to do, for all we know.
+    if ended.state != SweepState::Failed || !ended.reports.is_empty() {
+        finish(reports, &ended.reports, ended.plan.as_ref(), args, session)?;
+    }
     match ended.state {
         _ if asked_to_stop => Ok(Exit::Interrupted),
         SweepState::Failed => {
@@ -304,7 +315,10 @@ fn alone(
     session: &mut Session<'_>,
     attempt: &str,
 ) -> Result<Exit, Failure> {
-    let outcome = own.sweep(sweep, cancelled).map_err(|error| Failure::refused(attempt, &error))?;
+    let bar = SweepBar::new(!session.out.quiet);
+    let outcome = own.sweep(sweep, cancelled, Arc::new(bar.listener()));
+    drop(bar);
+    let outcome = outcome.map_err(|error| Failure::refused(attempt, &error))?;
     let mut reports = outcome.reports;
     let mut values = Vec::new();
     for (place, one) in reports.iter_mut().enumerate() {
@@ -337,7 +351,11 @@ fn finish(
             if reports.is_empty() {
                 session.out.note("nothing to do");
             }
-            for one in reports {
+            // From a timer no news is good news.
+            let asked_for = args.list || args.dry_run || !session.out.quiet;
+            let is_news =
+                |one: &&Report| asked_for || report::exit_of(std::slice::from_ref(one)) != Exit::Done;
+            for one in reports.iter().filter(is_news) {
                 report::render(one, args.list || args.dry_run, &mut session.out)?;
             }
             if let Some(id) = plan {

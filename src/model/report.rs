@@ -64,6 +64,10 @@ pub struct Report {
     /// Removals in order; only with a dry run or `--list`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actions: Option<Vec<serde_json::Value>>,
+    /// How open files were told from closed ones: `lease`, `proc`, or `partial`
+    /// where that could not be found out for all; absent in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_check: Option<String>,
     /// Remarks for people: why it ended where it did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

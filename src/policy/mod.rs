@@ -7,12 +7,14 @@
 
 mod backoff;
 mod batching;
+mod breaker;
 mod classify;
 mod clock_guard;
 mod explain;
 mod fuse;
 mod futility;
 mod given_up;
+mod glob_literals;
 mod globs;
 mod growth;
 mod holds;
@@ -31,12 +33,14 @@ mod settle;
 
 pub use backoff::{Backoff, FIRST_PAUSE, LONGEST_PAUSE};
 pub use batching::next_batch;
+pub use breaker::{Breaker, SUSPENSION, Switched, TRIES};
 pub use classify::{Detail, DirContext, Verdict, classify};
 pub use clock_guard::{ClockGuard, Doubt, MAX_ABSENCE, MAX_DRIFT};
 pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, describe, explain};
 pub use fuse::{Amount, Fuse, fuse};
 pub use futility::{Aim, POOR_BATCHES, Returns, aim};
 pub use given_up::{deferred_until, speaks_against, trash_until};
+pub use glob_literals::literals;
 pub use globs::Globs;
 pub use growth::Growth;
 pub use holds::Holding;
@@ -46,6 +50,7 @@ pub use naming::{MAX_PAIRS, PathReadings, PatternError, Patterns, Reading};
 pub use pace::{LOOKS, Pace, SHORTEST, SHORTEST_AT_REST, SUDDEN_RATE, next_pause};
 pub use pressure::{
     Cause, Marks, Need, Target, emergency_needed, emergency_over, excess_over_high, is_urgent, level,
+    resource_needed, resources_to_serve,
 };
 pub use protections::{Answer, Asked, Obstacle, answer};
 pub use references::{FileAt, ReferenceView, SessionFacts};

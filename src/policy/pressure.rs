@@ -108,14 +108,39 @@ pub struct Need {
 /// Whether an emergency must begin: usage at or above the high mark, or less
 /// than `min_free` available. Bytes come before inodes.
 pub fn emergency_needed(usage: &VolumeUsage, marks: &Marks) -> Option<Need> {
-    [Resource::Bytes, Resource::Inodes].into_iter().find_map(|resource| {
-        let cause = Cause::of(usage, resource, marks);
-        if !cause.high_mark && !cause.min_free {
-            return None;
-        }
-        let target = Target::of_emergency(resource, marks, cause);
-        Some(Need { resource, cause, target, amount: target.excess(usage) })
-    })
+    [Resource::Bytes, Resource::Inodes]
+        .into_iter()
+        .find_map(|resource| resource_needed(usage, resource, marks))
+}
+
+/// The same for one resource: what the other one needs doesn't hide it.
+pub fn resource_needed(usage: &VolumeUsage, resource: Resource, marks: &Marks) -> Option<Need> {
+    let cause = Cause::of(usage, resource, marks);
+    if !cause.high_mark && !cause.min_free {
+        return None;
+    }
+    let target = Target::of_emergency(resource, marks, cause);
+    Some(Need { resource, cause, target, amount: target.excess(usage) })
+}
+
+/// Which resources an emergency serves, in this order, each with a run of its
+/// own: those past a mark of any root. So inodes have their turn also where
+/// bytes can't be helped, because somebody else's data fills the volume. If
+/// a person asks while neither is past its mark: those above their low mark.
+/// Never empty: with nothing to do the run for bytes says so.
+pub fn resources_to_serve(usage: &VolumeUsage, marks: &[Marks]) -> Vec<Resource> {
+    const BOTH: [Resource; 2] = [Resource::Bytes, Resource::Inodes];
+    let of = |wanted: &dyn Fn(Resource, &Marks) -> bool| -> Vec<Resource> {
+        BOTH.into_iter().filter(|resource| marks.iter().any(|marks| wanted(*resource, marks))).collect()
+    };
+    let needed = of(&|resource, marks| resource_needed(usage, resource, marks).is_some());
+    if !needed.is_empty() {
+        return needed;
+    }
+    let above_low = of(&|resource, marks| {
+        exists(usage, resource) && !Target::of_emergency(resource, marks, Cause::default()).is_reached(usage)
+    });
+    if above_low.is_empty() { vec![Resource::Bytes] } else { above_low }
 }
 
 /// Whether an emergency that began by `cause` is over: usage at or below the

@@ -119,5 +119,5 @@ fn on_a_full_volume(dir: &Path) {
         assert!(ledger.last_run(&format!("{n:0>900}")).unwrap().is_some(), "{n}");
     }
     ledger.set_last_run("again", Timestamp::EPOCH).unwrap();
-    assert_eq!(audit.query(&super::audit::AuditFilter::default(), None, 5000).unwrap().items.len(), 1000);
+    assert_eq!(audit.page(&super::audit::AuditFilter::default(), None, 5000).unwrap().items.len(), 1000);
 }

@@ -133,6 +133,8 @@ struct State<'a> {
     actions: &'a [Action],
     with: Conditions<'a>,
     how: OpenCheck,
+    /// guardian's own single files as they were when the batch began.
+    own_files: HashSet<(u64, u64)>,
     locks: DirectoryLocks,
     /// Where queue and trash lie, opened by the first that needs it.
     rooms: OnceLock<Result<Rooms, String>>,
@@ -201,7 +203,8 @@ impl<'a> State<'a> {
             root,
             actions,
             with,
-            how: root.open_check.prepare(),
+            own_files: root.own.files_now(),
+            how: root.prepare_open_check(with.moment.emergency),
             locks: DirectoryLocks::default(),
             rooms: OnceLock::new(),
             end: Mutex::new(BatchEnd {
@@ -365,7 +368,11 @@ impl State<'_> {
     ) -> Option<Skip> {
         // Whatever lies directly in a directory of ours is ours, also if it was made since.
         let id = &facts.id;
-        if self.root.own.contains(id) || self.root.own.contains_dir(place.dir.dev(), place.dir.ino()) {
+        let own = &self.root.own;
+        if own.contains(id)
+            || own.contains_dir(place.dir.dev(), place.dir.ino())
+            || self.own_files.contains(&(id.dev, id.ino))
+        {
             return Some(Skip::Protected);
         }
         if keep(&place.holders, facts.uid, self.with.moment.emergency) {

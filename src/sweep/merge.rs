@@ -10,7 +10,7 @@ use super::run::RunRoot;
 pub type Taken = Vec<Decided>;
 
 /// What the removal of `action` should bring.
-pub(super) fn gain(action: &Action, resource: Resource) -> u64 {
+pub fn gain(action: &Action, resource: Resource) -> u64 {
     match resource {
         Resource::Bytes => action.expected_bytes,
         // The inode comes free with the last link, which also carries the bytes.
@@ -60,6 +60,11 @@ impl<'a> Merged<'a> {
             }
             // This root has nothing more; the others go on.
         }
+    }
+
+    /// Nothing more is taken from the root at `place`.
+    pub fn leave_out(&mut self, place: usize) {
+        self.planners.iter_mut().filter(|(at, _)| *at == place).for_each(|(_, planner)| planner.end());
     }
 
     /// Up to `files` removals, ending with the one whose gain reaches `need`.

@@ -65,4 +65,4 @@ pub enum SweepError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,37 +4,51 @@
 use std::time::Duration;
 
 use crate::model::{Policy, Resource, SweepRequest, Timestamp, VolumeUsage};
-use crate::policy::{Moment, Target, emergency_needed, is_urgent};
+use crate::policy::{Marks, Moment, Target, is_urgent, resource_needed, resources_to_serve};
 
 use super::record::RunHead;
 use super::root::GuardedRoot;
 use super::run::{Orders, phases_of};
 
-/// Whether `root` is past its own mark: an emergency's last phase takes only from such roots.
-pub fn past_its_mark(root: &GuardedRoot, usage: &VolumeUsage) -> bool {
-    emergency_needed(usage, &root.marks).is_some()
+/// Whether `root` is past its own mark of `resource`: an emergency's last phase
+/// takes only from such roots.
+pub fn past_its_mark(root: &GuardedRoot, usage: &VolumeUsage, resource: Resource) -> bool {
+    resource_needed(usage, resource, &root.marks).is_some()
 }
 
-/// Where an emergency on the volume of `roots` ends: at the strictest target of
-/// the roots that are past their marks. If a person asks for one and no root
-/// is, at the lowest low mark (and nothing is done when already there).
-pub fn emergency_target(roots: &[&GuardedRoot], usage: &VolumeUsage) -> Target {
-    let needs: Vec<_> = roots.iter().filter_map(|root| emergency_needed(usage, &root.marks)).collect();
-    if let Some(first) = needs.first() {
-        let resource = first.resource;
-        let same = || needs.iter().filter(|need| need.resource == resource).map(|need| need.target);
-        return Target {
-            resource,
-            percent: same().filter_map(|target| target.percent).min_by(f64::total_cmp),
-            available: same().filter_map(|target| target.available).max(),
-            used: None,
-        };
+/// Whether the request itself says where it ends.
+const fn says_where(request: &SweepRequest) -> bool {
+    request.free.is_some() || request.until_percent.is_some()
+}
+
+/// The runs that a request is carried out by over the roots of one volume, each
+/// by the resource that it is about. Only an emergency can have two.
+pub fn runs_of(request: &SweepRequest, roots: &[&GuardedRoot], usage: Option<&VolumeUsage>) -> Vec<Resource> {
+    match usage {
+        Some(usage) if request.policy == Policy::Emergency && !says_where(request) => {
+            let marks: Vec<Marks> = roots.iter().map(|root| root.marks).collect();
+            resources_to_serve(usage, &marks)
+        }
+        _ => vec![Resource::Bytes],
     }
-    let low = roots.iter().map(|root| root.marks.low).min_by(f64::total_cmp);
-    Target { percent: low, ..Target::none(Resource::Bytes) }
 }
 
-/// The orders for a request over the roots of one volume. `None`: the request
+/// Where an emergency's run for `resource` ends on the volume of `roots`: at the
+/// strictest target of the roots that are past their marks. If a person asks for
+/// one and no root is, at the lowest low mark (and nothing is done when already there).
+pub fn emergency_target(roots: &[&GuardedRoot], usage: &VolumeUsage, resource: Resource) -> Target {
+    let targets: Vec<Target> =
+        roots.iter().filter_map(|root| Some(resource_needed(usage, resource, &root.marks)?.target)).collect();
+    let low = roots.iter().map(|root| root.marks.of(resource).2).min_by(f64::total_cmp);
+    let strictest = targets.iter().filter_map(|target| target.percent).min_by(f64::total_cmp);
+    Target {
+        percent: strictest.or(low),
+        available: targets.iter().filter_map(|target| target.available).max(),
+        ..Target::none(resource)
+    }
+}
+
+/// The orders for one of a request's runs ([`runs_of`]) over the roots of one volume. `None`: the request
 /// ends where usage says so, and usage is unknown. No target can stand in for
 /// it: a run would take everything, or claim to have reached what nobody saw.
 pub fn orders(
@@ -42,10 +56,13 @@ pub fn orders(
     request: &SweepRequest,
     roots: &[&GuardedRoot],
     usage: Option<&VolumeUsage>,
+    resource: Resource,
 ) -> Option<Orders> {
-    let asked = request.free.is_some() || request.until_percent.is_some();
+    let asked = says_where(request);
     let target = match usage {
-        Some(usage) if request.policy == Policy::Emergency && !asked => emergency_target(roots, usage),
+        Some(usage) if request.policy == Policy::Emergency && !asked => {
+            emergency_target(roots, usage, resource)
+        }
         Some(usage) => Target::of_request(usage, request.free.map(|size| size.0), request.until_percent),
         None if asked || request.policy == Policy::Emergency => return None,
         None => Target::none(Resource::Bytes),
@@ -55,6 +72,7 @@ pub fn orders(
         phases: phases_of(head.policy).to_vec(),
         target,
         max_files: request.max_files.or(if request.policy == Policy::Emergency { None } else { bound }),
+        at_most: Default::default(),
         batch: request.batch_size,
         list: false,
         max_attempts: None,

@@ -56,6 +56,13 @@ pub struct Decided {
     spared: HashSet<u64>,
 }
 
+impl Decided {
+    /// For another run: what goes is gone, what stays is counted anew.
+    pub fn begin_anew(&mut self) {
+        self.spared.clear();
+    }
+}
+
 /// Directories whose readings are remembered. Candidates in order of age come
 /// in runs from the same few directories; this bounds the memory where they don't.
 const REMEMBERED_DIRECTORIES: usize = 4096;
@@ -140,6 +147,12 @@ impl<'a> Planner<'a> {
         self.cutoff
     }
 
+    /// Takes nothing more; what was looked at stays counted.
+    pub fn end(&mut self) {
+        self.source = (Box::new(std::iter::empty()) as Candidates<'a>).peekable();
+        self.unit.clear();
+    }
+
     /// Whether further links of the last removal's inode follow: a batch must not part them.
     pub fn is_mid_unit(&self) -> bool {
         !self.unit.is_empty()
@@ -173,7 +186,7 @@ impl<'a> Planner<'a> {
             return Ok(Some(action));
         }
         if let Some(kept) = &mut self.kept {
-            let next = kept.next();
+            let next = kept.take();
             if let Ok(Some(action)) = &next {
                 self.tally.scanned += action.reason.files();
             }

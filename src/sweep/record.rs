@@ -45,6 +45,8 @@ pub struct RunEnd {
     pub shortfall: Option<Shortfall>,
     /// What was unlinked against what came free.
     pub reclaim: Reclaim,
+    /// How open files were told.
+    pub open_check: Option<&'static str>,
 }
 
 fn percents(usage: Option<&VolumeUsage>) -> (Option<f64>, Option<f64>) {
@@ -94,6 +96,7 @@ impl RunRecord {
                 errors_total: 0,
                 requested_by: head.requested_by,
                 actions: None,
+                open_check: None,
                 notes: Vec::new(),
             },
         }
@@ -205,6 +208,7 @@ impl RunRecord {
         self.report.target_percent = end.target_percent;
         self.report.target_reached = end.target_reached;
         self.report.reclaim = end.reclaim;
+        self.report.open_check = end.open_check.map(str::to_owned);
         self.report.shortfall = end.shortfall;
         self.report
     }

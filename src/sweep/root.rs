@@ -1,13 +1,15 @@
 //! What a run needs to know of one root.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::{Identity, RootName, Timestamp};
 use crate::policy::{Marks, RootRules};
 use crate::sys::dir::RootDir;
-use crate::sys::open_check::OpenCheckKind;
+use crate::sys::open_check::{Doubt, OpenCheck, OpenCheckKind};
+use crate::sys::own_file::identities;
 use crate::usage::Probe;
 
 use super::vault::RootVault;
@@ -60,17 +62,28 @@ pub struct Limits {
 /// guardian's own files, by device and inode: never indexed, never removed,
 /// wherever they lie.
 #[derive(Debug, Clone, Default)]
-pub struct OwnFiles(pub Arc<HashSet<(u64, u64)>>);
+pub struct OwnFiles {
+    /// As they were when the root was opened.
+    pub known: Arc<HashSet<(u64, u64)>>,
+    /// The single files among them: a file that is saved by renaming another
+    /// over it is a new one under the old name ([`Self::files_now`]).
+    pub files: Arc<[PathBuf]>,
+}
 
 impl OwnFiles {
     /// Whether this is one of them.
     pub fn contains(&self, id: &Identity) -> bool {
-        self.0.contains(&(id.dev, id.ino))
+        self.known.contains(&(id.dev, id.ino))
     }
 
     /// Whether this directory is one of them.
     pub fn contains_dir(&self, dev: u64, ino: u64) -> bool {
-        self.0.contains(&(dev, ino))
+        self.known.contains(&(dev, ino))
+    }
+
+    /// The single files as they are at this moment.
+    pub fn files_now(&self) -> HashSet<(u64, u64)> {
+        identities(&self.files)
     }
 }
 
@@ -92,6 +105,8 @@ pub struct GuardedRoot {
     pub own: OwnFiles,
     /// How open files are found.
     pub open_check: OpenCheckKind,
+    /// Whether some process could not be looked into when that was last tried.
+    pub open_doubted: AtomicBool,
     /// Whose `keep` marks bind.
     pub user_marks: UserMarks,
     /// Whether `expires` marks on files count.
@@ -112,6 +127,22 @@ impl GuardedRoot {
     /// Its absolute path.
     pub fn path(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// What a batch needs to tell open files. In an emergency a file that may be
+    /// open where we could not look goes all the same, otherwise it stays.
+    pub fn prepare_open_check(&self, emergency: bool) -> OpenCheck {
+        let check = self.open_check.prepare(if emergency { Doubt::Accept } else { Doubt::Keep });
+        self.open_doubted.store(!check.is_complete(), Ordering::Relaxed);
+        check
+    }
+
+    /// How open files are found, and whether that can be relied upon.
+    pub fn open_check_now(&self) -> OpenCheckKind {
+        match self.open_check {
+            OpenCheckKind::Proc if self.open_doubted.load(Ordering::Relaxed) => OpenCheckKind::Partial,
+            kind => kind,
+        }
     }
 
     /// Its device: nothing on another one is ever entered or removed.

@@ -3,11 +3,12 @@
 //!
 //! Planning and executing share everything here. Nothing in this file removes.
 
+use std::collections::HashMap;
 use std::sync::RwLock;
 use std::time::Duration;
 
 use crate::model::{Action, Phase, Plan, Policy, RootName, RunId, Timestamp, VolumeUsage};
-use crate::policy::{JobsView, Moment, ReferenceView, Target};
+use crate::policy::{Amount, JobsView, Moment, ReferenceView, Target};
 
 use super::SweepError;
 use super::execute::{Conditions, Inspector};
@@ -40,6 +41,9 @@ pub struct Orders {
     pub target: Target,
     /// At most this many files; `None`: no bound (an emergency goes on, sweep after sweep).
     pub max_files: Option<u64>,
+    /// At most so much of these roots: what a fuse has judged. Roots that are
+    /// not named were judged by nobody.
+    pub at_most: HashMap<RootName, Amount>,
     /// Files in a batch; `None`: by the roots' limits.
     pub batch: Option<u64>,
     /// Put every removal into the report.
@@ -121,8 +125,23 @@ pub trait Surroundings: Sync {
     /// Names that are not what was known of them, so that the index looks again.
     fn found_different(&self, root: &RootName, actions: &[&Action]);
 
+    /// Where the run begins and is to end.
+    fn aims(&self, _target: &Target, _usage: Option<&VolumeUsage>) {}
+
+    /// What the volume shows.
+    fn seen(&self, _target: &Target, _usage: &VolumeUsage) {}
+
     /// How far the run is.
     fn progress(&self, files: u64, bytes: u64);
+
+    /// How the removals of a batch ended that were tried, in their order: true
+    /// for each that failed.
+    fn tried(&self, _root: &RootName, _phase: Phase, _failed: &[bool]) {}
+
+    /// Why a part of the run is left out on a root: its removals fail.
+    fn suspended(&self, _root: &RootName, _phase: Phase) -> Option<String> {
+        None
+    }
 
     /// Whether to stop after this batch, and why.
     fn stop(&self) -> Option<String>;
@@ -183,12 +202,14 @@ pub(super) fn places(roots: &[RunRoot<'_>], phase: Phase, emergency: bool) -> Ve
 /// marked or changed is counted among the kept.
 ///
 /// `usage` is the volume now; with a target, expected bytes stand in for what
-/// the volume would show after each removal.
+/// the volume would show after each removal. `taken` is what a run before this
+/// one would have removed; it gains what this one would.
 pub fn plan(
     orders: &Orders,
     roots: &[RunRoot<'_>],
     shared: Shared<'_>,
     usage: Option<&VolumeUsage>,
+    taken: &mut Taken,
 ) -> Result<Vec<Plan>, SweepError> {
     let resource = orders.target.resource;
     let need = usage.filter(|_| orders.target.is_set()).map(|now| orders.target.excess(now));
@@ -206,7 +227,8 @@ pub fn plan(
             expires_at: None,
         })
         .collect();
-    let mut taken: Taken = roots.iter().map(|_| super::planner::Decided::default()).collect();
+    taken.resize_with(roots.len(), super::planner::Decided::default);
+    taken.iter_mut().for_each(super::planner::Decided::begin_anew);
     let mut order = 0;
     let mut gained: u64 = 0;
     for &phase in &orders.phases {
@@ -219,8 +241,7 @@ pub fn plan(
             circumstances(shared, one, orders.for_space())
         })?;
         if orders.is_emergency() && phase == Phase::Oldest {
-            match super::last_phase::aim_of(orders, roots, shared, usage, left.unwrap_or(0), gained, &taken)?
-            {
+            match super::last_phase::aim_of(orders, roots, shared, usage, left.unwrap_or(0), gained, taken)? {
                 super::last_phase::LastPhase::Skip(_) => continue,
                 super::last_phase::LastPhase::UpTo { amount, .. } => need_here = Some(amount),
             }
@@ -233,7 +254,7 @@ pub fn plan(
             if room == 0 || need_here == Some(0) {
                 break;
             }
-            let batch: Mixed = merged.batch(room, need_here, resource, &mut taken)?;
+            let batch: Mixed = merged.batch(room, need_here, resource, taken)?;
             if batch.is_empty() {
                 break;
             }

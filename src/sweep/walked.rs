@@ -44,7 +44,7 @@ impl Walked {
         let end = Walk::new(&root.dir)
             .threads(threads)
             .times(age_by)
-            .exclude(&root.own.0)
+            .exclude(&root.own.known)
             .run(|found| {
                 let Found::Directory(listing) = found else { return };
                 let mut here: Vec<Candidate> = listing

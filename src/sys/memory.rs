@@ -1,5 +1,7 @@
 //! What the agent itself costs.
 
+#![expect(unsafe_code, reason = "no crate at hand offers malloc_trim")]
+
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// The agent's own consumption.
@@ -19,6 +21,16 @@ pub fn own_footprint() -> Option<Footprint> {
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[own]), false, wanted);
     let process = system.process(own)?;
     Some(Footprint { resident: process.memory(), cpu_millis: process.accumulated_cpu_time() })
+}
+
+/// Gives memory that was freed back to the kernel (malloc_trim(3)), which glibc
+/// does by itself only at the end of a heap.
+pub fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes a number and works on the allocator's own state, under its locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 #[cfg(test)]

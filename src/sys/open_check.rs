@@ -41,6 +41,18 @@ pub enum OpenCheckKind {
     Proc,
     /// Reading `/proc`, without certainty.
     Partial,
+    /// Reading `/proc` for a dry run, where nothing may be written and leases
+    /// could not be tried: what it can't tell is taken for closed.
+    Untried,
+}
+
+/// What to do with a file that may be open in a process that could not be looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// It counts as open.
+    Keep,
+    /// It counts as closed: waiting for certainty would cost more.
+    Accept,
 }
 
 impl OpenCheckKind {
@@ -48,28 +60,55 @@ impl OpenCheckKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Lease => "lease",
-            Self::Proc => "proc",
+            Self::Proc | Self::Untried => "proc",
             Self::Partial => "partial",
         }
     }
 
     /// What one batch needs: reads the open files now unless leases work.
-    pub fn prepare(self) -> OpenCheck {
+    pub fn prepare(self, doubt: Doubt) -> OpenCheck {
+        let snapshot = |doubt| Arc::new(OpenFiles { doubt, ..OpenFiles::snapshot() });
         match self {
             Self::Lease => OpenCheck::Lease,
-            Self::Proc => OpenCheck::Proc(Arc::new(OpenFiles::snapshot())),
-            Self::Partial => OpenCheck::Partial(Arc::new(OpenFiles::snapshot())),
+            Self::Proc => OpenCheck::Proc(snapshot(doubt)),
+            // That it can't be certain is known of the root, and said.
+            Self::Partial => OpenCheck::Partial(snapshot(Doubt::Accept)),
+            Self::Untried => OpenCheck::Proc(snapshot(Doubt::Accept)),
         }
     }
 }
 
-/// All files that processes had open or mapped at one moment.
-#[derive(Debug, Default)]
+impl OpenCheck {
+    /// Whether every process could be looked into, where that matters.
+    pub fn is_complete(&self) -> bool {
+        match self {
+            Self::Lease => true,
+            Self::Proc(open) | Self::Partial(open) => open.is_complete(),
+        }
+    }
+}
+
+/// All files that processes had open or mapped at one moment, as far as they
+/// could be looked into.
+///
+/// A process of another user can be looked into with `CAP_SYS_PTRACE` only, and
+/// with `hidepid` (proc(5)) it may not even be seen. A file that is not among
+/// the open ones is then closed only if all processes of its *owner* could be
+/// looked into; otherwise it is in doubt, and [`Doubt`] says what that means.
+/// Where processes are hidden, or their owner can't be told, every file is in
+/// doubt. A process of a third user (root's too) that could not be looked into
+/// casts no doubt: without privileges there always are some, and nothing would
+/// ever be closed.
+#[derive(Debug)]
 pub struct OpenFiles {
     files: HashSet<(u64, u64)>,
     /// Inodes of mappings whose device could not be told: any file with that number counts as open.
     inodes: HashSet<u64>,
-    complete: bool,
+    /// Users with a process that could not be looked into.
+    unread: HashSet<u32>,
+    /// Processes are hidden, or one's user could not be told.
+    blind: bool,
+    doubt: Doubt,
 }
 
 impl OpenFiles {
@@ -85,9 +124,21 @@ impl OpenFiles {
         self.files.contains(&(dev, ino)) || self.inodes.contains(&ino)
     }
 
+    /// Whether a file of `uid` that is not among the open ones must be treated as if it were.
+    pub fn may_contain(&self, uid: u32) -> bool {
+        self.doubt == Doubt::Keep && (self.blind || self.unread.contains(&uid))
+    }
+
+    /// Nothing is open, but the processes of `user` (`None`: all) could not be looked into.
+    #[cfg(test)]
+    pub(super) fn unread(user: Option<u32>, doubt: Doubt) -> Self {
+        let unread = user.into_iter().collect();
+        Self { files: HashSet::new(), inodes: HashSet::new(), unread, blind: user.is_none(), doubt }
+    }
+
     /// Whether every process could be looked into; needs `CAP_SYS_PTRACE`.
-    pub const fn is_complete(&self) -> bool {
-        self.complete
+    pub fn is_complete(&self) -> bool {
+        !self.blind && self.unread.is_empty()
     }
 }
 
@@ -214,6 +265,36 @@ mod tests {
         assert!(snapshot.contains(meta.dev(), meta.ino()));
         let closed = tree.identity(b"closed");
         assert!(!snapshot.contains(closed.dev, closed.ino));
+    }
+
+    #[test]
+    fn files_of_a_user_whose_processes_cannot_be_looked_into_are_in_doubt() {
+        use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+        use std::os::unix::process::CommandExt;
+        const SOMEBODY: u32 = 54_321;
+        if !crate::sys::trees::is_root() {
+            eprintln!("skipped: starting a process of another user needs root");
+            return;
+        }
+        let _alone = crate::sys::trees::tree_alone();
+        let mut process = std::process::Command::new("sleep").arg("60").uid(SOMEBODY).spawn().unwrap();
+        let looked = std::thread::scope(|scope| {
+            let unprivileged = scope.spawn(|| {
+                let mut sets = capabilities(None).unwrap();
+                sets.effective -= CapabilitySet::SYS_PTRACE;
+                // Capabilities belong to the thread, which ends here.
+                set_capabilities(None, sets).unwrap();
+                OpenFiles::snapshot()
+            });
+            unprivileged.join().unwrap()
+        });
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(!looked.is_complete());
+        assert!(looked.may_contain(SOMEBODY), "{:?}", looked.unread);
+        assert!(!looked.may_contain(SOMEBODY + 1), "nobody hides anything of theirs");
+        let accepting = OpenFiles { doubt: Doubt::Accept, ..looked };
+        assert!(!accepting.may_contain(SOMEBODY) && !accepting.is_complete());
     }
 
     #[test]

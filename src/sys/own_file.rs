@@ -1,7 +1,10 @@
 //! guardian's own small files, by directory handle.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -10,6 +13,13 @@ use super::{DirHandle, SysError};
 
 /// Longest own file that is read into memory, in bytes.
 const MAX_READ: u64 = 64 << 20;
+
+/// Device and inode of what these paths lead to now; of a link its own too.
+/// What is not there is left out.
+pub fn identities(paths: &[PathBuf]) -> HashSet<(u64, u64)> {
+    let looks = paths.iter().flat_map(|path| [path.symlink_metadata(), path.metadata()]);
+    looks.flatten().map(|seen| (seen.dev(), seen.ino())).collect()
+}
 
 /// Puts `bytes` under `name` so that a reader sees the old text or the new one,
 /// also after a power cut: written beside it, synced, renamed.

@@ -174,6 +174,7 @@ fn hold_regular(dir: &DirHandle, name: &[u8], expected: &Identity, how: &OpenChe
     };
     // Compared under the lease: from here on nobody else can have it open and write.
     let facts = compare(&fd, name, expected)?;
+    refuse_doubt(how, &facts)?;
     let keep = xattr::keep_mark(&fd);
     Ok(Held { fd, lease, facts, keep, readable: true })
 }
@@ -189,7 +190,19 @@ fn hold_unreadable(
         OpenCheck::Proc(open) | OpenCheck::Partial(open) if open.contains(expected.dev, expected.ino) => {
             skip(Skip::InUse)
         }
-        OpenCheck::Proc(_) | OpenCheck::Partial(_) => hold_by_path(dir, name, expected, Mark::Unknown),
+        OpenCheck::Proc(_) | OpenCheck::Partial(_) => {
+            let held = hold_by_path(dir, name, expected, Mark::Unknown)?;
+            refuse_doubt(how, &held.facts)?;
+            Ok(held)
+        }
+    }
+}
+
+/// A file that may be open where nobody let us look is not taken for closed.
+fn refuse_doubt(how: &OpenCheck, facts: &FileFacts) -> Result<(), Refusal> {
+    match how {
+        OpenCheck::Proc(open) | OpenCheck::Partial(open) if open.may_contain(facts.uid) => skip(Skip::InUse),
+        _ => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One volume over time: samples, growth, and when to look again.
 
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::model::{Resource, VolumeUsage};
@@ -26,20 +27,58 @@ pub struct VolumeMonitor {
     longest: Duration,
     growth: Growth,
     last: Option<Look>,
+    /// The answer of a volume that was asked aside and has not answered yet.
+    asked: Option<Receiver<Result<VolumeUsage, UsageError>>>,
 }
 
 impl VolumeMonitor {
     /// Begins to watch; `longest` is the longest pause between two looks.
     pub fn new(probe: Probe, longest: Duration) -> Self {
-        Self { probe, longest, growth: Growth::default(), last: None }
+        Self { probe, longest, growth: Growth::default(), last: None, asked: None }
     }
 
     /// Looks now.
     pub fn look(&mut self, at: Duration) -> Result<Look, UsageError> {
-        let look = Look { at, usage: self.probe.look()? };
-        self.growth.add(at, look.usage.used);
+        let usage = self.probe.look()?;
+        Ok(self.note(at, usage))
+    }
+
+    /// Looks now, and waits no longer than `patience` for the answer: a network
+    /// mount whose server is gone answers never. A late answer is that of the
+    /// next look.
+    ///
+    /// # Errors
+    /// [`UsageError::NoAnswer`] while it has not answered.
+    pub fn look_within(&mut self, at: Duration, patience: Duration) -> Result<Look, UsageError> {
+        let asked = match self.asked.take() {
+            Some(asked) => asked,
+            None => {
+                let (answer, asked) = std::sync::mpsc::sync_channel(1);
+                let probe = self.probe.clone();
+                let ask = move || {
+                    // Whoever asked may be gone by now.
+                    let _ = answer.send(probe.look());
+                };
+                let thread = std::thread::Builder::new().name("guardian-look".to_owned());
+                thread.spawn(ask).map_err(|source| self.probe.failed(source))?;
+                asked
+            }
+        };
+        match asked.recv_timeout(patience) {
+            Ok(usage) => Ok(self.note(at, usage?)),
+            Err(RecvTimeoutError::Timeout) => {
+                self.asked = Some(asked);
+                Err(self.probe.no_answer())
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(self.probe.no_answer()),
+        }
+    }
+
+    fn note(&mut self, at: Duration, usage: VolumeUsage) -> Look {
+        let look = Look { at, usage };
+        self.growth.add(at, usage.used);
         self.last = Some(look);
-        Ok(look)
+        look
     }
 
     /// The last look; `None` before the first.
@@ -85,5 +124,41 @@ impl VolumeMonitor {
             fastest: self.growth.fastest(look.at, RECENT).unwrap_or(0.0),
             stirring,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Arc, Condvar, Mutex};
+
+    use super::*;
+    use crate::sys::dir::RootDir;
+
+    #[test]
+    fn a_volume_that_does_not_answer_is_asked_once_and_its_late_answer_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Arc::new((Mutex::new(false), Condvar::new()));
+        let asked = Arc::new(AtomicU64::new(0));
+        let (its, count) = (Arc::clone(&server), Arc::clone(&asked));
+        let counter = move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            drop(its.1.wait_while(its.0.lock().unwrap(), |up| !*up).unwrap());
+            Some(7)
+        };
+        let root = Arc::new(RootDir::open(dir.path()).unwrap());
+        let probe = Probe::Capacity { root, size: 100, counter: Arc::new(counter) };
+        let mut monitor = VolumeMonitor::new(probe, Duration::from_secs(30));
+        for look in 0..3 {
+            let answer = monitor.look_within(Duration::from_secs(look), Duration::from_millis(5));
+            assert!(matches!(answer, Err(UsageError::NoAnswer { .. })));
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        assert!(monitor.last().is_none(), "what is unknown is not shown as a figure");
+        *server.0.lock().unwrap() = true;
+        server.1.notify_all();
+        let look = monitor.look_within(Duration::from_secs(9), Duration::from_secs(20)).unwrap();
+        assert_eq!(look.usage.used, 7);
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
     }
 }

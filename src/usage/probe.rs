@@ -19,6 +19,12 @@ pub enum UsageError {
         #[source]
         source: std::io::Error,
     },
+    /// It has not answered yet.
+    #[error("failed to read the usage of the volume of {path}: it does not answer")]
+    NoAnswer {
+        /// The root that was asked.
+        path: PathBuf,
+    },
     /// The counters of a root with a capacity are not there yet.
     #[error("failed to read the usage of {path}: its files are not counted yet")]
     NotCounted {
@@ -51,8 +57,7 @@ impl Probe {
     /// Asks now.
     pub fn look(&self) -> Result<VolumeUsage, UsageError> {
         match self {
-            Self::Volume(root) => volume::usage(root)
-                .map_err(|source| UsageError::Volume { path: root.path().to_owned(), source }),
+            Self::Volume(root) => volume::usage(root).map_err(|source| self.failed(source)),
             Self::Capacity { root, size, counter } => {
                 let used =
                     counter().ok_or_else(|| UsageError::NotCounted { path: root.path().to_owned() })?;
@@ -66,6 +71,19 @@ impl Probe {
                 })
             }
         }
+    }
+
+    fn path(&self) -> PathBuf {
+        let (Self::Volume(root) | Self::Capacity { root, .. }) = self;
+        root.path().to_owned()
+    }
+
+    pub(super) fn failed(&self, source: std::io::Error) -> UsageError {
+        UsageError::Volume { path: self.path(), source }
+    }
+
+    pub(super) fn no_answer(&self) -> UsageError {
+        UsageError::NoAnswer { path: self.path() }
     }
 
     /// Makes the file system show what was freed (`syncfs`). Can take seconds:

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+pub(crate) mod transcript;
 pub(crate) mod volumes;
 
 use std::fs::{self, File};
@@ -125,7 +126,6 @@ impl Home {
     }
 
     /// Kills the agent as a power cut of the process.
-    #[allow(dead_code, reason = "not every file of tests kills it")]
     pub(crate) fn kill(&mut self) {
         let mut agent = self.agent.take().unwrap();
         agent.kill().unwrap();

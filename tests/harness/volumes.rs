@@ -60,8 +60,13 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
 
 /// Mounts a new tmpfs of so many MiB.
 pub(crate) fn tmpfs(at: &Path, mib: u64) -> Result<(), String> {
+    tmpfs_of(at, &format!("size={mib}m"))
+}
+
+/// Mounts a new tmpfs with these options (tmpfs(5)).
+pub(crate) fn tmpfs_of(at: &Path, options: &str) -> Result<(), String> {
     fs::create_dir_all(at).unwrap();
-    run("mount", &["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs", at.to_str().unwrap()])
+    run("mount", &["-t", "tmpfs", "-o", options, "tmpfs", at.to_str().unwrap()])
 }
 
 /// Makes a file system of so many MiB in the file `image` and mounts it.

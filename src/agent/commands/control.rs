@@ -23,23 +23,9 @@ fn shown(pause: Option<&Pause>) -> PauseState {
 }
 
 impl Served {
-    fn set_pause(&self, pause: Option<Pause>) -> Result<PauseState, ApiError> {
-        let agent = &self.agent;
-        // Held while the ledger is written, so that two requests end in one order in both places.
-        let mut held = agent.pause.write().unwrap_or_else(PoisonError::into_inner);
-        match agent.ledger.set_pause(pause.as_ref()) {
-            Ok(()) => {}
-            // Nothing would ever free the space that the ledger waits for.
-            Err(error) if pause.is_none() && error.is_no_space() => {
-                tracing::error!(reason = %crate::agent::chain(&error), "the end of the pause is not on record: a restart would pause again");
-            }
-            Err(error) => return Err(problems::store(&error)),
-        }
-        held.clone_from(&pause);
-        drop(held);
-        agent.stir.bell.ring();
-        agent.schedule_bell.ring();
-        Ok(shown(pause.as_ref()))
+    fn tell_those_who_wait(&self) {
+        self.agent.stir.bell.ring();
+        self.agent.schedule_bell.ring();
     }
 
     pub(super) fn begin_pause(
@@ -48,24 +34,35 @@ impl Served {
         by: &PeerIdentity,
     ) -> Result<PauseState, ApiError> {
         let until = request.duration.map(|span| clock::now().plus(span.0));
-        let state = self.set_pause(Some(Pause { until, emergencies: request.emergencies }))?;
-        let shown = until.map(|time| time.to_string());
+        let pause = Pause { until, emergencies: request.emergencies };
+        let agent = &self.agent;
+        let on_record = agent.pause.begin(&pause, |pause| agent.ledger.set_pause(pause));
+        self.tell_those_who_wait();
+        let shown_until = until.map(|time| time.to_string());
         tracing::warn!(
             uid = by.uid,
             pid = by.pid,
-            until = shown,
+            until = shown_until,
             emergencies = request.emergencies,
             "removals are paused"
         );
         self.record(by, json!({ "action": "pause", "until": until, "emergencies": request.emergencies }));
-        Ok(state)
+        on_record.map_err(|error| {
+            let problem = problems::store(&error);
+            let detail =
+                format!("removals are paused, but that holds only until a restart: {}", problem.detail);
+            ApiError { detail, ..problem }
+        })?;
+        Ok(shown(Some(&pause)))
     }
 
     pub(super) fn end_pause(&self, by: &PeerIdentity) -> Result<PauseState, ApiError> {
-        let state = self.set_pause(None)?;
+        let agent = &self.agent;
+        agent.pause.end(|pause| agent.ledger.set_pause(pause)).map_err(|error| problems::store(&error))?;
+        self.tell_those_who_wait();
         tracing::info!(uid = by.uid, pid = by.pid, "removals go on");
         self.record(by, json!({ "action": "resume" }));
-        Ok(state)
+        Ok(shown(None))
     }
 
     pub(super) fn accept(&self, name: &RootName, by: &PeerIdentity) -> Result<RootResource, ApiError> {

@@ -48,7 +48,7 @@ impl Served {
             .collect();
         let mut cursor = None;
         match &page.after {
-            None => self.settle(&roots.iter().map(|(_, _, key)| *key).collect::<Vec<_>>()),
+            None => self.agent.settle(roots.iter().map(|(_, _, key)| *key)),
             Some(after) => {
                 let (root, inside) = place(after)?;
                 let at = roots.iter().position(|(name, ..)| *name == root).ok_or_else(|| {

@@ -29,7 +29,7 @@ pub(super) fn percents(usage: Option<&VolumeUsage>) -> (Option<f64>, Option<f64>
 }
 
 /// What guardian can do with a root, and why no more.
-pub(super) fn state(agent: &Agent, slot: &Slot) -> (RootState, Option<String>) {
+pub(in crate::agent) fn state(agent: &Agent, slot: &Slot) -> (RootState, Option<String>) {
     let root = match slot.state() {
         SlotState::Ready(root) => root,
         SlotState::Suspended(why) => return (RootState::Suspended, Some(why)),
@@ -74,6 +74,7 @@ fn root_health(agent: &Agent, slot: &Slot) -> RootHealth {
     let (state, reason) = state(agent, slot);
     let (usage_percent, inodes_percent) = percents(usage.as_ref());
     let ready = slot.ready();
+    let suspended = agent.engine.breakers.remarks(slot.name(), clock::since_boot());
     let status = match (&ready, &usage) {
         (Some(root), Some(usage)) => [Resource::Bytes, Resource::Inodes]
             .into_iter()
@@ -83,7 +84,8 @@ fn root_health(agent: &Agent, slot: &Slot) -> RootHealth {
         (Some(_), None) => Level::Warning,
         (None, _) => Level::Critical,
     };
-    let mut notes: Vec<String> = reason.into_iter().collect();
+    let status = if suspended.is_empty() { status } else { status.max(Level::Warning) };
+    let mut notes: Vec<String> = reason.into_iter().chain(suspended).collect();
     if ready.is_some() && usage.is_none() {
         notes.push("the volume can't be asked".to_owned());
     }
@@ -96,9 +98,9 @@ fn root_health(agent: &Agent, slot: &Slot) -> RootHealth {
         usage_percent,
         inodes_percent,
         state,
-        open_check: match ready.map(|root| root.guarded.open_check) {
+        open_check: match ready.map(|root| root.guarded.open_check_now()) {
             Some(OpenCheckKind::Lease) => OpenCheck::Lease,
-            Some(OpenCheckKind::Proc) => OpenCheck::Proc,
+            Some(OpenCheckKind::Proc | OpenCheckKind::Untried) => OpenCheck::Proc,
             Some(OpenCheckKind::Partial) | None => OpenCheck::Partial,
         },
         time_to_full_seconds: slot.seen().and_then(|seen| seen.time_to_full).map(|span| span.as_secs()),

@@ -85,7 +85,7 @@ impl Served {
         let record = self.agent.registry.get(id).map_err(|error| problems::job(&error))?;
         let keys: Vec<_> =
             self.agent.targets(record.root.as_ref()).iter().filter_map(|target| target.key).collect();
-        self.settle(&keys);
+        self.agent.settle(keys);
         Ok(self.shown(&record))
     }
 

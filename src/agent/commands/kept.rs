@@ -29,7 +29,7 @@ impl Served {
             Purpose::Delete { .. } => Policy::Deferred,
             Purpose::Trash => Policy::Trash,
         });
-        if is_dry(&agent.settings(), &request) {
+        if is_dry(&agent.settings().agent, &request, request.policy) {
             return Err(ApiError::conflict(
                 "the configuration says to remove nothing (dry_run or keep_files_for_debugging)",
             ));

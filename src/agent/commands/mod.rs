@@ -18,18 +18,15 @@ mod stats;
 mod sweeps;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::api::{
-    ApiError, AuditEntry, AuditFilter, ChunkCompletion, ChunkRequest, Commands, Explanation, FileEntry,
-    Health, JobPut, JobResource, Listing, Page, PauseRequest, PauseState, PeerIdentity, PlanResource,
-    RootResource, Stats, SweepResource, TrustState,
+    ApiError, AuditEntry, AuditFilter, ChunkCompletion, ChunkRequest, Commands, EventReader, Explanation,
+    FileEntry, Health, HistoryFilter, JobPut, JobResource, Listing, Page, PauseRequest, PauseState,
+    PeerIdentity, PlanResource, RootResource, Stats, SweepResource, TrustState,
 };
-use crate::ingest::RootState;
 use crate::model::{ChunkId, JobId, PlanId, Report, RootName, RunId, SweepRequest};
-use crate::store::RootKey;
 use crate::store::audit::AuditedChange;
 use crate::store::ledger::RequestRecord;
 use crate::sys::clock;
@@ -38,8 +35,7 @@ use super::census::Census;
 use super::state::{Agent, Slot};
 use rate::Rates;
 
-/// How long a list of files waits for changes that were made before the request.
-const SETTLE: Duration = Duration::from_secs(1);
+pub(super) use health::state;
 
 /// The agent as the socket sees it.
 struct Served {
@@ -73,19 +69,6 @@ impl Served {
     /// A root that a body or query names.
     fn named(&self, name: &RootName) -> Result<Arc<Slot>, ApiError> {
         self.agent.slot(name).ok_or_else(|| ApiError::invalid(format!("no root is called {name}")))
-    }
-
-    /// Waits a moment for what happened before the request to be in the index.
-    /// A root that is being scanned is not waited for.
-    fn settle(&self, keys: &[RootKey]) {
-        let deadline = Instant::now() + SETTLE;
-        for key in keys {
-            let scanning =
-                self.agent.ingest.status(*key).is_none_or(|root| root.state == RootState::Scanning);
-            if !scanning && let Err(error) = self.agent.ingest.settle(*key, deadline) {
-                tracing::debug!(reason = %super::chain(&error), "the index is not up to date");
-            }
-        }
     }
 }
 
@@ -184,12 +167,16 @@ impl Commands for Served {
         self.end_pause(by)
     }
 
-    fn history(&self, page: &Page) -> Result<Listing<Report>, ApiError> {
-        self.list_history(page)
+    fn history(&self, filter: &HistoryFilter, page: &Page) -> Result<Listing<Report>, ApiError> {
+        self.list_history(filter, page)
     }
 
     fn audit(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<AuditEntry>, ApiError> {
         self.list_audit(filter, page)
+    }
+
+    fn events(&self, by: &PeerIdentity) -> Result<EventReader, ApiError> {
+        self.agent.engine.events.read(by.uid)
     }
 
     fn registry_trust(&self, by: &PeerIdentity) -> Result<TrustState, ApiError> {

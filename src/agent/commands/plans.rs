@@ -36,7 +36,7 @@ impl Served {
                 Some(PlanResource::of(plan, target.root.path()))
             })
             .collect();
-        Ok(sweeper::keep(agent, plans, request))
+        Ok(sweeper::keep(agent, plans, request, Some(by.requester())))
     }
 
     pub(super) fn kept_plan(&self, id: &PlanId) -> Result<PlanResource, ApiError> {

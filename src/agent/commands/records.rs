@@ -1,30 +1,40 @@
 //! History and audit, newest first.
 
-use std::collections::VecDeque;
-
 use serde_json::Value;
 
 use crate::agent::problems;
-use crate::api::{ApiError, AuditEntry, AuditFilter, Listing, Page};
+use crate::api::{ApiError, AuditEntry, AuditFilter, HistoryFilter, Listing, Page};
 use crate::model::{JobId, RelPath, Report, Requester, RunId, WirePath};
-use crate::policy::Globs;
-use crate::store::audit::{self, AuditRecord, Outcome};
+use crate::policy::{Globs, literals};
+use crate::store::audit::{self, AuditCursor, AuditRecord, Outcome};
 
 use super::Served;
-
-/// Records that are read from the log at once.
-const READ: usize = 1000;
 
 /// Accepts or refuses an absolute path.
 type Matcher = Box<dyn Fn(&[u8]) -> bool>;
 
 impl Served {
-    pub(super) fn list_history(&self, page: &Page) -> Result<Listing<Report>, ApiError> {
+    pub(super) fn list_history(
+        &self,
+        filter: &HistoryFilter,
+        page: &Page,
+    ) -> Result<Listing<Report>, ApiError> {
+        if let Some(name) = &filter.root
+            && !matches!(self.agent.ledger.root(name), Ok(Some(_)))
+        {
+            // One that is no longer configured has its past still.
+            self.named(name)?;
+        }
+        let wanted = |report: &Report| {
+            filter.since.is_none_or(|since| report.start_time >= since)
+                && filter.root.as_ref().is_none_or(|root| report.root == *root)
+                && filter.policy.is_none_or(|policy| report.policy == policy)
+        };
         let after = page.after.as_deref().map(RunId::new);
         let mut items = self
             .agent
             .ledger
-            .history(after.as_ref(), page.limit.saturating_add(1), true)
+            .history(after.as_ref(), page.limit.saturating_add(1), true, wanted)
             .map_err(|error| problems::store(&error))?;
         let more = items.len() > page.limit;
         items.truncate(page.limit);
@@ -35,53 +45,33 @@ impl Served {
         Ok(Listing { items, next })
     }
 
-    /// The log is written, and read, oldest first: each page reads all that
-    /// match, of which only one page is held. Places are counted from the
-    /// oldest, so that what is appended meanwhile moves nothing.
     pub(super) fn list_audit(
         &self,
         filter: &AuditFilter,
         page: &Page,
     ) -> Result<Listing<AuditEntry>, ApiError> {
         let Some(log) = &self.agent.engine.audit else { return Ok(Listing::all(Vec::new())) };
-        let before: u64 = match &page.after {
-            None => u64::MAX,
-            Some(after) => after.parse().map_err(|_| {
+        let after: Option<AuditCursor> = match &page.after {
+            None => None,
+            Some(after) => Some(after.parse().map_err(|_| {
                 ApiError::invalid(format!(
                     "{after:?} is not a place in this list: pass `next` of the page before"
                 ))
-            })?,
+            })?),
         };
         let accepts = filter.path.as_deref().map(|glob| self.matcher(glob)).transpose()?;
+        let text = filter.path.as_deref().and_then(|glob| std::str::from_utf8(glob).ok());
         let wanted = audit::AuditFilter {
             path: accepts.as_deref(),
+            path_contains: text.map(literals).unwrap_or_default(),
             job: filter.job.clone(),
             run: filter.run.clone(),
             since: filter.since,
         };
-        let mut held: VecDeque<AuditRecord> = VecDeque::new();
-        let (mut seen, mut after) = (0_u64, None);
-        loop {
-            let read = log.query(&wanted, after.as_ref(), READ).map_err(|error| problems::store(&error))?;
-            for record in read.items {
-                if seen >= before {
-                    break;
-                }
-                seen += 1;
-                held.push_back(record);
-                if held.len() > page.limit {
-                    held.pop_front();
-                }
-            }
-            after = read.next;
-            if after.is_none() || seen >= before {
-                break;
-            }
-        }
-        let first = seen - held.len() as u64;
+        let read = log.page(&wanted, after.as_ref(), page.limit).map_err(|error| problems::store(&error))?;
         Ok(Listing {
-            items: held.into_iter().rev().map(entry).collect(),
-            next: (first > 0).then(|| first.to_string()),
+            items: read.items.into_iter().map(entry).collect(),
+            next: read.next.map(|next| next.to_string()),
         })
     }
 
@@ -110,9 +100,7 @@ impl Served {
 fn entry(record: AuditRecord) -> AuditEntry {
     match record {
         AuditRecord::Removal { header, entry, outcome, .. } => {
-            let mut path = header.root_path.to_bytes().unwrap_or_default();
-            path.push(b'/');
-            path.extend(entry.path.to_bytes().unwrap_or_default());
+            let path = header.absolute(&entry.path);
             let (outcome, why) = match outcome {
                 Outcome::Removed => ("removed", None),
                 Outcome::NotRemoved(why) => ("not_removed", Some(why)),

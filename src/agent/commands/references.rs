@@ -94,7 +94,7 @@ impl ReferenceCommands for Served {
         self.record(by, json!({ "action": "session_end", "session": id }));
         let request = SweepRequest { session: Some(id.clone()), ..SweepRequest::of(Policy::Session) };
         // What may not be removed now stays due.
-        let stopped = sweeper::is_dry(&agent.settings(), &request)
+        let stopped = sweeper::is_dry(&agent.settings().agent, &request, request.policy)
             || sweeper::pause_for(agent, Policy::Session).is_some()
             || agent.targets(None).is_empty();
         let sweep = if stopped {

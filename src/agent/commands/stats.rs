@@ -104,6 +104,6 @@ fn root(served: &Served, slot: &Slot) -> RootStats {
             confidence,
         },
         as_of: counted.as_ref().map(|counted| counted.as_of),
-        top: counted.map(|counted| counted.top).unwrap_or_default(),
+        top: counted.map(|counted| counted.top),
     }
 }

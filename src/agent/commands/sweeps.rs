@@ -64,7 +64,7 @@ impl Served {
             }
             None => request.policy,
         };
-        let dry = sweeper::is_dry(&agent.settings(), &request);
+        let dry = sweeper::is_dry(&agent.settings().agent, &request, policy);
         if dry && request.plan.is_some() {
             return Err(ApiError::conflict(
                 "the configuration says to remove nothing (dry_run or keep_files_for_debugging)",

@@ -257,10 +257,10 @@ impl Story<'_> {
     fn tell_what_went(&mut self, agent: &Arc<Agent>, report: &Report) -> Result<(), DemoError> {
         let Some(audit) = &agent.engine.audit else { return Ok(()) };
         let filter = AuditFilter { run: Some(report.id.clone()), ..AuditFilter::default() };
-        let records = audit.query(&filter, None, usize::MAX)?;
+        let records = audit.page(&filter, None, usize::MAX)?;
         let mut order: Vec<String> = Vec::new();
         let mut went: BTreeMap<String, (u64, u64, String)> = BTreeMap::new();
-        for record in &records.items {
+        for record in records.items.iter().rev() {
             let AuditRecord::Removal { entry, outcome: Outcome::Removed, .. } = record else {
                 continue;
             };
@@ -352,6 +352,6 @@ fn percent(seen: &Seen) -> f64 {
 
 /// Emergencies that have ended.
 fn reports(agent: &Agent) -> Result<Vec<Report>, DemoError> {
-    let all = agent.ledger.history(None, 10, false)?;
+    let all = agent.ledger.history(None, 10, false, |_| true)?;
     Ok(all.into_iter().filter(|report| report.policy == Policy::Emergency).collect())
 }

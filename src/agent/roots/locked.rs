@@ -71,7 +71,10 @@ pub struct LockedRoot {
     marker: Option<Marker>,
     /// The marker must be written anew before the root counts as adopted.
     to_mark: bool,
-    /// The random part of a marker to keep: its ledger is lost, the root the same.
+    /// The ledger knows which marker is about to be written.
+    announced: bool,
+    /// The random part of the marker to write; one to keep, where its ledger is
+    /// lost and the root the same.
     kept: Option<String>,
     key: Option<RootKey>,
     adopted_at: Timestamp,
@@ -98,7 +101,9 @@ impl LockedRoot {
         })?;
         let grace = Some(now.plus(settings.adoption_grace));
         let known = matches!(facts.standing, Standing::Known | Standing::Lost);
-        let unfinished = record.filter(|record| known || record.marker.is_none());
+        let here = |record: &RootRecord| record.fs_id == facts.fs_id && record.dir_ino == facts.dir.ino();
+        let unfinished =
+            record.filter(|record| known || record.marker.is_none() || (record.unmarked && here(record)));
         let recorded_until = unfinished.and_then(|record| record.new_until);
         let path = WirePath::from_path(&settings.path);
         let lost = facts.marker.as_ref().filter(|_| facts.standing == Standing::Lost);
@@ -109,13 +114,16 @@ impl LockedRoot {
             tested: false,
             is_network: kind.is_network,
             to_mark: facts.standing != Standing::Known,
+            announced: false,
             kept,
             // Another directory gets another key, so that no row of the old one is taken for its own.
             key: unfinished.map(|record| record.key),
             adopted_at: earlier.or(unfinished.and_then(|record| record.adopted_at)).unwrap_or(now),
             new_until: if known { recorded_until } else { recorded_until.or(grace) },
             recorded: facts.standing == Standing::Known
-                && record.is_some_and(|record| record.suspended.is_none() && record.path == path),
+                && record.is_some_and(|record| {
+                    record.suspended.is_none() && record.path == path && !record.unmarked
+                }),
             distrust: matches!(facts.standing, Standing::Lost | Standing::TakenOver),
             distrusted: false,
             settings: settings.clone(),
@@ -169,7 +177,16 @@ impl LockedRoot {
             self.distrusted = true;
         }
         if self.to_mark {
-            let value = self.kept.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+            // The ledger first: a marker that it doesn't know would look like another's.
+            let value = self.kept.get_or_insert_with(|| uuid::Uuid::new_v4().to_string()).clone();
+            if !self.announced {
+                if let Err(error) = self.record(by, Some(value.clone()), true) {
+                    tracing::warn!(root = %name, %error, "adoption not on record yet");
+                    return Ok(Step::NoRoom);
+                }
+                self.announced = true;
+            }
+            let Some(private) = &self.private else { return Ok(Step::NoRoom) };
             let marker = Marker::new(by.book.id(), value, by.state_dir, now);
             match marker.write(private) {
                 Ok(()) => {}
@@ -181,11 +198,13 @@ impl LockedRoot {
             self.recorded = false;
         }
         if !self.recorded {
+            let marker = self.marker.as_ref().map(|marker| marker.marker.clone());
             // A ledger that can't be written must not stop cleaning.
-            if let Err(error) = self.record(by) {
+            if let Err(error) = self.record(by, marker, false) {
                 tracing::warn!(root = %name, %error, "adoption not on record yet");
                 return Ok(Step::NoRoom);
             }
+            self.recorded = true;
         }
         if let (false, Some(private)) = (self.tested, &self.private) {
             match self_test(private.handle()) {
@@ -198,7 +217,12 @@ impl LockedRoot {
         Ok(Step::Done)
     }
 
-    fn record(&mut self, by: &Opener<'_>) -> Result<(), crate::store::StoreError> {
+    fn record(
+        &mut self,
+        by: &Opener<'_>,
+        marker: Option<String>,
+        unmarked: bool,
+    ) -> Result<(), crate::store::StoreError> {
         let key = match self.key {
             Some(key) => key,
             None => *self.key.insert(by.book.new_root_key()?),
@@ -209,13 +233,12 @@ impl LockedRoot {
             key,
             fs_id: self.fs_id.clone(),
             dir_ino: self.dir.ino(),
-            marker: self.marker.as_ref().map(|marker| marker.marker.clone()),
+            marker,
+            unmarked,
             adopted_at: Some(self.adopted_at),
             new_until: self.new_until,
             suspended: None,
-        })?;
-        self.recorded = true;
-        Ok(())
+        })
     }
 
     pub(super) const fn has_lock_file(&self) -> bool {

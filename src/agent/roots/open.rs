@@ -118,7 +118,7 @@ fn look(
     us: &Us<'_>,
 ) -> Result<Result<Facts, Suspension>, RootError> {
     let name = &settings.name;
-    let known = record.is_some_and(|record| record.marker.is_some());
+    let known = record.is_some_and(|record| record.marker.is_some() && !record.unmarked);
     let dir = match place::find(settings, known)? {
         Ok(dir) => dir,
         Err(suspension) => return Ok(Err(suspension)),
@@ -211,7 +211,10 @@ pub fn look_root(
         settings,
         dir: &facts.dir,
         own: reading.own,
-        open_check: cautious_check(&facts.dir),
+        open_check: match cautious_check(&facts.dir) {
+            OpenCheckKind::Proc => OpenCheckKind::Untried,
+            kind => kind,
+        },
         new_until,
         counter: None,
         workers: reading.workers,

@@ -1,6 +1,5 @@
 //! guardian's own files, to be left alone wherever they lie.
 
-use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::sync::Arc;
 use walkdir::WalkDir;
 
 use crate::sweep::root::OwnFiles;
+use crate::sys::own_file::identities;
 use crate::sys::private_dir::PRIVATE_NAME;
 
 /// Where they are.
@@ -31,7 +31,7 @@ impl OwnPlaces {
     /// Of a private directory not what lies deeper (trash): that is other
     /// people's, can have other names in the root, and is reached by no walk.
     pub fn collect(&self) -> OwnFiles {
-        let mut found = HashSet::new();
+        let mut found = identities(&self.files);
         let state = self.state_dir.iter().map(|dir| WalkDir::new(dir).follow_root_links(true));
         let private = self.roots.iter().map(|root| WalkDir::new(root.join(PRIVATE_NAME)).max_depth(0));
         for entry in state.chain(private).flatten().flatten().filter(|entry| entry.file_type().is_dir()) {
@@ -39,10 +39,6 @@ impl OwnPlaces {
                 found.insert((seen.dev(), seen.ino()));
             }
         }
-        for path in &self.files {
-            let looks = [path.symlink_metadata(), path.metadata()];
-            found.extend(looks.into_iter().flatten().map(|seen| (seen.dev(), seen.ino())));
-        }
-        OwnFiles(Arc::new(found))
+        OwnFiles { known: Arc::new(found), files: self.files.clone().into() }
     }
 }

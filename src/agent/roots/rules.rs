@@ -1,6 +1,7 @@
 //! From settings to what a run is given.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::RootError;
 use crate::config::{self, RootSettings};
@@ -8,7 +9,7 @@ use crate::model::Timestamp;
 use crate::policy::{Globs, Marks, Patterns, Retain, RootRules};
 use crate::sweep::root::{Futile, GuardedRoot, Limits, OwnFiles, UserMarks};
 use crate::sys::dir::RootDir;
-use crate::sys::open_check::OpenCheckKind;
+use crate::sys::open_check::{OpenCheckKind, OpenFiles};
 use crate::sys::volume;
 use crate::usage::{CapacityCounter, Probe};
 
@@ -126,6 +127,9 @@ pub(super) fn guarded(parts: Parts<'_>) -> Result<GuardedRoot, RootError> {
         },
         probe,
         own: parts.own.clone(),
+        open_doubted: AtomicBool::new(
+            parts.open_check == OpenCheckKind::Proc && !OpenFiles::snapshot().is_complete(),
+        ),
         open_check: parts.open_check,
         user_marks: match settings.user_marks {
             config::UserMarks::All => UserMarks::All,

@@ -52,7 +52,8 @@ pub(super) enum Standing {
 /// was emptied believes itself new.
 ///
 /// A marker of our own ledger that the record doesn't have is of an adoption
-/// that was not finished, or came with a copy of another root: adopt anew.
+/// that was not finished, or came with a copy of another root: adopt anew. The
+/// same goes for a record whose marker was about to be written.
 pub(super) fn judge(about: &Evidence<'_>) -> Standing {
     let same_place =
         about.record.is_none_or(|record| record.fs_id == about.fs_id && record.dir_ino == about.dir_ino);
@@ -77,6 +78,12 @@ pub(super) fn judge(about: &Evidence<'_>) -> Standing {
     let suspension = match (about.record, recorded, about.marker) {
         (None, ..) => return Standing::New,
         (Some(_), None, _) if same_place => return Standing::New,
+        // Ended between ledger and root: the record says what was about to be written.
+        (Some(record), Some(known), marker)
+            if same_place && record.unmarked && marker.is_none_or(|marker| marker.marker != known) =>
+        {
+            return Standing::New;
+        }
         (Some(_), Some(known), Some(marker)) if same_place && known == marker.marker => {
             return Standing::Known;
         }

@@ -2,7 +2,7 @@
 
 use crate::agent::jobs::Now;
 use crate::agent::surroundings::{Control, new_id};
-use crate::agent::{chunks, problems};
+use crate::agent::{chunks, problems, sweeper};
 use crate::api::{ApiError, ChunkCompletion, ChunkRequest, Progress, SweepResource, SweepState};
 use crate::cli::StandaloneSweep;
 use crate::model::{ChunkId, JobId, RunId, Trigger};
@@ -38,7 +38,9 @@ impl Alone {
             .map_err(|error| problems::job(&error))?;
         clock::wait_until_stamps_pass(done.at);
         // It is on record: what must not go now goes at a later sweep.
-        if self.is_dry(&wanted) || pause_at(work.ledger.pause(), clock::now()).is_some() {
+        if sweeper::is_dry(&self.settings.agent, &wanted, wanted.policy)
+            || pause_at(work.ledger.pause(), clock::now()).is_some()
+        {
             return Ok(answer);
         }
         let sweep = StandaloneSweep { request: wanted, plan: None, adopt: false, list: false };
@@ -53,6 +55,7 @@ impl Alone {
         let progress = Progress {
             files: reports.iter().map(|report| report.files_deleted).sum(),
             bytes: reports.iter().map(|report| report.bytes_freed).sum(),
+            ..Progress::default()
         };
         answer.sweep = Some(SweepResource::new(RunId::new(new_id()), SweepState::Done, progress, reports));
         Ok(answer)

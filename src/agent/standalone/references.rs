@@ -85,7 +85,7 @@ impl ReferenceCommands for Alone {
 
 /// What a scheduled sweep does before all else, here as in the agent.
 pub(super) fn end_idle_sessions(sweep: &StandaloneSweep, work: &Workplace, settings: &Settings) {
-    let scheduled = sweep.request.policy == Policy::Scheduled && sweep.plan.is_none();
+    let scheduled = sweep.request.policy == crate::model::Policy::Scheduled && sweep.plan.is_none();
     let trusted =
         || clock_guard(work.ledger.clock_mark().ok().flatten().map(|mark| mark.wall)).doubt().is_none();
     let longest = settings.roots.iter().map(|root| root.retain.sessions).max();

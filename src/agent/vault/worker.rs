@@ -130,7 +130,10 @@ fn due(agent: &Agent) -> Due {
     let settings = agent.settings();
     let now = clock::now();
     let request = SweepRequest::of(Policy::Deferred);
-    if !settings.agent.automatic || is_dry(&settings, &request) || agent.pause_at(now).is_some() {
+    if !settings.agent.automatic
+        || is_dry(&settings.agent, &request, request.policy)
+        || agent.pause_at(now).is_some()
+    {
         return Due::In(PAUSE);
     }
     let mut rest = LOOK;

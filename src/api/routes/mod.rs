@@ -1,6 +1,7 @@
 //! Which path asks for what.
 
 mod chunks;
+mod events;
 mod jobs;
 mod kept;
 mod manage;
@@ -29,6 +30,7 @@ pub(super) fn router(agent: Agent) -> Router {
         .route("/v1/explain", get(observe::explain))
         .route("/v1/history", get(observe::history))
         .route("/v1/audit", get(observe::audit))
+        .route("/v1/events", get(events::stream))
         .route("/v1/sweeps", get(sweeps::list).post(sweeps::create))
         .route("/v1/sweeps/{id}", get(sweeps::show).delete(sweeps::cancel))
         .route("/v1/plans", post(sweeps::plan))

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::{Agent, ask};
 use crate::api::params::Params;
-use crate::api::{ApiError, AuditEntry, AuditFilter, Explanation, FileEntry, Listing, Stats};
-use crate::model::{Level, Report, RunId, Timestamp, WirePath};
+use crate::api::{ApiError, AuditEntry, AuditFilter, Explanation, FileEntry, HistoryFilter, Listing, Stats};
+use crate::model::{Level, Policy, Report, RunId, Timestamp, WirePath};
 
 pub(super) async fn health(
     State(agent): State<Agent>,
@@ -67,12 +67,35 @@ pub(super) async fn explain(
     ask(&agent, move |agent| agent.explain(&path)).await.map(Json)
 }
 
+fn since(params: &Params) -> Result<Option<Timestamp>, ApiError> {
+    params
+        .text("since")?
+        .map(|text| {
+            Timestamp::parse(text).ok_or_else(|| {
+                ApiError::invalid(format!("since is {text:?}: expected RFC 3339 or integer Unix seconds"))
+            })
+        })
+        .transpose()
+}
+
 pub(super) async fn history(
     State(agent): State<Agent>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Listing<Report>>, ApiError> {
-    let page = Params::read(query.as_deref(), &["after", "limit"])?.page()?;
-    ask(&agent, move |agent| agent.history(&page)).await.map(Json)
+    let params = Params::read(query.as_deref(), &["since", "root", "policy", "after", "limit"])?;
+    let policy = params.text("policy")?;
+    let filter = HistoryFilter {
+        since: since(&params)?,
+        root: params.parsed("root")?,
+        policy: policy
+            .map(|name| {
+                Policy::from_name(name)
+                    .ok_or_else(|| ApiError::invalid(format!("no policy is called {name:?}")))
+            })
+            .transpose()?,
+    };
+    let page = params.page()?;
+    ask(&agent, move |agent| agent.history(&filter, &page)).await.map(Json)
 }
 
 pub(super) async fn audit(
@@ -80,19 +103,11 @@ pub(super) async fn audit(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Listing<AuditEntry>>, ApiError> {
     let params = Params::read(query.as_deref(), &["path", "job", "run", "since", "after", "limit"])?;
-    let since = params
-        .text("since")?
-        .map(|text| {
-            Timestamp::parse(text).ok_or_else(|| {
-                ApiError::invalid(format!("since is {text:?}: expected RFC 3339 or integer Unix seconds"))
-            })
-        })
-        .transpose()?;
     let filter = AuditFilter {
         path: params.bytes("path").map(<[u8]>::to_vec),
         job: params.parsed("job")?,
         run: params.text("run")?.map(RunId::new),
-        since,
+        since: since(&params)?,
     };
     let page = params.page()?;
     ask(&agent, move |agent| agent.audit(&filter, &page)).await.map(Json)

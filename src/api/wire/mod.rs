@@ -4,6 +4,7 @@
 //! absent (`null`), never 0.
 
 mod chunks;
+mod events;
 mod explain;
 mod health;
 mod jobs;
@@ -17,6 +18,7 @@ mod sweeps;
 
 pub use crate::model::{PlanAction, PlanResource};
 pub use chunks::{ChunkCompletion, ChunkRequest};
+pub use events::Event;
 pub use explain::{Explanation, JobReading, PolicyVerdict, Verdict};
 pub use health::{
     Health, OpenCheck, PauseRequest, PauseState, RootHealth, RootResource, RootState, TrustState,
@@ -28,7 +30,7 @@ pub use kept::{
 };
 pub use page::{Listing, Page};
 pub use paths::PathText;
-pub use records::{AuditEntry, AuditFilter, FileEntry};
+pub use records::{AuditEntry, AuditFilter, FileEntry, HistoryFilter};
 pub use references::{
     HoldRequest, HoldResource, ReleaseRequest, SessionEnd, SessionResource, SessionState, TrackRequest,
     TrackedFile,

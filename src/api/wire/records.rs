@@ -69,6 +69,17 @@ pub struct AuditEntry {
     pub requested_by: Option<Requester>,
 }
 
+/// Which runs are asked for (`?since=TIME&root=NAME&policy=POLICY`); all given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistoryFilter {
+    /// Begun at or after this time.
+    pub since: Option<Timestamp>,
+    /// Over this root.
+    pub root: Option<RootName>,
+    /// Of this policy.
+    pub policy: Option<Policy>,
+}
+
 /// Which removals are asked for (`?path=GLOB&job=ID&run=ID&since=TIME`); all given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {

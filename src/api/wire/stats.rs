@@ -52,8 +52,9 @@ pub struct RootStats {
     pub cleanup_needed: bool,
     /// The index of this root.
     pub index: IndexStats,
-    /// Who holds most and who grows most.
-    pub top: TopHolders,
+    /// Who holds most and who grows most; null before they were counted.
+    #[serde(default)]
+    pub top: Option<TopHolders>,
     /// When what was counted earlier was counted; absent when all is of now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
@@ -100,8 +101,10 @@ pub struct TopHolders {
 pub struct TopList {
     /// Most bytes first.
     pub by_bytes: Vec<Holder>,
-    /// Fastest growth first.
-    pub by_growth: Vec<Holder>,
+    /// Fastest growth first, without those that don't grow; absent before two
+    /// counts are far enough apart to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_growth: Option<Vec<Holder>>,
 }
 
 /// Who holds how much.

@@ -69,13 +69,25 @@ impl SweepState {
     }
 }
 
-/// What a sweep removed so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a sweep removed so far, and where it is to end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Names removed.
     pub files: u64,
     /// Allocated bytes freed.
     pub bytes: u64,
+    /// Bytes that must come free for its target, as it was when it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_goal: Option<u64>,
+    /// The same in files, where inodes run out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files_goal: Option<u64>,
+    /// Percent of the volume that is used now, in bytes or inodes as the goal is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_percent: Option<f64>,
+    /// Where that is to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_percent: Option<f64>,
 }
 
 /// Refuses sweeps that contradict themselves, in words for the user. The same

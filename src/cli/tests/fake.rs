@@ -13,6 +13,7 @@ use crate::model::*;
 pub(super) struct Fake {
     critical: bool,
     cancelled: AtomicBool,
+    events: Events,
 }
 
 fn from<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
@@ -123,7 +124,7 @@ impl Commands for Fake {
         from(json!({"items": items.collect::<Vec<_>>(), "next": (last < 2500).then(|| last.to_string())}))
     }
     fn sweep(&self, request: SweepRequest, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
-        assert!(by.admin, "only administrators get here");
+        assert!(by.admin || request.dry_run, "others get here with dry runs only");
         match request.policy {
             Policy::Results => Err(ApiError::rate_limited("60 sweeps in this hour", 7)),
             Policy::Trash => panic!("a defect in the agent"),
@@ -205,7 +206,7 @@ impl Commands for Fake {
     fn resume(&self, _: &PeerIdentity) -> Result<PauseState, ApiError> {
         Ok(PauseState { paused: false, until: None, emergencies: false })
     }
-    fn history(&self, _: &Page) -> Result<Listing<Report>, ApiError> {
+    fn history(&self, _: &HistoryFilter, _: &Page) -> Result<Listing<Report>, ApiError> {
         from(json!({"items": [report()], "next": null}))
     }
     fn audit(&self, filter: &AuditFilter, _: &Page) -> Result<Listing<AuditEntry>, ApiError> {
@@ -227,6 +228,18 @@ impl Commands for Fake {
             requested_by: None,
         };
         Ok(Listing::all(vec![entry]))
+    }
+    fn events(&self, by: &PeerIdentity) -> Result<EventReader, ApiError> {
+        let reader = self.events.read(by.uid);
+        let message = "a first word".to_owned();
+        self.events.publish(&Event::Alert {
+            time: Timestamp::EPOCH,
+            level: Level::Warning,
+            root: None,
+            message,
+        });
+        self.events.close();
+        reader
     }
     fn registry_trust(&self, _: &PeerIdentity) -> Result<TrustState, ApiError> {
         Ok(TrustState { trusted: true, changed: true })
@@ -257,7 +270,8 @@ impl Served {
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-                let fake = Arc::new(Fake { critical, cancelled: AtomicBool::new(false) });
+                let fake =
+                    Arc::new(Fake { critical, cancelled: AtomicBool::new(false), events: Events::default() });
                 let identify = move |stream: &tokio::net::UnixStream| {
                     let peer = stream.peer_cred()?;
                     let uid = if admin { 0 } else { 1001 };

@@ -72,7 +72,6 @@ const CHANGES: &[(&str, &str, &str, u16)] = &[
     ("POST", "/v1/sweeps", "{\"policy\":\"orphans\"}", 202),
     ("POST", "/v1/sweeps?wait=true", "", 200),
     ("DELETE", "/v1/sweeps/s1", "", 200),
-    ("POST", "/v1/plans", "{}", 201),
     ("POST", "/v1/jobs/j1/sweep", "", 202),
     ("POST", "/v1/jobs/failed/sweep", "", 202),
     ("POST", "/v1/pause", "{\"for\":\"1h\",\"emergencies\":true}", 200),
@@ -103,6 +102,17 @@ fn administrators_may_change_things_and_nobody_else() {
 }
 
 #[test]
+fn everybody_may_ask_what_would_go() {
+    for admin in [true, false] {
+        let served = Served::start(admin, false);
+        assert_eq!(call(&served, "POST", "/v1/plans", "{}").0, 201);
+        let dry = "{\"policy\":\"orphans\",\"dry_run\":true}";
+        assert_eq!(call(&served, "POST", "/v1/sweeps", dry).0, 202);
+        assert_eq!(call(&served, "POST", "/v1/sweeps?wait=true", dry).0, 200);
+    }
+}
+
+#[test]
 fn a_peer_changes_its_own_jobs_only() {
     // The fake's jobs belong to uid 1000; the peer is 1001.
     let (admins, others) = (Served::start(true, false), Served::start(false, false));
@@ -111,6 +121,19 @@ fn a_peer_changes_its_own_jobs_only() {
     assert!(client(&admins).post("/v1/jobs/j1/heartbeat", &json!({})).is_ok());
     assert_eq!(problem(client(&others).put("/v1/jobs/j1", &body)).status, 403);
     assert_eq!(problem(client(&others).post("/v1/jobs/j1/heartbeat", &json!({}))).status, 403);
+}
+
+#[test]
+fn events_come_as_they_happen_until_the_agent_stops() {
+    let served = Served::start(false, false);
+    let (status, head, body) = call(&served, "GET", "/v1/events", "");
+    assert_eq!(status, 200);
+    assert!(head.to_lowercase().contains("content-type: text/event-stream"), "{head}");
+    let text = String::from_utf8(body).unwrap();
+    let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    let event: Value = serde_json::from_str(data).unwrap();
+    assert_eq!((&event["event"], &event["message"]), (&json!("alert"), &json!("a first word")));
+    assert!(text.contains("event: alert\ndata: "), "{text}");
 }
 
 #[test]
@@ -126,7 +149,11 @@ fn what_cannot_be_understood_is_refused_and_named() {
         ("GET", "/v1/explain?path=relative", "", "not an absolute path"),
         ("GET", "/v1/explain?path=/a&path_encoding=base64", "", "path_encoding"),
         ("GET", "/v1/history?limit=x", "", "limit"),
+        ("GET", "/v1/history?since=yesterday", "", "since"),
+        ("GET", "/v1/history?policy=everything", "", "everything"),
+        ("GET", "/v1/history?job=1", "", "unknown query parameter"),
         ("GET", "/v1/audit?since=yesterday", "", "since"),
+        ("GET", "/v1/events?only=alert", "", "unknown query parameter"),
         ("GET", "/v1/audit?job=a%20b", "", "job"),
         ("POST", "/v1/sweeps", "{\"policy\":\"everything\"}", "policy"),
         ("POST", "/v1/sweeps", "{\"forse\":true}", "forse"),

@@ -117,7 +117,9 @@ fn exit_codes_tell_failures_apart() {
     assert_eq!(exit(&others, "job start j1"), 5, "somebody else's job");
     assert_eq!(exit(&admins, "sweep results"), 5, "rate limit");
     assert_eq!(exit(&admins, "sweep trash"), 1, "internal error");
-    assert_eq!(exit(&admins, "job show none"), 1, "not found");
+    for unknown in ["job show none", "root accept none", "sweep --root none"] {
+        assert_eq!(exit(&admins, unknown), 2, "{unknown}: a name that nothing has");
+    }
     assert_eq!(exit(&admins, "sweep oldest"), 2, "no bound");
     assert_eq!(exit(&admins, "sweep --plan p1 --free 1GiB"), 2, "a plan with a limit");
     assert_eq!(exit(&admins, "sweep --plan p1 --root scratch"), 2, "a plan with a root");

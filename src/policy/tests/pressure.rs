@@ -37,6 +37,28 @@ fn an_emergency_begins_at_the_high_mark_and_ends_at_the_low_mark() {
     );
 }
 
+fn both(bytes: f64, inodes: f64) -> VolumeUsage {
+    let used = (inodes * 10.0) as u64;
+    VolumeUsage { inodes_total: 1000, inodes_used: used, inodes_available: 1000 - used, ..usage(bytes) }
+}
+
+#[test]
+fn an_emergency_serves_each_resource_that_is_past_its_mark() {
+    use Resource::{Bytes, Inodes};
+    let served = |bytes, inodes| resources_to_serve(&both(bytes, inodes), &[MARKS]);
+    assert_eq!(served(97.0, 97.0), [Bytes, Inodes], "neither waits for the other to be helped");
+    assert_eq!(served(97.0, 90.0), [Bytes]);
+    assert_eq!(served(90.0, 97.0), [Inodes]);
+    // Asked for by a person.
+    assert_eq!(served(90.0, 90.0), [Bytes, Inodes]);
+    assert_eq!(served(10.0, 90.0), [Inodes]);
+    assert_eq!(served(10.0, 10.0), [Bytes], "whose run says that there is nothing to do");
+    let late = Marks { inodes_high: 99.0, high: 99.0, ..MARKS };
+    let one_of_two = resources_to_serve(&both(97.0, 97.0), &[late, MARKS]);
+    assert_eq!(one_of_two, [Bytes, Inodes], "the mark of any root counts");
+    assert_eq!(resources_to_serve(&usage(97.0), &[MARKS]), [Bytes], "no fixed number of inodes");
+}
+
 #[test]
 fn an_emergency_by_min_free_ends_at_one_and_a_half_times_that() {
     let marks = Marks { min_free: 120_000_000, ..MARKS };

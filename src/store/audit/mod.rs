@@ -4,10 +4,17 @@
 //! on the volume (one segment and a spare are preallocated); a batch whose end
 //! is not on record is told as such. Must not know: how files are removed.
 //! One process appends at a time: the caller holds the state directory's lock.
+//!
+//! The segments are the truth. Each full one gets a sidecar that says which of
+//! its blocks may hold what ([`AuditLog::index_sealed`]), on a thread that no
+//! removal waits for; a query without them reads more and finds the same.
 
+mod filter_bits;
+mod indexing;
 mod query;
 mod records;
 mod segment;
+mod sidecar;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +30,8 @@ pub use records::{
 
 use super::StoreError;
 use crate::model::Timestamp;
-use records::Frame;
+use indexing::Indexing;
+use records::{Frame, ReadFrame};
 use segment::{SEGMENT, Segment};
 
 /// Failures of the audit log; [`StoreError::is_no_space`] tells a full volume
@@ -57,6 +65,7 @@ pub struct AuditLog {
     state: Mutex<State>,
     /// Held while a segment is made. Never waits for `state`.
     making: Mutex<()>,
+    indexing: Indexing,
 }
 
 impl AuditLog {
@@ -85,7 +94,12 @@ impl AuditLog {
             },
         };
         let state = State { current, spare, full: Vec::new(), dirty: false, synced_at: None };
-        let log = Self { dir: dir.to_owned(), state: Mutex::new(state), making: Mutex::default() };
+        let log = Self {
+            dir: dir.to_owned(),
+            state: Mutex::new(state),
+            making: Mutex::default(),
+            indexing: Indexing::default(),
+        };
         log.reserve();
         Ok(log)
     }
@@ -108,7 +122,7 @@ impl AuditLog {
             }
             state.current.number + 1
         };
-        let Ok(made) = self.make(number) else { return };
+        let Ok(made) = self.make_segment(number) else { return };
         let mut state = self.lock();
         // Else an append was faster, and uses the same file.
         if state.spare.is_none() && state.current.number < number {
@@ -117,7 +131,7 @@ impl AuditLog {
     }
 
     /// Makes the segment `number`, or opens it where another thread just made it.
-    fn make(&self, number: u32) -> std::io::Result<Segment> {
+    fn make_segment(&self, number: u32) -> std::io::Result<Segment> {
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         match Segment::create(&self.dir, number) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -131,17 +145,18 @@ impl AuditLog {
         if !state.current.has_room(payload.len()) {
             let next = match state.spare.take() {
                 Some(spare) => spare,
-                None => self.make(state.current.number + 1).map_err(|e| self.failed(e))?,
+                None => self.make_segment(state.current.number + 1).map_err(|e| self.failed(e))?,
             };
             let full = std::mem::replace(&mut state.current, next);
             state.full.push(full.file);
+            self.indexing.ring();
         }
         state.current.append(payload).map_err(|e| self.failed(e))?;
         state.dirty = true;
         Ok(())
     }
 
-    fn encode(&self, frame: &Frame) -> Result<Vec<u8>, AuditError> {
+    fn encode(&self, frame: &Frame<'_>) -> Result<Vec<u8>, AuditError> {
         serde_json::to_vec(frame).map_err(|e| self.failed(e.into()))
     }
 
@@ -156,7 +171,7 @@ impl AuditLog {
         let batch = u64::from(state.current.number) << 32 | state.current.end;
         let mut open = vec![(0, entries)];
         while let Some((first, part)) = open.pop() {
-            let frame = Frame::Intent { batch, first, header: header.clone(), entries: part.to_vec() };
+            let frame = Frame::Intent { batch, first, header, entries: part };
             let payload = self.encode(&frame)?;
             if payload.len() > MAX_PAYLOAD && part.len() > 1 {
                 let (low, high) = part.split_at(part.len() / 2);
@@ -171,14 +186,14 @@ impl AuditLog {
 
     /// Records how a batch ended: all went but these.
     pub fn finish_batch(&self, ticket: BatchTicket, not_removed: &[NotRemoved]) -> Result<(), AuditError> {
-        let frame = Frame::Outcome { batch: ticket.batch, not_removed: not_removed.to_vec() };
+        let frame = Frame::Outcome { batch: ticket.batch, not_removed };
         let payload = self.encode(&frame)?;
         self.append(&mut self.lock(), &payload)
     }
 
     /// Records a change that somebody asked for.
     pub fn append_change(&self, change: &AuditedChange) -> Result<(), AuditError> {
-        let payload = self.encode(&Frame::Change { change: change.clone() })?;
+        let payload = self.encode(&Frame::Change { change })?;
         self.append(&mut self.lock(), &payload)
     }
 
@@ -221,15 +236,16 @@ impl AuditLog {
         for number in segment::numbers(&self.dir).map_err(failed)?.into_iter().filter(|n| *n < current) {
             let Some(bytes) = segment::load(&self.dir, number).map_err(failed)? else { continue };
             let newest = segment::frames(&bytes)
-                .filter_map(|(_, payload)| match serde_json::from_slice(payload).ok()? {
-                    Frame::Intent { header, .. } => Some(header.time),
-                    Frame::Change { change } => Some(change.time),
-                    Frame::Outcome { .. } => None,
-                })
+                .filter_map(|(_, payload)| serde_json::from_slice::<ReadFrame<'_>>(payload).ok()?.time())
                 .max();
             // Segments go in order: an outcome is never kept without its batch.
             if newest.is_some_and(|newest| newest >= before) {
                 break;
+            }
+            // The index first: it is never left without its segment.
+            match std::fs::remove_file(sidecar::path(&self.dir, number)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => self.indexing.forget(number),
             }
             std::fs::remove_file(segment::path(&self.dir, number)).map_err(failed)?;
             pruned += 1;

@@ -2,6 +2,7 @@
 //! can be read with nothing but this description.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::model::{JobId, Phase, Policy, Reason, RootName, RunId, Timestamp, WirePath};
 
@@ -22,6 +23,18 @@ pub struct BatchHeader {
     pub phase: Phase,
     /// When.
     pub time: Timestamp,
+}
+
+impl BatchHeader {
+    /// The absolute path of what lies at `below` in its root.
+    pub fn absolute(&self, below: &WirePath) -> Vec<u8> {
+        let mut path = self.root_path.to_bytes().unwrap_or_default();
+        if !path.ends_with(b"/") {
+            path.push(b'/');
+        }
+        path.extend(below.to_bytes().unwrap_or_default());
+        path
+    }
 }
 
 /// One file about to go.
@@ -103,6 +116,9 @@ pub type AcceptsPath<'a> = &'a dyn Fn(&[u8]) -> bool;
 pub struct AuditFilter<'a> {
     /// Accepts absolute paths.
     pub path: Option<AcceptsPath<'a>>,
+    /// What stands in every path that is accepted, with a slash appended to it:
+    /// parts of the log without it are not read.
+    pub path_contains: Vec<Vec<u8>>,
     /// Removed for this job.
     pub job: Option<JobId>,
     /// Removed by this run (of a root or of a volume).
@@ -124,22 +140,80 @@ impl AuditFilter<'_> {
             && self.since.is_none_or(|since| header.time >= since)
     }
 
-    pub(super) fn wants_entry(&self, header: &BatchHeader, entry: &AuditEntry) -> bool {
-        self.job.as_ref().is_none_or(|job| entry.reason.job() == Some(job))
-            && self.path.is_none_or(|accepts| {
-                let mut path = header.root_path.to_bytes().unwrap_or_default();
-                path.push(b'/');
-                path.extend(entry.path.to_bytes().unwrap_or_default());
-                accepts(&path)
-            })
+    pub(super) fn wants_path(&self, header: &BatchHeader, below: &WirePath) -> bool {
+        self.path.is_none_or(|accepts| accepts(&header.absolute(below)))
+    }
+
+    pub(super) fn wants_job(&self, reason: &Reason) -> bool {
+        self.job.as_ref().is_none_or(|job| reason.job() == Some(job))
     }
 }
 
-/// A frame's payload as it is read. A batch too long for one frame has several.
-#[derive(Debug, Serialize, Deserialize)]
+/// A frame's payload as it is written. A batch too long for one frame has several.
+#[derive(Debug, Serialize)]
 #[serde(tag = "frame", rename_all = "snake_case")]
-pub(super) enum Frame {
-    Intent { batch: u64, first: u32, header: BatchHeader, entries: Vec<AuditEntry> },
-    Outcome { batch: u64, not_removed: Vec<NotRemoved> },
-    Change { change: AuditedChange },
+pub(super) enum Frame<'a> {
+    Intent { batch: u64, first: u32, header: &'a BatchHeader, entries: &'a [AuditEntry] },
+    Outcome { batch: u64, not_removed: &'a [NotRemoved] },
+    Change { change: &'a AuditedChange },
+}
+
+/// How the payload of an outcome begins: most frames needn't be read to know that they are none.
+pub(super) const OUTCOME: &[u8] = br#"{"frame":"outcome""#;
+
+/// Which of them a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FrameKind {
+    Intent,
+    Outcome,
+    Change,
+}
+
+/// A frame's payload as it is read: its rows stay text until one is wanted.
+#[derive(Debug, Deserialize)]
+pub(super) struct ReadFrame<'a> {
+    pub(super) frame: FrameKind,
+    #[serde(default)]
+    pub(super) batch: u64,
+    /// The place of the first row in the whole batch.
+    #[serde(default)]
+    pub(super) first: u32,
+    #[serde(default)]
+    pub(super) header: Option<BatchHeader>,
+    #[serde(borrow, default)]
+    pub(super) entries: Vec<&'a RawValue>,
+    #[serde(default)]
+    pub(super) not_removed: Vec<NotRemoved>,
+    #[serde(default)]
+    pub(super) change: Option<AuditedChange>,
+}
+
+impl ReadFrame<'_> {
+    /// The batch that it is the outcome of, and what stayed of it.
+    pub(super) fn outcome(&self) -> Option<(u64, &[NotRemoved])> {
+        (self.frame == FrameKind::Outcome).then_some((self.batch, &self.not_removed))
+    }
+
+    /// When it happened; an outcome has no time of its own.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        let changed = self.change.as_ref().map(|change| change.time);
+        self.header.as_ref().map(|header| header.time).or(changed)
+    }
+}
+
+/// The part of an [`AuditEntry`] that is looked for.
+#[derive(Debug, Deserialize)]
+pub(super) struct RowFacts {
+    path: String,
+    #[serde(default)]
+    path_encoding: Option<String>,
+    pub(super) reason: Reason,
+}
+
+impl RowFacts {
+    /// Below the root.
+    pub(super) fn path(&self) -> WirePath {
+        WirePath { path: self.path.clone(), path_encoding: self.path_encoding.clone() }
+    }
 }

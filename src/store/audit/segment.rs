@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of a segment.
 pub(super) const SEGMENT: u64 = 2 << 20;
-const HEAD: u64 = 8;
+/// Bytes before a payload.
+pub(super) const HEAD: u64 = 8;
 
 /// Reserves the space, so that appending needs none. Where the file system
 /// cannot (EOPNOTSUPP, fallocate(2)), zeros are written.
@@ -82,7 +83,7 @@ impl Segment {
     }
 }
 
-fn read(file: &File) -> io::Result<Vec<u8>> {
+pub(super) fn read(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; file.metadata()?.len().min(SEGMENT) as usize];
     file.read_exact_at(&mut bytes, 0)?;
     Ok(bytes)

@@ -1,3 +1,5 @@
+mod index;
+
 use super::*;
 use crate::model::{Phase, Policy, Reason, RootName, RunId, WirePath};
 
@@ -31,13 +33,14 @@ fn outcomes(log: &AuditLog, run: &str) -> Vec<Outcome> {
     let filter = AuditFilter { run: Some(RunId::new(run)), ..AuditFilter::default() };
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let page = log.query(&filter, after.as_ref(), 6000).unwrap();
+        let page = log.page(&filter, after.as_ref(), 6000).unwrap();
         all.extend(page.items.into_iter().map(|record| match record {
             AuditRecord::Removal { outcome, .. } => outcome,
             AuditRecord::Change(_) => panic!("a change is not of a run"),
         }));
         after = page.next.map(|next| next.to_string().parse().unwrap());
         if after.is_none() {
+            all.reverse();
             return all;
         }
     }
@@ -56,7 +59,7 @@ fn a_batch_says_what_went_what_stayed_and_when_nobody_knows() {
     assert_eq!(outcomes(&log, "crashed"), [Outcome::Unknown]);
     let accepts = |path: &[u8]| path == b"/scratch/dir/file-1";
     let filter = AuditFilter { path: Some(&accepts), ..AuditFilter::default() };
-    assert_eq!(log.query(&filter, None, 10).unwrap().items.len(), 1);
+    assert_eq!(log.page(&filter, None, 10).unwrap().items.len(), 1);
 }
 
 #[test]

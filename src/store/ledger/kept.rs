@@ -17,7 +17,6 @@ use crate::store::error::Fault;
 
 /// What becomes of an entry, whatever was recorded of it before.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "nearly all changes carry an entry")]
 pub enum KeptChange {
     /// It is in the queue, like this.
     Queue(QueueEntry),
@@ -62,11 +61,10 @@ fn due_prefix(root: &RootName) -> Vec<u8> {
     [root.as_str().as_bytes(), &[0]].concat()
 }
 
+type Readable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
+
 /// Opens a table that a ledger of an earlier version may not have.
-pub(super) fn open(
-    transaction: &ReadTransaction,
-    table: Definition,
-) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>, Fault> {
+pub(super) fn open(transaction: &ReadTransaction, table: Definition) -> Result<Option<Readable>, Fault> {
     match transaction.open_table(table) {
         Ok(table) => Ok(Some(table)),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),

@@ -115,15 +115,16 @@ macro_rules! queries {
                 self.read(|t| tables::get(t, HISTORY, run.as_str().as_bytes()))
             }
 
-            /// Reports in order of time (run ids sort by it), behind the run `after`.
+            /// Reports that `keep` accepts, in order of time (run ids sort by it), behind the run `after`.
             pub fn history(
                 &self,
                 after: Option<&RunId>,
                 limit: usize,
                 newest_first: bool,
+                keep: impl Fn(&Report) -> bool,
             ) -> Result<Vec<Report>, StoreError> {
                 let after = after.map(|id| id.as_str().as_bytes());
-                self.read(|t| tables::page(t, HISTORY, after, newest_first, limit, |_| true))
+                self.read(|t| tables::page(t, HISTORY, after, newest_first, limit, keep))
             }
 
             /// The clocks as they were last seen.

@@ -23,6 +23,9 @@ pub struct RootRecord {
     pub dir_ino: u64,
     /// The marker written into its `.guardian`.
     pub marker: Option<String>,
+    /// The marker is on record, but perhaps not in the root yet: the adoption is not finished.
+    #[serde(default)]
+    pub unmarked: bool,
     /// When it was adopted.
     pub adopted_at: Option<Timestamp>,
     /// Until when scheduled policies only plan.

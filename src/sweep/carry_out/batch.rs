@@ -14,7 +14,9 @@ use super::Running;
 
 impl Running<'_, '_> {
     pub(super) fn is_poor(&self, returns: &mut Returns, gained: u64, used_before: Option<u64>) -> bool {
-        let after = self.probe.look().ok().map(|usage| usage.used);
+        // In the resource that the batch's gain is counted in.
+        let resource = self.orders.target.resource;
+        let after = self.probe.look().ok().map(|usage| usage.used_and_available(resource).0);
         match (used_before, after) {
             (Some(before), Some(after)) => returns.settled(gained, before.saturating_sub(after)),
             _ => false,
@@ -73,9 +75,11 @@ impl Running<'_, '_> {
             let mut gone = Vec::new();
             let mut different = Vec::new();
             let mut not_removed = Vec::new();
+            let mut failed = Vec::new();
             for (number, (action, ended)) in actions.iter().zip(ended).enumerate() {
                 match ended {
                     Some(Ended::Removed { freed }) => {
+                        failed.push(false);
                         record.removed(phase, freed);
                         self.settle.unlinked(match self.orders.target.resource {
                             Resource::Bytes => freed,
@@ -118,6 +122,7 @@ impl Running<'_, '_> {
                         not_removed.push((number, why.as_str().to_owned()));
                     }
                     Some(Ended::Failed(error)) => {
+                        failed.push(true);
                         record.failed(
                             phase,
                             WirePath::from_path(&action.path.under(one.root.path())),
@@ -132,6 +137,7 @@ impl Running<'_, '_> {
                 }
             }
             self.around.carried_out(ticket, &not_removed);
+            self.around.tried(&one.root.name, phase, &failed);
             self.around.removed(&one.root.name, &gone);
             self.around.found_different(&one.root.name, &different);
             if self.orders.list {

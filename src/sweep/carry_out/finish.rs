@@ -48,6 +48,7 @@ impl Running<'_, '_> {
                     target_reached: reached,
                     shortfall,
                     reclaim,
+                    open_check: Some(one.root.open_check_now().as_str()),
                 })
             })
             .collect()

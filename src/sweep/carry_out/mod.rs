@@ -7,17 +7,22 @@
 mod allowance;
 mod batch;
 mod finish;
+mod judged;
+mod planned;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::model::{Action, Keep, Phase, Report, Skip, VolumeUsage};
+use crate::model::{Keep, Phase, Report, Skip, VolumeUsage};
 use crate::policy::{Returns, Settle};
 use crate::usage::Probe;
+
+pub use planned::carry_out_plan;
 
 use super::dirs::Emptied;
 use super::execute::Conditions;
 use super::last_phase::{LastPhase, aim_of};
-use super::merge::{Merged, Mixed, Taken};
+use super::merge::{Merged, Taken};
 use super::planner::Decided;
 use super::record::RunRecord;
 use super::run::{Orders, RunRoot, Shared, Surroundings, circumstances, places};
@@ -38,6 +43,8 @@ struct Running<'a, 'r> {
     emptied: Vec<Emptied>,
     taken: Taken,
     settle: Settle,
+    /// Roots that may lose nothing more (see [`Orders::at_most`]).
+    full: HashSet<usize>,
     order: u64,
     freed: u64,
     /// Bytes written off because they did not show in time.
@@ -73,61 +80,6 @@ pub fn carry_out(
     running.finish(before.as_ref(), begun)
 }
 
-/// Carries out removals that were planned before, as far as nothing changed
-/// since: the same checks as for a fresh plan, by the limits it was made with.
-/// `actions` are in the plan's order, each with the place of its root.
-pub fn carry_out_plan(
-    orders: &Orders,
-    roots: &[RunRoot<'_>],
-    shared: Shared<'_>,
-    around: &dyn Surroundings,
-    actions: Vec<(usize, Action)>,
-) -> Vec<Report> {
-    let Some((mut running, before, begun)) = Running::begin(orders, roots, shared, around) else {
-        return Vec::new();
-    };
-    let mut rest = actions.into_iter().peekable();
-    while let Some(first) = rest.peek() {
-        if let Some(why) = running.must_stop() {
-            running.note_all(&why);
-            break;
-        }
-        let (phase, limit) = (first.1.phase, first.1.reason.limit());
-        let most = usize::try_from(running.batch_files(roots, phase)).unwrap_or(usize::MAX);
-        if most == 0 {
-            running.note_all("stopped at max_files");
-            break;
-        }
-        let mut batch = Mixed::new();
-        // The links of one inode stand together in a plan, and stay together here.
-        while let Some((_, next)) = rest.peek()
-            && next.phase == phase
-            && next.reason.limit() == limit
-            && (batch.len() < most
-                || batch.last().is_some_and(|(_, last)| last.facts.id.ino == next.facts.id.ino))
-            && let Some(action) = rest.next()
-        {
-            batch.push(action);
-        }
-        // The plan's own limit stands in for the policy's: it may have been asked for.
-        let as_planned: Vec<RunRoot<'_>> = roots
-            .iter()
-            .map(|one| RunRoot {
-                root: one.root,
-                nominator: Box::new(super::nominate::Nothing),
-                moment: crate::policy::Moment { older_than: Some(limit), ..one.moment.clone() },
-                past_its_mark: one.past_its_mark,
-            })
-            .collect();
-        for record in &mut running.records {
-            record.phase(phase, None);
-        }
-        running.carry_out_batch(phase, &as_planned, batch);
-        around.between_batches();
-    }
-    running.finish(before.as_ref(), begun)
-}
-
 impl<'a, 'r> Running<'a, 'r> {
     /// Takes stock; `None` without roots.
     fn begin(
@@ -139,6 +91,7 @@ impl<'a, 'r> Running<'a, 'r> {
         let begun = around.elapsed();
         let probe = roots.first()?.root.probe.clone();
         let before = probe.look().ok();
+        around.aims(&orders.target, before.as_ref());
         let running = Self {
             orders,
             roots,
@@ -160,6 +113,7 @@ impl<'a, 'r> Running<'a, 'r> {
             taken: roots.iter().map(|_| Decided::default()).collect(),
             settle: Settle::new(before.as_ref().map_or(0, |usage| usage.used), patience(&probe)),
             probe,
+            full: HashSet::new(),
             order: 0,
             freed: 0,
             missing: 0,
@@ -233,8 +187,14 @@ impl<'a, 'r> Running<'a, 'r> {
 
     fn phase(&mut self, phase: Phase, roots: &[RunRoot<'_>]) -> PhaseEnd {
         let emergency = self.orders.is_emergency();
-        let with = |one| circumstances(self.shared, one, self.orders.for_space());
-        let mut merged = match Merged::new(roots, places(roots, phase, emergency), phase, with) {
+        let mut at = places(roots, phase, emergency);
+        at.retain(|place| !self.is_suspended(*place, phase));
+        let (shared, for_space) = (self.shared, self.orders.for_space());
+        let with = |one| circumstances(shared, one, for_space);
+        if at.is_empty() {
+            return PhaseEnd::Exhausted;
+        }
+        let mut merged = match Merged::new(roots, at.iter().copied(), phase, with) {
             Ok(merged) => merged,
             Err(error) => {
                 let said = crate::model::with_causes(&error);
@@ -277,15 +237,25 @@ impl<'a, 'r> Running<'a, 'r> {
             }
             let batch = match merged.batch(files, need, self.orders.target.resource, &mut self.taken) {
                 Ok(batch) if batch.is_empty() => break PhaseEnd::Exhausted,
-                Ok(batch) => batch,
+                Ok(batch) => self.within_judged(batch),
                 Err(error) => {
                     let said = crate::model::with_causes(&error);
                     self.note_all(&format!("{phase}: {said}"));
                     break PhaseEnd::Exhausted;
                 }
             };
-            let used_before = self.probe.look().ok().map(|usage| usage.used);
+            let resource = self.orders.target.resource;
+            let usage = self.probe.look().ok();
+            if let Some(usage) = &usage {
+                self.around.seen(&self.orders.target, usage);
+            }
+            let used_before = usage.map(|usage| usage.used_and_available(resource).0);
             let gained = self.carry_out_batch(phase, roots, batch);
+            for place in &at {
+                if self.is_suspended(*place, phase) {
+                    merged.leave_out(*place);
+                }
+            }
             bound = bound.map(|left| left.saturating_sub(gained));
             if bound.is_some() && self.is_poor(&mut returns, gained, used_before) {
                 self.note_all("the last phase ended early: what it removed brought no space back");
@@ -311,6 +281,16 @@ impl<'a, 'r> Running<'a, 'r> {
             self.remove_emptied();
         }
         end
+    }
+
+    /// Whether a root is left out of a phase because its removals fail; its
+    /// report says so.
+    fn is_suspended(&mut self, place: usize, phase: Phase) -> bool {
+        let why = self.roots.get(place).and_then(|one| self.around.suspended(&one.root.name, phase));
+        if let (Some(why), Some(record)) = (&why, self.records.get_mut(place)) {
+            record.note(format!("left out: {why}"));
+        }
+        why.is_some()
     }
 
     fn last_phase(&mut self, roots: &[RunRoot<'_>]) -> Result<Option<u64>, PhaseEnd> {

@@ -136,7 +136,7 @@ fn a_run_that_ends_by_usage_does_not_begin_while_usage_is_unknown() {
             ..crate::model::SweepRequest::of(policy)
         };
         let head = world.orders(policy).head;
-        crate::sweep::orders::orders(head, &request, &[&world.root], None)
+        crate::sweep::orders::orders(head, &request, &[&world.root], None, crate::model::Resource::Bytes)
     };
     assert!(asked(Policy::Emergency, None, None).is_none());
     assert!(asked(Policy::Oldest, Some(1 << 20), None).is_none(), "1 MiB, not all there is");

@@ -291,3 +291,43 @@ fn a_file_marked_to_expire_later_is_no_orphan_yet() {
     assert!(later.exists() && !past.exists());
     assert_eq!(report.skipped["held"], 1);
 }
+
+#[test]
+fn a_configuration_file_that_was_saved_by_renaming_stays_ours() {
+    let mut world = World::new();
+    let file = world.file("guardian.toml", 10, 99 * HOUR);
+    let other = world.file("other", 10, 99 * HOUR);
+    let files: std::sync::Arc<[_]> = vec![file.clone()].into();
+    let known = std::sync::Arc::new(crate::sys::own_file::identities(&files));
+    world.root.own = super::super::root::OwnFiles { known, files };
+    // As editors save: a new file, renamed over the old one.
+    fs::rename(world.file("guardian.toml.new", 20, 98 * HOUR), &file).unwrap();
+    let orders = world.orders(Policy::Orphans);
+    assert_eq!(world.planned(&orders), [other]);
+    let (report, _) = world.run(&orders);
+    assert_eq!((report.files_deleted, report.skipped["protected"]), (1, 1));
+    assert_eq!(world.files().into_iter().collect::<Vec<_>>(), [file]);
+}
+
+#[test]
+fn no_more_goes_than_was_judged_though_more_became_due() {
+    for (files, bytes) in [(3, u64::MAX), (u64::MAX, 3 * 8192), (u64::MAX, 4 * 8192 - 1)] {
+        let world = World::new();
+        for n in 0..9 {
+            world.file(&format!("f{n}"), 8192, 99 * HOUR - n);
+        }
+        let mut orders = world.orders(Policy::Orphans);
+        orders.batch = Some(2);
+        orders.at_most.insert(world.root.name.clone(), crate::policy::Amount { files, bytes });
+        let (report, _) = world.run(&orders);
+        assert_eq!(report.files_deleted, 3, "{files} {bytes}");
+        assert!(report.notes.iter().any(|note| note.contains("max_share")), "{:?}", report.notes);
+    }
+    let world = World::new();
+    let links = [world.file("a", 8192, 99 * HOUR), world.path("b")];
+    fs::hard_link(&links[0], &links[1]).unwrap();
+    let mut orders = world.orders(Policy::Orphans);
+    let one = crate::policy::Amount { files: 1, bytes: u64::MAX };
+    orders.at_most.insert(world.root.name.clone(), one);
+    assert_eq!(world.run(&orders).0.files_deleted, 0, "both links or none");
+}

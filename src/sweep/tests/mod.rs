@@ -3,6 +3,7 @@
 
 mod emergencies;
 mod fixed_sets;
+pub(crate) mod guarded;
 mod moved;
 mod plans;
 
@@ -14,21 +15,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, SystemTime};
 
-use crate::model::{
-    Action, Covers, FileTimes, JobId, JobState, Policy, Report, RootName, RunId, Timestamp, Trigger,
-};
-use crate::policy::{
-    Globs, JobFacts, JobsView, Marks, Moment, Patterns, ReferenceView, Retain, RootRules, Target,
-};
+use crate::model::{Action, Covers, JobId, JobState, Policy, Report, RootName, RunId, Timestamp, Trigger};
+use crate::policy::{JobFacts, JobsView, Moment, ReferenceView, Target};
 use crate::sys::RootDir;
-use crate::sys::open_check::OpenCheckKind;
 use crate::usage::Probe;
 
 use super::carry_out::carry_out;
 use super::record::RunHead;
-use super::root::{Futile, GuardedRoot, Limits, OwnFiles, UserMarks};
+use super::root::GuardedRoot;
 use super::run::{IntendedBatch, Orders, RunRoot, Shared, Surroundings, phases_of, plan};
 use super::walked::Walked;
+use guarded::guarded;
 
 pub(super) const HOUR: u64 = 3600;
 
@@ -49,7 +46,6 @@ impl World {
     pub(super) fn with_capacity(capacity: Option<u64>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let handle = Arc::new(RootDir::open(dir.path()).unwrap());
-        let name = RootName::parse("scratch").unwrap();
         let probe = match capacity {
             None => Probe::Volume(Arc::clone(&handle)),
             Some(size) => {
@@ -61,44 +57,9 @@ impl World {
                 }
             }
         };
-        let patterns = ["job_{job}_chunk_{chunk}_*", "job_{job}_*", "job_{job}"].map(str::to_owned);
-        let root = GuardedRoot {
-            name: name.clone(),
-            dir: handle,
-            rules: RootRules {
-                root: name,
-                patterns: Patterns::compile(&patterns).unwrap(),
-                protect: Globs::compile(&["*.keep".to_owned()]).unwrap(),
-                results: Globs::compile(&[]).unwrap(),
-                age_by: FileTimes { mtime: true, ctime: false, atime: false, btime: false },
-                retain: Retain::default(),
-                registry_grace: Some(Duration::ZERO),
-                orphans_untracked: false,
-            },
-            marks: Marks {
-                warning: 85.0,
-                high: 95.0,
-                low: 85.0,
-                min_free: 0,
-                inodes_warning: 85.0,
-                inodes_high: 95.0,
-                inodes_low: 85.0,
-            },
-            limits: Limits { batch: 10, max_files: 10_000, max_share: 50.0, max_attempts: 3 },
-            probe,
-            own: OwnFiles::default(),
-            open_check: OpenCheckKind::Lease,
-            user_marks: UserMarks::NotInEmergency,
-            xattr_expiry: true,
-            remove_empty_dirs: true,
-            futile: Futile::Stop,
-            new_until: None,
-            vault: None,
-            workers: 2,
-        };
         let jobs =
             RwLock::new(JobsView { jobs: Default::default(), began_at: Timestamp::EPOCH, known: true });
-        Self { dir, jobs, references: RwLock::default(), root }
+        Self { dir, jobs, references: RwLock::default(), root: guarded("scratch", &handle, probe) }
     }
 
     pub(super) fn path(&self, relative: &str) -> PathBuf {
@@ -162,6 +123,7 @@ impl World {
             phases: phases_of(policy).to_vec(),
             target,
             max_files: None,
+            at_most: Default::default(),
             batch: None,
             list: true,
             max_attempts: None,
@@ -173,7 +135,7 @@ impl World {
         let roots = [self.run_root(orders.is_emergency())];
         let usage = self.root.probe.look().unwrap();
         let shared = Shared { jobs: &self.jobs, references: &self.references };
-        let plans = plan(orders, &roots, shared, Some(&usage)).unwrap();
+        let plans = plan(orders, &roots, shared, Some(&usage), &mut Vec::new()).unwrap();
         plans[0].actions.iter().map(|action| action.path.under(self.dir.path())).collect()
     }
 

@@ -1,5 +1,6 @@
 //! Plans made before and applied later.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ fn planned(world: &World) -> Vec<(usize, Action)> {
     root.moment.older_than = Some(Duration::from_secs(HOUR));
     let roots = [root];
     let shared = Shared { jobs: &world.jobs, references: &world.references };
-    let plans = plan(&world.orders(Policy::Orphans), &roots, shared, None).unwrap();
+    let plans = plan(&world.orders(Policy::Orphans), &roots, shared, None, &mut Vec::new()).unwrap();
     plans[0]
         .actions
         .iter()
@@ -31,7 +32,8 @@ fn planned(world: &World) -> Vec<(usize, Action)> {
 fn apply(world: &World, actions: Vec<(usize, Action)>) -> crate::model::Report {
     let roots = [world.run_root(false)];
     let shared = Shared { jobs: &world.jobs, references: &world.references };
-    carry_out_plan(&world.orders(Policy::Orphans), &roots, shared, &Observer::default(), actions).remove(0)
+    carry_out_plan(&world.orders(Policy::Orphans), &roots, shared, &Observer::default(), &mut actions.into())
+        .remove(0)
 }
 
 #[test]
@@ -88,4 +90,59 @@ fn a_forged_plan_reaches_nothing_outside_the_root_and_nothing_that_policy_keeps(
     let report = apply(&world, actions);
     assert!(file.exists() && kept.exists());
     assert_eq!(report.skipped["protected"], 1);
+}
+
+/// 96 of 100 MiB used; an emergency would take 11.
+fn planned_emergency() -> (World, VecDeque<(usize, Action)>) {
+    let world = World::with_capacity(Some(100 << 20));
+    for n in 0..96 {
+        world.file(&format!("f{n}"), 1 << 20, 50 * HOUR - n);
+    }
+    let orders = world.orders(Policy::Emergency);
+    let roots = [world.run_root(true)];
+    let usage = world.root.probe.look().unwrap();
+    let shared = Shared { jobs: &world.jobs, references: &world.references };
+    let plans = plan(&orders, &roots, shared, Some(&usage), &mut Vec::new()).unwrap();
+    let actions: VecDeque<_> = plans[0].actions.iter().map(|action| (0, action.clone())).collect();
+    assert_eq!(actions.len(), 11);
+    drop(roots);
+    (world, actions)
+}
+
+#[test]
+fn an_emergencys_plan_is_applied_only_as_far_as_the_volume_needs_it_by_then() {
+    let apply = |world: &World, actions: &mut VecDeque<_>| {
+        let roots = [world.run_root(true)];
+        let shared = Shared { jobs: &world.jobs, references: &world.references };
+        let orders = world.orders(Policy::Emergency);
+        carry_out_plan(&orders, &roots, shared, &Observer::default(), actions).remove(0)
+    };
+    // Others made room for 7 of the 11 meanwhile, with files that were not planned.
+    let (world, mut actions) = planned_emergency();
+    for n in 80..87 {
+        fs::remove_file(world.path(&format!("f{n}"))).unwrap();
+    }
+    let report = apply(&world, &mut actions);
+    assert_eq!((report.files_deleted, report.target_reached), (4, Some(true)), "{:?}", report.notes);
+    assert_eq!(actions.len(), 7, "the rest stays in the plan");
+    let (world, mut actions) = planned_emergency();
+    for n in 80..96 {
+        fs::remove_file(world.path(&format!("f{n}"))).unwrap();
+    }
+    assert_eq!(apply(&world, &mut actions).files_deleted, 0, "the volume is fine");
+}
+
+#[test]
+fn the_last_phase_of_an_applied_plan_spares_roots_that_are_not_past_their_mark() {
+    let (world, mut actions) = planned_emergency();
+    for (_, action) in &mut actions {
+        action.phase = crate::model::Phase::Oldest;
+    }
+    let mut root = world.run_root(true);
+    root.past_its_mark = false;
+    let shared = Shared { jobs: &world.jobs, references: &world.references };
+    let orders = world.orders(Policy::Emergency);
+    let report = carry_out_plan(&orders, &[root], shared, &Observer::default(), &mut actions).remove(0);
+    assert_eq!((report.files_deleted, actions.len()), (0, 11));
+    assert!(report.notes.iter().any(|note| note.contains("not past its mark")), "{:?}", report.notes);
 }

@@ -46,7 +46,6 @@ pub struct Attribute {
 
 /// An entry of either kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "as many of the one as of the other")]
 pub enum Entry {
     /// Deferred.
     Queue(QueueEntry),

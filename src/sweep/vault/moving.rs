@@ -60,7 +60,7 @@ pub fn take_in(root: &GuardedRoot, rooms: &Rooms, entries: &[Entry], with: Condi
     for moving in &mut all {
         describe(root, rooms, moving, &mut at, &locks, each);
     }
-    let how = root.open_check.prepare();
+    let how = root.prepare_open_check(false);
     let mut at = None;
     for moving in &mut all {
         if moving.end.is_none() {

@@ -21,6 +21,9 @@ pub fn is_new(entry: &QueueEntry) -> bool {
     entry.kept.stage == Stage::Waiting && entry.attempts == 0
 }
 
+/// An entry by its key in the table: what is to be done with it, and when it was given up.
+type Due = (Timestamp, Option<(Timestamp, Action)>, EntryId);
+
 /// Yields the removals of phase `deferred` or `trash` over one root, in order.
 pub struct KeptActions<'a> {
     root: &'a GuardedRoot,
@@ -58,7 +61,7 @@ impl<'a> KeptActions<'a> {
         })
     }
 
-    /// When the next one was given up. An error ends the phase, and is told by [`Self::next`].
+    /// When the next one was given up. An error ends the phase, and is told by [`Self::take`].
     pub fn peek(&mut self) -> Option<Timestamp> {
         match self.fill() {
             Ok(()) => self.page.front().map(|(at, _)| *at),
@@ -70,7 +73,7 @@ impl<'a> KeptActions<'a> {
     ///
     /// # Errors
     /// When the ledger can't be read.
-    pub fn next(&mut self) -> Result<Option<Action>, SweepError> {
+    pub fn take(&mut self) -> Result<Option<Action>, SweepError> {
         self.fill()?;
         Ok(self.page.pop_front().map(|(_, action)| action))
     }
@@ -80,7 +83,7 @@ impl<'a> KeptActions<'a> {
             let failed = |source| SweepError::Ledger { root: self.root.path().to_owned(), source };
             let after = self.after.as_ref().map(|(at, id)| (*at, id));
             let name = &self.root.name;
-            let found: Vec<(Timestamp, Option<(Timestamp, Action)>, EntryId)> = match self.phase {
+            let found: Vec<Due> = match self.phase {
                 Phase::Deferred => {
                     let due = self.vault.entries.deferred(name, self.until, after, PAGE).map_err(failed)?;
                     due.into_iter()

@@ -295,10 +295,7 @@ pub fn record(entry: Entry) -> KeptChange {
     }
 }
 
-/// A deferred deletion that could not be moved, for the next try or the trash.
+/// A deferred deletion that could not be moved: for the next try, or trash.
 pub fn tried_in_vain(entry: QueueEntry, why: String, now: Timestamp, most: u32) -> Entry {
-    match super::settling::again(entry, why, now, most) {
-        Ok(entry) => Entry::Queue(entry),
-        Err(entry) => Entry::Trash(entry),
-    }
+    super::settling::again(entry, why, now, most)
 }

@@ -48,24 +48,19 @@ fn tried(ended: &Ended, moved: bool) -> Tried {
     }
 }
 
-/// The entry after a try in vain; `None` once that was the last.
-pub(super) fn again(
-    mut entry: QueueEntry,
-    why: String,
-    now: Timestamp,
-    most: u32,
-) -> Result<QueueEntry, TrashEntry> {
+/// The entry after a try in vain: trash, once that was the last.
+pub(super) fn again(mut entry: QueueEntry, why: String, now: Timestamp, most: u32) -> Entry {
     entry.attempts = entry.attempts.saturating_add(1);
     if entry.attempts < most {
         entry.last_error = Some(why);
         entry.next_try_at = now.plus(pause_after(entry.attempts));
-        return Ok(entry);
+        return Entry::Queue(entry);
     }
     let mut kept = entry.kept;
     if kept.stage == Stage::Waiting {
         kept.stage = Stage::InPlace;
     }
-    Err(TrashEntry { kept, deleted_at: now, failed: Some(why) })
+    Entry::Trash(TrashEntry { kept, deleted_at: now, failed: Some(why) })
 }
 
 impl RootVault {
@@ -106,8 +101,8 @@ impl RootVault {
                             None => over.push((id.clone(), Room::Queue)),
                         },
                         Tried::Stays(why) => match again(entry, why, now, most) {
-                            Ok(entry) => changes.push(KeptChange::Queue(entry)),
-                            Err(entry) => {
+                            Entry::Queue(entry) => changes.push(KeptChange::Queue(entry)),
+                            Entry::Trash(entry) => {
                                 let error = entry.failed.clone().unwrap_or_default();
                                 let path = WirePath::from_path(&action.path.under(root.path()));
                                 last.push(LastTry { path, error });

@@ -1,7 +1,8 @@
 //! What the processes of this host have open, from `/proc`.
 //!
 //! Processes come and go while this reads: one that is gone has nothing open.
-//! One that may not be looked into makes the answer incomplete, not wrong.
+//! One that may not be looked into makes the answer incomplete, not wrong: its
+//! user is remembered.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -14,7 +15,7 @@ use rustix::fs::CWD;
 use crate::model::{DeletedOpen, FileFacts, FileKind};
 use crate::sys::stat::look_through;
 
-use super::OpenFiles;
+use super::{Doubt, OpenFiles};
 
 /// The numbers of all processes.
 fn pids() -> Vec<u32> {
@@ -24,6 +25,10 @@ fn pids() -> Vec<u32> {
 
 fn is_denied(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
 /// Calls `each` with the facts of every open descriptor. `Err` only for "no permission".
@@ -87,12 +92,24 @@ fn directory(pid: u32) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}"))
 }
 
+/// The users that a process acts as: real, effective, saved and for files. Not
+/// the owner of its directory, which is root for one that may not be dumped.
+fn users(status: &str) -> Vec<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    line.into_iter().flat_map(str::split_ascii_whitespace).filter_map(|uid| uid.parse().ok()).collect()
+}
+
 pub(super) fn snapshot() -> OpenFiles {
-    let mut open = OpenFiles { complete: true, ..OpenFiles::default() };
+    let mut open = OpenFiles {
+        files: HashSet::new(),
+        inodes: HashSet::new(),
+        unread: HashSet::new(),
+        blind: false,
+        doubt: Doubt::Keep,
+    };
     let pids = pids();
-    if pids.is_empty() {
-        open.complete = false;
-    }
+    // The first process is always there: where it can't be seen, others are hidden too.
+    open.blind = !pids.contains(&1);
     for pid in pids {
         let process = directory(pid);
         let files = descriptors(&process, |facts| {
@@ -106,7 +123,15 @@ pub(super) fn snapshot() -> OpenFiles {
                 open.inodes.insert(ino);
             }
         });
-        open.complete &= files.is_ok() && maps.is_ok();
+        if files.is_ok() && maps.is_ok() {
+            continue;
+        }
+        match fs::read_to_string(process.join("status")).map(|status| users(&status)) {
+            Ok(users) if !users.is_empty() => open.unread.extend(users),
+            // One that ended while it was read looks as if it denied us.
+            Err(error) if is_gone(&error) => {}
+            _ => open.blind = true,
+        }
     }
     open
 }
@@ -144,4 +169,16 @@ pub fn deleted_open(dev: u64) -> Vec<DeletedOpen> {
         .collect();
     found.sort_by_key(|held| std::cmp::Reverse(held.bytes));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_acts_as_all_of_its_users() {
+        let status = "Name:\tsleep\nUid:\t1000\t0\t0\t7\nGid:\t5\t5\t5\t5\n";
+        assert_eq!(users(status), [1000, 0, 0, 7]);
+        assert!(users("Name:\tsleep\n").is_empty());
+    }
 }

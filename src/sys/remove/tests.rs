@@ -7,15 +7,16 @@ use std::process::{Command, Stdio};
 use rustix::fs::{FileType, mknodat};
 
 use super::*;
-use crate::sys::open_check::OpenCheckKind;
+use crate::sys::open_check::{Doubt, OpenCheckKind, OpenFiles};
 use crate::sys::trees::{Tree, deep, mount_tmpfs, rel, tree, tree_alone, with_private_mounts};
 
 /// The ways to find out whether a file is open. Prepared when the file is
 /// there: a new file can get the inode number of one that was open before.
 const WAYS: [OpenCheckKind; 2] = [OpenCheckKind::Lease, OpenCheckKind::Proc];
 
+/// Both ways; on this host some process may be out of reach, which is no matter here.
 fn both() -> [OpenCheck; 2] {
-    WAYS.map(OpenCheckKind::prepare)
+    WAYS.map(|way| way.prepare(Doubt::Accept))
 }
 
 fn remove(tree: &Tree, name: &[u8], expected: &Identity, how: &OpenCheck) -> Result<Removed, Refusal> {
@@ -35,7 +36,7 @@ fn an_unchanged_closed_file_goes_and_says_what_it_frees() {
         fs::write(&path, [1_u8; 10_000]).unwrap();
         File::open(&path).unwrap().sync_all().unwrap();
         let facts = tree.dir().stat(b"f", FileTimes::default()).unwrap();
-        let removed = remove(&tree, b"f", &facts.id, &way.prepare()).unwrap();
+        let removed = remove(&tree, b"f", &facts.id, &way.prepare(Doubt::Accept)).unwrap();
         assert_eq!(removed, Removed { nlink_before: 1, freed_if_last: facts.allocated, facts });
         assert!(facts.allocated >= 10_000);
         assert!(!path.exists());
@@ -100,7 +101,7 @@ fn a_file_put_in_its_place_after_verification_stays() {
     for way in WAYS {
         let tree = tree();
         tree.file(b"f");
-        let verified = verify(tree.dir(), b"f", &tree.identity(b"f"), &way.prepare()).unwrap();
+        let verified = verify(tree.dir(), b"f", &tree.identity(b"f"), &way.prepare(Doubt::Accept)).unwrap();
         fs::rename(tree.file(b"new"), tree.at(b"f")).unwrap();
         assert_skipped(verified.remove(), Skip::Changed);
         assert!(tree.at(b"f").exists());
@@ -315,4 +316,19 @@ fn what_is_mounted_on_is_protected() {
         assert_skipped(remove(&tree, b"f", &id, &OpenCheck::Lease), Skip::Protected);
         assert!(tree.at(b"other").exists());
     });
+}
+
+#[test]
+fn a_file_that_may_be_open_where_nobody_let_us_look_stays_unless_that_is_accepted() {
+    let tree = tree();
+    let id = {
+        tree.file(b"f");
+        tree.identity(b"f")
+    };
+    let uid = rustix::process::geteuid().as_raw();
+    let way = |unread, doubt| OpenCheck::Proc(std::sync::Arc::new(OpenFiles::unread(unread, doubt)));
+    assert_skipped(remove(&tree, b"f", &id, &way(Some(uid), Doubt::Keep)), Skip::InUse);
+    assert_skipped(remove(&tree, b"f", &id, &way(None, Doubt::Keep)), Skip::InUse);
+    verify(tree.dir(), b"f", &id, &way(Some(uid + 1), Doubt::Keep)).unwrap();
+    remove(&tree, b"f", &id, &way(Some(uid), Doubt::Accept)).unwrap();
 }

@@ -134,6 +134,46 @@ fn a_ledger_that_cannot_be_written_does_not_stop_guarding() {
 }
 
 #[test]
+fn an_adoption_that_ended_between_ledger_and_marker_goes_on_by_itself() {
+    let (dir, path) = place();
+    let guardian = Guardian::at(&dir.path().join("state"));
+    fs::create_dir(path.join(".guardian")).unwrap();
+    fs::set_permissions(path.join(".guardian"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    // Nothing can be written under this name: the step behind the ledger fails.
+    let obstacle = path.join(".guardian/.ledger-id.new");
+    fs::create_dir(&obstacle).unwrap();
+    assert!(guardian.try_open(&root_at(&path), Claim::Usual).is_err());
+    let announced = guardian.record(&root_at(&path)).expect("the ledger knows before the root does");
+    assert!(announced.unmarked && announced.marker.is_some());
+    assert!(!path.join(".guardian/ledger-id").exists());
+    fs::remove_dir(&obstacle).unwrap();
+    let root = guardian.open(&root_at(&path));
+    assert_eq!(root.key(), Some(announced.key), "the key that the ledger gave out");
+    assert_eq!(root.new_until(), announced.new_until);
+    assert!(!root.awaits_adoption() && !root.calls_for_distrust());
+    let record = guardian.record(&root_at(&path)).unwrap();
+    assert!(!record.unmarked);
+    drop(root);
+    // Ended behind the marker, before the ledger heard of it.
+    guardian
+        .book
+        .ledger
+        .put_root(&crate::store::ledger::RootRecord { unmarked: true, ..record.clone() })
+        .unwrap();
+    assert_eq!(guardian.open(&root_at(&path)).key(), Some(record.key));
+    assert_eq!(guardian.record(&root_at(&path)).unwrap(), record);
+}
+
+#[test]
+fn a_finished_adoption_without_its_marker_is_no_unfinished_one() {
+    let (dir, path) = place();
+    let guardian = Guardian::at(&dir.path().join("state"));
+    drop(guardian.open(&root_at(&path)));
+    fs::remove_file(path.join(".guardian/ledger-id")).unwrap();
+    assert_eq!(guardian.suspended(&root_at(&path)), Suspension::MarkerGone);
+}
+
+#[test]
 fn what_may_not_be_a_root_is_refused_with_its_place_and_a_way_out() {
     let (dir, path) = place();
     let guardian = Guardian::at(&dir.path().join("state"));

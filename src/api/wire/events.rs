@@ -1,0 +1,91 @@
+//! Events of `GET /v1/events`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Progress, RootState, SweepState};
+use crate::model::{Level, Policy, Report, Resource, RootName, RunId, Timestamp, Trigger};
+
+/// Something happened. Goes out as `event: NAME` and `data: JSON`, the name in both.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Somebody should know: what the log says as warning or error.
+    Alert {
+        /// When.
+        time: Timestamp,
+        /// How bad.
+        level: Level,
+        /// Where; absent for the agent as a whole.
+        root: Option<RootName>,
+        /// In words.
+        message: String,
+    },
+    /// The level of a root's volume was crossed, or lasts for another hour.
+    Level {
+        /// When.
+        time: Timestamp,
+        /// Where.
+        root: RootName,
+        /// Of what.
+        resource: Resource,
+        /// The level now, with hysteresis.
+        level: Level,
+        /// Whether it was reached from below.
+        rose: bool,
+        /// Whether it was the same an hour ago.
+        lasts: bool,
+        /// Percent used.
+        usage_percent: f64,
+    },
+    /// A sweep over one volume began, goes on, or ended.
+    Sweep {
+        /// When.
+        time: Timestamp,
+        /// The sweep, if somebody asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sweep: Option<RunId>,
+        /// What was asked for.
+        policy: Policy,
+        /// What set it off.
+        trigger: Trigger,
+        /// Over which roots.
+        roots: Vec<RootName>,
+        /// Running, or how it ended.
+        state: SweepState,
+        /// How far it is.
+        progress: Progress,
+        /// At its end, of each root, without lists of files and errors.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reports: Vec<Report>,
+    },
+    /// What guardian can do with a root has changed.
+    Root {
+        /// When.
+        time: Timestamp,
+        /// Which.
+        root: RootName,
+        /// From now on.
+        state: RootState,
+        /// Why, if it is not as it should be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The reader was too slow: so many events are gone, and the stream ends here.
+    Lost {
+        /// How many.
+        count: u64,
+    },
+}
+
+impl Event {
+    /// The name as in JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Alert { .. } => "alert",
+            Self::Level { .. } => "level",
+            Self::Sweep { .. } => "sweep",
+            Self::Root { .. } => "root",
+            Self::Lost { .. } => "lost",
+        }
+    }
+}
