@@ -63,6 +63,17 @@ impl Agent {
         }
     }
 
+    /// The lines of the stream of events, from now on.
+    fn listen(&self) -> impl Iterator<Item = String> + use<> {
+        use std::io::{BufRead, BufReader, Write};
+        let mut stream = std::os::unix::net::UnixStream::connect(self.home.path().join("s.sock")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: g\r\n\r\n").unwrap();
+        let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+        assert!(lines.by_ref().any(|line| line == ": listening"), "the reader is heard from the start");
+        lines
+    }
+
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = command(&self.home).args(arguments).output().unwrap();
         (
@@ -115,6 +126,45 @@ fn a_dry_run_leaves_a_plan_that_is_applied_as_it_is() {
     assert_eq!(runs(&["--since", "2199-01-01T00:00:00Z"]), 0);
     let (code, _, err) = agent.run(&["history", "--root", "nowhere"]);
     assert!(code != 0 && err.contains("nowhere"), "{code}: {err}");
+}
+
+#[test]
+fn a_root_that_goes_away_and_comes_back_is_told_of() {
+    let agent = Agent::start(&[("a", 1)], "sample_interval = \"1s\"");
+    let lines = agent.listen();
+    let mut events =
+        lines.filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+    let (here, away) = (agent.home.path().join("scratch"), agent.home.path().join("away"));
+    fs::rename(&here, &away).unwrap();
+    let alert = events.find(|event| event["event"] == "alert").unwrap();
+    assert_eq!((&alert["level"], &alert["root"]), (&"critical".into(), &"scratch".into()), "{alert}");
+    let gone = events.find(|event| event["event"] == "root").unwrap();
+    assert_eq!((&gone["root"], &gone["state"]), (&"scratch".into(), &"suspended".into()));
+    assert!(gone["reason"].as_str().is_some_and(|why| !why.is_empty()), "{gone}");
+    fs::rename(&away, &here).unwrap();
+    assert!(events.any(|event| event["event"] == "root" && event["state"] == "ready"));
+}
+
+#[test]
+fn events_follow_a_sweep_from_its_beginning_to_its_report() {
+    let mut agent = Agent::start(&[("a", 30), ("b", 31)], "");
+    let mut lines = agent.listen();
+    let sweep = agent.json(&["sweep", "orphans", "--json"]);
+    let mut events = lines
+        .by_ref()
+        .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
+        .filter(|event: &Value| event["event"] == "sweep");
+    let first = events.next().unwrap();
+    assert_eq!((&first["state"], &first["policy"]), (&"running".into(), &"orphans".into()), "{first}");
+    assert_eq!(first["progress"]["files"], 0, "{first}");
+    let last = events.find(|event| event["state"] != "running").unwrap();
+    assert_eq!((&last["state"], &last["progress"]["files"]), (&"done".into(), &2.into()), "{last}");
+    assert_eq!((&last["reports"][0]["id"], &last["sweep"]), (&sweep["id"], &first["sweep"]));
+    // The stream does not keep the agent from stopping.
+    let pid = rustix::process::Pid::from_child(&agent.process);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(agent.process.wait().unwrap().success());
+    assert!(lines.all(|line| !line.contains("lost")), "it ends by itself");
 }
 
 #[test]

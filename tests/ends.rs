@@ -47,7 +47,6 @@ fn both(agent: &str, more: &str, test: impl Fn(&mut Home, &Path)) {
         if served {
             home.start();
         }
-        eprintln!("with an agent: {served}");
         test(&mut home, &path);
     }
 }

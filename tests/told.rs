@@ -2,6 +2,7 @@
 //! an agent, through its socket, and once without, on the ledger itself.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::print_stderr, reason = "what is skipped is told there")]
 
 #[allow(dead_code, reason = "not every file of tests uses all of it")]
 mod harness;
@@ -135,7 +136,7 @@ fn a_session_that_ends_takes_its_files_along_whatever_their_expiry() {
         assert_eq!((shown["state"].as_str(), shown["files_count"].as_u64()), (Some("ended"), Some(0)));
         let list = home.done(&["session", "list", "--json"]);
         assert!(list.contains("\"work\""), "{list}");
-        assert_eq!(home.run(&["session", "end", "nobody"]).0, 1);
+        assert_eq!(home.run(&["session", "end", "nobody"]).0, 2);
     });
 }
 
@@ -153,6 +154,37 @@ fn a_session_without_activity_ends_by_itself() {
         let history = home.done(&["session", "list", "--json"]);
         assert!(history.contains("forgotten"), "{history}");
     });
+}
+
+#[test]
+fn the_agent_removes_by_itself_what_has_expired_and_the_files_of_forgotten_sessions() {
+    let mut home = Home::new();
+    let at = scratch(&home);
+    home.configure(
+        "sweep_interval = \"1s\"",
+        &root(&at, "adoption_grace = \"0s\"\nretain = { sessions = \"1s\" }"),
+    );
+    home.start();
+    home.until_root_is("ready");
+    // A plan that took more than half of the root would wait for a person.
+    let others: Vec<PathBuf> = (0..5).map(|n| put(&at, &format!("other{n}"), 0)).collect();
+    let (due, member) = (put(&at, "due", 0), put(&at, "member", 0));
+    home.done(&["track", text(&due), "--expires-in", "1s"]);
+    home.done(&["track", text(&member), "--session", "s", "--expires-in", "1h"]);
+    home.until("both are gone", |_| (!due.exists() && !member.exists()).then_some(()));
+    assert!(others.iter().all(|path| path.exists()));
+    let session = home.until("the session has ended", |home| {
+        home.ask("/v1/sessions/s").filter(|session| session["state"] == "ended")
+    });
+    assert_eq!(session["files_count"], 0, "{session}");
+    let removed: Vec<Value> = home.until("it is on record", |home| {
+        let found: Vec<Value> =
+            home.reports().into_iter().filter(|report| report["files_deleted"] != 0).collect();
+        (!found.is_empty()).then_some(found)
+    });
+    assert!(removed.iter().all(|report| report["trigger"] == "scheduled"), "{removed:?}");
+    let audit = home.done(&["audit", "--json"]);
+    assert!(audit.contains("expired at ") && audit.contains("session s "), "{audit}");
 }
 
 #[test]
@@ -185,6 +217,55 @@ fn what_is_held_stays_until_it_is_released() {
         home.done(&["release", text(&single), text(&at.join("tree"))]);
         assert_eq!(sweep(home, &["orphans"])["files_deleted"], 2);
         assert!(!single.exists() && !deep_now.exists() && protected.exists());
+    });
+}
+
+#[test]
+fn what_is_tracked_for_a_job_is_its_file_whatever_it_is_called() {
+    both("", |home, at| {
+        let (mine, other) = (put(at, "plain", 50), put(at, "other", 0));
+        home.done(&["job", "start", "bad"]);
+        home.done(&["track", text(&mine), "--job", "bad"]);
+        let report = sweep(home, &["orphans"]);
+        assert_eq!(
+            (&report["files_deleted"], &report["skipped"]["active_job"]),
+            (&json!(0), &json!(1)),
+            "{report}"
+        );
+        assert_eq!(explained(home, &mine)["jobs"][0]["id"], "bad");
+        home.done(&["job", "fail", "bad"]);
+        let report = sweep(home, &["failed-jobs", "--job", "bad"]);
+        assert_eq!(
+            (&report["files_deleted"], mine.exists(), other.exists()),
+            (&json!(1), false, true),
+            "{report}"
+        );
+    });
+}
+
+#[test]
+fn marks_on_files_and_locks_on_directories_keep_them_as_holds_do() {
+    both("", |home, at| {
+        let (marked, locked) = (put(at, "marked", 50), put(at, "locked/a/f", 50));
+        let (free, other) = (put(at, "free", 50), put(at, "young", 0));
+        let keep = rustix::fs::setxattr(&marked, "user.guardian.keep", b"1", rustix::fs::XattrFlags::empty());
+        if let Err(why) = keep {
+            eprintln!("skipped: no extended attributes here: {why}");
+            return;
+        }
+        let dir = fs::File::open(at.join("locked")).unwrap();
+        rustix::fs::flock(&dir, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        let report = sweep(home, &["orphans"]);
+        assert_eq!(
+            (&report["files_deleted"], &report["skipped"]["held"]),
+            (&json!(1), &json!(2)),
+            "{report}"
+        );
+        assert!(marked.exists() && locked.exists() && other.exists() && !free.exists());
+        drop(dir);
+        rustix::fs::removexattr(&marked, "user.guardian.keep").unwrap();
+        assert_eq!(sweep(home, &["orphans"])["files_deleted"], 2);
+        assert!(!marked.exists() && !locked.exists() && other.exists());
     });
 }
 

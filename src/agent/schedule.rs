@@ -4,15 +4,15 @@
 //! would take too much of a root waits for a person (the fuse); a doubted clock,
 //! a pause, `dry_run` and `keep_files_for_debugging` stop it.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::ingest::RootState;
 use crate::model::{Level, Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
-use crate::policy::{Amount, Due, Fuse, due, fuse};
+use crate::policy::{Amount, Due, Fuse, due, fuse, interrupted};
 use crate::sys::clock;
 
 use super::engine::{Commission, Target};
@@ -26,11 +26,44 @@ const SCHEDULED: &str = "scheduled";
 const ORPHANS: &str = "orphans";
 /// The shortest pause of the scheduler, so that a wrong clock can't make it spin.
 const SHORTEST: Duration = Duration::from_millis(200);
+/// How often is looked whether a scan has ended that an interrupted sweep waits for.
+const SCAN_PAUSE: Duration = Duration::from_secs(1);
 /// The longest: a clock that was set back must not put it off for years.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Runs scheduled sweeps until the agent stops.
+/// Under which name the ledger keeps what the last one of `schedule` got done.
+fn end_of(schedule: &str) -> String {
+    format!("{schedule}.ended")
+}
+
+fn noted(agent: &Agent, schedule: &str) -> Option<Timestamp> {
+    agent.ledger.last_run(schedule).ok().flatten()
+}
+
+/// Whether the last scheduled sweep was cut off by the end of the process.
+fn was_interrupted(agent: &Agent, schedule: &str) -> bool {
+    interrupted(noted(agent, schedule), noted(agent, &end_of(schedule)))
+}
+
+/// Notes in the ledger when a schedule began or ended; whether it could.
+fn note(agent: &Agent, schedule: &str, at: Timestamp) -> bool {
+    let noted = agent.ledger.set_last_run(schedule, at);
+    if let Err(error) = &noted {
+        tracing::warn!(reason = %super::chain(error), "failed to note a scheduled sweep");
+    }
+    noted.is_ok()
+}
+
+/// Whether every file of the ready roots is in the index.
+fn is_indexed(agent: &Agent) -> bool {
+    agent.targets(None).iter().all(|target| target.key.is_none_or(|key| (agent.engine.complete)(key)))
+}
+
+/// Runs scheduled sweeps until the agent stops. One that was interrupted goes on
+/// as soon as it may: what it removed is gone, so that it begins with the rest.
 pub fn work(agent: &Arc<Agent>) {
+    let mut unfinished: HashSet<&str> =
+        [SCHEDULED, ORPHANS].into_iter().filter(|name| was_interrupted(agent, name)).collect();
     while !agent.stop.is_raised() {
         let now = clock::now();
         let settings = agent.settings();
@@ -43,19 +76,42 @@ pub fn work(agent: &Arc<Agent>) {
                 tracing::warn!(reason = %super::chain(&error), "the time of the last scheduled sweep is unknown");
                 Some(now)
             });
-            match due(now, interval, last, agent.started_at) {
-                Due::At(at) => next = next.min(now.age_at(at)),
+            let waits = unfinished.contains(name)
+                && settings.agent.automatic
+                && agent.pause_at(clock::now()).is_none();
+            // After a start the index may know little of what is there.
+            let goes_on = waits && is_indexed(agent);
+            if waits && !goes_on {
+                next = next.min(SCAN_PAUSE);
+            }
+            let missed = match due(now, interval, last, agent.started_at) {
+                Due::At(at) if !goes_on => {
+                    next = next.min(now.age_at(at));
+                    continue;
+                }
+                Due::At(at) => {
+                    next = next.min(now.age_at(at));
+                    tracing::info!(policy = %policy, "going on with a scheduled sweep that was interrupted");
+                    0
+                }
                 Due::Now { missed } => {
                     next = next.min(interval);
-                    if let Err(error) = agent.ledger.set_last_run(name, now) {
-                        tracing::warn!(reason = %super::chain(&error), "failed to note a scheduled sweep");
+                    let end = end_of(name);
+                    if noted(agent, &end).is_none() {
+                        note(agent, &end, Timestamp::EPOCH);
+                    }
+                    if !note(agent, name, now) {
                         // Without the note it would be due again at once.
                         next = LONGEST;
                     }
-                    if settings.agent.automatic {
-                        run(agent, policy, Trigger::Scheduled, missed);
-                    }
+                    missed
                 }
+            };
+            if !settings.agent.automatic || run(agent, policy, Trigger::Scheduled, missed) {
+                unfinished.remove(name);
+                note(agent, &end_of(name), now);
+            } else {
+                unfinished.insert(name);
             }
         }
         next = next.min(follow_failures(agent, settings.agent.automatic, now));
@@ -104,11 +160,11 @@ fn consent(plan: Amount, root: Amount, max_share: f64, only_plan: bool) -> Conse
     }
 }
 
-/// One scheduled sweep over all ready roots.
-fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) {
+/// One scheduled sweep over all ready roots; whether nothing cut it off.
+fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) -> bool {
     if let Some(pause) = agent.pause_at(clock::now()) {
         tracing::info!(policy = %policy, until = ?pause.until, "a scheduled sweep is left out: paused");
-        return;
+        return true;
     }
     if missed > 0 {
         tracing::info!(policy = %policy, missed, "making up for missed sweeps once");
@@ -169,7 +225,7 @@ fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) {
         }
     }
     if only_plan || allowed.is_empty() {
-        return;
+        return !agent.stop.is_raised();
     }
     if let Err(error) = agent.engine.sweep_at_most(&commission, &allowed, &judged) {
         tracing::error!(policy = %policy, reason = %super::chain(&error), "a scheduled sweep could not begin");
@@ -177,6 +233,7 @@ fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) {
     if policy == Policy::Scheduled {
         forget_served_chunks(agent, &request);
     }
+    stop().is_none()
 }
 
 /// After a sweep that served completed chunks: those of which nothing is left
@@ -197,8 +254,9 @@ pub fn forget_served_chunks(agent: &Agent, of: &SweepRequest) {
     super::chunks::forget_served(&agent.engine, &agent.registry, reports, &targets);
 }
 
-/// Ends the sessions that no root would go on for. Their files are for the sweep.
-fn end_idle_sessions(agent: &Agent) {
+/// Ends the sessions that had no activity for as long as every root gives them.
+/// Their files are for the sweep.
+pub fn end_idle_sessions(agent: &Agent) {
     let (now, trusted) = agent.engine.look_at_clock();
     let longest = agent.settings().roots.iter().map(|root| root.retain.sessions).max();
     let Some(limit) = longest.filter(|_| trusted) else { return };

@@ -15,9 +15,11 @@ use std::time::{Duration, Instant};
 
 use crate::config::Settings;
 use crate::ingest::Ingest;
+use crate::model::{JobId, RelPath};
 use crate::store::audit::AuditLog;
 use crate::store::index::{Index, OpenOptions, Opened};
 use crate::store::ledger::{Ledger, LedgerOrigin};
+use crate::sweep::named::look;
 use crate::sys::{clock, notify_service};
 
 use super::clock::{clock_guard, note_clock};
@@ -429,11 +431,40 @@ impl Running {
                 tracing::warn!(reason = %chain(&error), "old records are kept");
             }
         }
+        if trusted {
+            self.forget_spent();
+        }
         if trusted
             && let Some(audit) = &self.agent.engine.audit
             && let Err(error) = audit.prune(now.minus(settings.agent.audit_retention))
         {
             tracing::warn!(reason = %chain(&error), "old audit segments are kept");
+        }
+    }
+
+    /// Forgets what was told of files that are gone, where it guards nothing any more.
+    fn forget_spent(&self) {
+        let agent = &self.agent;
+        for target in agent.targets(None) {
+            let name = &target.root.name;
+            let spent = {
+                let jobs = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner);
+                let view = agent.references.view().read().unwrap_or_else(PoisonError::into_inner);
+                let lives = |id: &JobId| jobs.jobs.get(id).is_some_and(|job| job.state.is_alive());
+                view.spent(name, clock::now(), lives)
+            };
+            let is_gone = |path: &&RelPath| match look(target.root.dir.handle(), path) {
+                Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+                Ok(facts) => {
+                    let view = agent.references.view().read().unwrap_or_else(PoisonError::into_inner);
+                    view.told_of(name, path).is_some_and(|told| !told.recorded.is(&facts))
+                }
+            };
+            // A root that is moved away meanwhile has lost nothing.
+            let gone: Vec<&RelPath> = spent.iter().filter(is_gone).collect();
+            if target.root.dir.is_in_place() {
+                agent.references.forget(name, gone.into_iter());
+            }
         }
     }
 

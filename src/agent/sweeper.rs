@@ -115,6 +115,10 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
     } else if let Some(why) = stop() {
         return Err(why);
     } else {
+        let about_sessions = matches!(request.policy, Policy::Scheduled | Policy::Session);
+        if about_sessions && request.session.is_none() && kept.is_none() {
+            schedule::end_idle_sessions(agent);
+        }
         match &kept {
             Some(kept) => agent.engine.apply(&commission, &targets, &kept.plan.actions),
             None => agent.engine.sweep(&commission, &targets),

@@ -3,6 +3,7 @@
 mod breakers;
 mod clock;
 mod reload;
+mod resuming;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,8 +50,14 @@ impl Host {
     fn start_with(root: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir(home.path().join("scratch")).unwrap();
+        let settings = settings(home.path(), root);
+        Self::start_in(home, settings)
+    }
+
+    /// In a home that may have been used before.
+    fn start_in(home: tempfile::TempDir, settings: Settings) -> Self {
         let (notices, noticed) = channel();
-        let running = Running::start(settings(home.path(), root), notices).unwrap();
+        let running = Running::start(settings, notices).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
         // After its first round the guard looks at nothing for an hour.
         while running.agent().beat.load(Ordering::Relaxed) == 0 {
@@ -62,10 +69,15 @@ impl Host {
 
     /// A file that is so many hours old.
     fn file(&self, name: &str, hours: u64) -> PathBuf {
-        let path = self.home.path().join("scratch").join(name);
-        fs::write(&path, b"content").unwrap();
-        let then = SystemTime::now() - Duration::from_secs(hours * HOUR);
-        fs::File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
-        path
+        file(self.home.path(), name, hours)
     }
+}
+
+/// A file in the root of `home` that is so many hours old.
+fn file(home: &Path, name: &str, hours: u64) -> PathBuf {
+    let path = home.join("scratch").join(name);
+    fs::write(&path, b"content").unwrap();
+    let then = SystemTime::now() - Duration::from_secs(hours * HOUR);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
+    path
 }

@@ -89,9 +89,10 @@ fn hidden() -> ProgressBar {
 }
 
 fn show(bar: &ProgressBar, progress: &Progress, elapsed: Duration) {
-    let share = share(progress);
-    // The text is cut off at the terminal's edge, never wrapped.
-    let form = if share.is_some() { "{bar:20} {wide_msg}" } else { "{spinner} {wide_msg}" };
+    // Before the first batch there is nothing that a bar could show.
+    let share = share(progress).filter(|_| progress.files > 0);
+    // The text is cut off at the terminal's edge, never wrapped: what matters most stands first.
+    let form = if share.is_some() { "[{bar:10}] {wide_msg}" } else { "{spinner} {wide_msg}" };
     if let Ok(style) = ProgressStyle::with_template(form) {
         bar.set_style(style.progress_chars("=> "));
     }
@@ -115,10 +116,17 @@ fn words(progress: &Progress, elapsed: Duration) -> String {
     if progress.files == 0 {
         return format!("looking for what may go, {}", seconds(elapsed));
     }
-    let mut words = vec![match progress.files {
+    let left = share(progress)
+        .filter(|share| elapsed >= GUESS_AFTER.0 && *share >= GUESS_AFTER.1)
+        .map(|share| elapsed.mul_f64((1.0 - share) / share));
+    let mut words = vec![match left {
+        Some(left) => format!("{} left", seconds(left + Duration::from_secs(1))),
+        None => seconds(elapsed),
+    }];
+    words.push(match progress.files {
         1 => "1 file".to_owned(),
         files => format!("{files} files"),
-    }];
+    });
     words.push(match progress.bytes_goal {
         Some(goal) => format!("{} of {}", ByteSize(progress.bytes), ByteSize(goal)),
         None => ByteSize(progress.bytes).to_string(),
@@ -127,13 +135,6 @@ fn words(progress: &Progress, elapsed: Duration) -> String {
         let target = progress.target_percent.map_or_else(String::new, |target| format!(" to {target:.1}%"));
         words.push(format!("at {percent:.1}%{target}"));
     }
-    let left = share(progress)
-        .filter(|share| elapsed >= GUESS_AFTER.0 && *share >= GUESS_AFTER.1)
-        .map(|share| elapsed.mul_f64((1.0 - share) / share));
-    words.push(match left {
-        Some(left) => format!("{} left", seconds(left + Duration::from_secs(1))),
-        None => seconds(elapsed),
-    });
     words.join(", ")
 }
 
@@ -152,9 +153,10 @@ mod tests {
             ..Progress::default()
         };
         let text = words(&progress, Duration::from_secs(10));
-        assert_eq!(text, "1234567 files, 3.0 GiB of 12.0 GiB, at 93.2% to 85.0%, 31s left");
+        assert_eq!(text, "31s left, 1234567 files, 3.0 GiB of 12.0 GiB, at 93.2% to 85.0%");
+        assert!(text.len() + "[==========] ".len() < 80);
         assert_eq!(share(&progress), Some(0.25));
-        assert!(words(&progress, Duration::from_secs(1)).ends_with(", 1s"), "too early to guess");
+        assert!(words(&progress, Duration::from_secs(1)).starts_with("1s, 1"), "too early to guess");
     }
 
     #[test]
@@ -162,7 +164,7 @@ mod tests {
         let mut progress = Progress { usage_percent: Some(40.0), ..Progress::default() };
         assert_eq!(words(&progress, Duration::from_secs(75)), "looking for what may go, 1m 15s");
         (progress.files, progress.bytes) = (1, 4096);
-        assert_eq!(words(&progress, Duration::from_secs(75)), "1 file, 4.0 KiB, at 40.0%, 1m 15s");
+        assert_eq!(words(&progress, Duration::from_secs(75)), "1m 15s, 1 file, 4.0 KiB, at 40.0%");
         assert_eq!(share(&progress), None);
     }
 }

@@ -1,5 +1,6 @@
 //! `guardian session …`.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -7,12 +8,12 @@ use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::hold::me;
 use super::host::{Standalone, StandaloneSweep};
-use super::output::{Format, Output};
+use super::output::Output;
 use super::report;
 use super::session::{Paging, Session, Worker, ago};
 use super::table::Table;
 use crate::api::{
-    ApiError, Listing, Page, SessionEnd, SessionResource, SessionState, SweepResource, SweepState,
+    ApiError, Listing, Page, Progress, SessionEnd, SessionResource, SessionState, SweepResource, SweepState,
 };
 use crate::model::{Policy, SessionId, SweepRequest};
 
@@ -117,21 +118,15 @@ fn end(id: &SessionId, session: &mut Session<'_>) -> Result<Exit, Failure> {
             let mut ended = own.session_end(id, &me()).map_err(|error| Failure::refused(attempt, &error))?;
             let request = SweepRequest { session: Some(id.clone()), ..SweepRequest::of(Policy::Session) };
             let sweep = StandaloneSweep { request, plan: None, adopt: false, list: false };
-            let swept = own.sweep(&sweep, &AtomicBool::new(false), std::sync::Arc::new(|_: &_| {}));
-            let reports = swept.map_err(|error| Failure::refused(attempt, &error))?.reports;
+            let removing = &format!("remove the files of session {id}, which has ended");
+            let swept = own.sweep(&sweep, &AtomicBool::new(false), Arc::new(|_: &Progress| {}));
+            let reports = swept.map_err(|error| Failure::refused(removing, &error))?.reports;
             ended.session = own.session(id).map_err(|error| Failure::refused(attempt, &error))?;
-            let exit = report::exit_of(&reports);
-            match session.out.format {
-                Format::Text => {
-                    describe(&ended.session, &mut session.out)?;
-                    reports.iter().try_for_each(|one| report::render(one, false, &mut session.out))?;
-                }
-                _ => session.show_own(
-                    &serde_json::json!({ "session": ended.session, "reports": reports }),
-                    |_, _| Ok(()),
-                )?,
-            }
-            Ok(exit)
+            ended.sweep = reports
+                .first()
+                .map(|first| first.volume_run.clone())
+                .map(|run| SweepResource::new(run, SweepState::Done, Progress::default(), reports));
+            finish(&ended, session)
         }
     }
 }

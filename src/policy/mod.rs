@@ -57,7 +57,7 @@ pub use references::{FileAt, ReferenceView, SessionFacts};
 pub use registry::{JobFacts, JobsView, Ownership};
 pub use retry::pause_after;
 pub use rules::{Moment, Retain, RootRules};
-pub use schedule::{Due, due};
+pub use schedule::{Due, due, interrupted};
 pub use settle::{PATIENCE, Settle, Step, URGENT_PATIENCE};
 
 #[cfg(test)]

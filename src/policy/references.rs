@@ -236,10 +236,21 @@ impl ReferenceView {
         self.root(root)?.tracks.of_path(path)
     }
 
-    /// All that was told of files of a root.
-    pub fn tracks(&self, root: &RootName) -> impl Iterator<Item = &TrackRecord> {
+    fn tracks(&self, root: &RootName) -> impl Iterator<Item = &TrackRecord> {
         let tracks = self.root(root).map(|root| &root.tracks.by_place);
         tracks.into_iter().flat_map(HashMap::values).flat_map(HashMap::values)
+    }
+
+    /// Paths of a root of which nothing that was told guards a file any more:
+    /// past its expiry, of a session that has ended, of no living job.
+    pub fn spent(&self, root: &RootName, now: Timestamp, lives: impl Fn(&JobId) -> bool) -> Vec<RelPath> {
+        let goes_on = |id: &SessionId| self.sessions.get(id).is_some_and(|facts| facts.ended_at.is_none());
+        let guards = |told: &TrackRecord| {
+            told.expires_at.is_some_and(|expiry| expiry > now)
+                || told.session.as_ref().is_some_and(goes_on)
+                || told.jobs.iter().any(&lives)
+        };
+        self.tracks(root).filter(|told| !guards(told)).map(|told| told.path.clone()).collect()
     }
 
     /// All sessions, by name.

@@ -31,3 +31,22 @@ pub fn due(now: Timestamp, interval: Duration, last: Option<Timestamp>, started:
     let missed = if last.is_some() { u64::try_from(intervals).unwrap_or(u64::MAX) - 1 } else { 0 };
     Due::Now { missed }
 }
+
+/// Whether work that began did not come to its end: the process went away under
+/// it. Where no end was ever noted nothing is known, and nothing is made up for.
+pub fn interrupted(begun: Option<Timestamp>, ended: Option<Timestamp>) -> bool {
+    begun.zip(ended).is_some_and(|(begun, ended)| ended < begun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_interrupted_when_it_began_after_the_last_end() {
+        let at = |seconds| Some(Timestamp::from_unix(seconds, 0));
+        assert!(interrupted(at(10), at(9)) && interrupted(at(10), Some(Timestamp::EPOCH)));
+        assert!(!interrupted(at(10), at(10)) && !interrupted(at(10), at(11)));
+        assert!(!interrupted(at(10), None) && !interrupted(None, at(10)));
+    }
+}

@@ -5,7 +5,7 @@ use crate::api::{
     HoldRequest, HoldResource, Listing, Page, PeerIdentity, ReferenceCommands, ReleaseRequest, SessionEnd,
     SessionResource, TrackRequest, TrackedFile,
 };
-use crate::model::{HoldId, SessionId};
+use crate::model::{HoldId, Policy, SessionId};
 
 use super::*;
 
@@ -83,13 +83,15 @@ impl ReferenceCommands for Alone {
     }
 }
 
-/// What a scheduled sweep does before all else, here as in the agent.
+/// What a sweep of sessions does before all else, here as in the agent.
 pub(super) fn end_idle_sessions(sweep: &StandaloneSweep, work: &Workplace, settings: &Settings) {
-    let scheduled = sweep.request.policy == crate::model::Policy::Scheduled && sweep.plan.is_none();
+    let about_them = matches!(sweep.request.policy, Policy::Scheduled | Policy::Session)
+        && sweep.request.session.is_none()
+        && sweep.plan.is_none();
     let trusted =
         || clock_guard(work.ledger.clock_mark().ok().flatten().map(|mark| mark.wall)).doubt().is_none();
     let longest = settings.roots.iter().map(|root| root.retain.sessions).max();
-    let Some(limit) = longest.filter(|_| scheduled && trusted()) else { return };
+    let Some(limit) = longest.filter(|_| about_them && trusted()) else { return };
     if let Err(error) = work.references.end_idle(limit, clock::now()) {
         tracing::warn!(reason = %crate::agent::chain(&error), "sessions without activity are not ended");
     }

@@ -179,3 +179,20 @@ fn a_session_lets_go_of_its_members_when_it_ends_and_when_nobody_was_active() {
     let impatient = Moment { older_than: Some(Duration::ZERO), ..calm.clone() };
     assert_eq!(say(session("s", 0.5, None), None, vec![], &impatient), "- session_alive");
 }
+
+#[test]
+fn what_still_guards_a_file_is_not_spent() {
+    let root = rules().root;
+    let spent = |record: TrackRecord, sessions: &[SessionRecord]| {
+        let mut view = ReferenceView::default();
+        sessions.iter().for_each(|session| view.put_session(session));
+        view.put_track(record);
+        !view.spent(&root, now(), |job| job.as_str() == "live").is_empty()
+    };
+    assert!(spent(told(Some(ago(1.0)), None, vec![]), &[]));
+    assert!(!spent(told(Some(now().plus(HOUR)), None, vec![]), &[]));
+    assert!(!spent(told(Some(ago(1.0)), Some("s"), vec![]), &[session("s", 9.0, None)]));
+    assert!(spent(told(Some(ago(1.0)), Some("s"), vec![]), &[session("s", 9.0, Some(1.0))]));
+    assert!(!spent(told(None, None, vec![id("live")]), &[]));
+    assert!(spent(told(None, None, vec![id("done")]), &[]));
+}

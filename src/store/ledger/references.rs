@@ -100,3 +100,107 @@ impl Ledger {
         self.write(|t| tables::remove(t, SESSIONS, id.as_str().as_bytes()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Covers, Recorded, Timestamp};
+    use crate::store::ledger::{BACKUP, FILE, LedgerOrigin};
+
+    const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000_000);
+
+    fn path(text: &str) -> RelPath {
+        RelPath::from_bytes(text.as_bytes()).unwrap()
+    }
+
+    fn hold(id: &str) -> HoldRecord {
+        HoldRecord {
+            id: HoldId::new(id),
+            root: RootName::parse("scratch").unwrap(),
+            path: path("d"),
+            recorded: Recorded { ino: 7, born: Some(NOW) },
+            until: None,
+            reason: Some("r".to_owned()),
+            uid: 0,
+            covers: Covers::AnyOwner,
+            created_at: NOW,
+        }
+    }
+
+    fn track(root: &str, at: &str) -> TrackRecord {
+        TrackRecord {
+            root: RootName::parse(root).unwrap(),
+            path: path(at),
+            recorded: Recorded { ino: 7, born: None },
+            expires_at: Some(NOW),
+            session: None,
+            jobs: Vec::new(),
+            uid: 0,
+            covers: Covers::AnyOwner,
+            tracked_at: NOW,
+        }
+    }
+
+    fn session() -> SessionRecord {
+        SessionRecord {
+            id: SessionId::parse("s").unwrap(),
+            uid: 0,
+            created_at: NOW,
+            last_activity: NOW,
+            ended_at: None,
+        }
+    }
+
+    #[test]
+    fn what_was_told_is_there_after_reopening_and_is_forgotten_by_root_and_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, _) = Ledger::open(dir.path(), NOW).unwrap();
+        ledger.put_holds(&[hold("1"), hold("2")]).unwrap();
+        // Roots whose names begin alike have each their own files.
+        let told = [track("a", "x"), track("a", "x/y"), track("ab", "x")];
+        ledger.put_tracks(&told, Some(&session())).unwrap();
+        drop(ledger);
+        let (ledger, _) = Ledger::open(dir.path(), NOW).unwrap();
+        assert_eq!(ledger.holds_page(Some(&HoldId::new("1")), 5).unwrap(), [hold("2")]);
+        assert_eq!(ledger.session(&session().id).unwrap(), Some(session()));
+        assert_eq!(ledger.all_tracks().unwrap(), told);
+        ledger.remove_tracks(&told[0].root, &[path("x")]).unwrap();
+        assert_eq!(ledger.all_tracks().unwrap(), told[1..]);
+        ledger.remove_holds([HoldId::new("1")].iter()).unwrap();
+        assert_eq!(ledger.all_holds().unwrap(), [hold("2")]);
+    }
+
+    #[test]
+    fn a_lost_ledger_keeps_the_holds_and_sessions_of_its_backup() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, _) = Ledger::open(dir.path(), NOW).unwrap();
+        ledger.put_holds(&[hold("1")]).unwrap();
+        ledger.put_session(&session()).unwrap();
+        ledger.backup(&dir.path().join(BACKUP)).unwrap();
+        drop(ledger);
+        std::fs::write(dir.path().join(FILE), vec![7; 50_000]).unwrap();
+        let (ledger, origin) = Ledger::open(dir.path(), NOW).unwrap();
+        assert!(matches!(origin, LedgerOrigin::Lost { .. }), "{origin:?}");
+        assert_eq!(ledger.all_holds().unwrap(), [hold("1")]);
+        assert_eq!(ledger.all_sessions().unwrap(), [session()]);
+    }
+
+    #[test]
+    fn a_ledger_of_an_earlier_version_is_read_as_one_without_them() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Ledger::open(dir.path(), NOW).unwrap());
+        let database = redb::Database::open(dir.path().join(FILE)).unwrap();
+        let change = database.begin_write().unwrap();
+        for table in [HOLDS, TRACKS, SESSIONS] {
+            change.delete_table(table).unwrap();
+        }
+        change.commit().unwrap();
+        drop(database);
+        let reader = LedgerReader::open(dir.path()).unwrap().unwrap();
+        assert!(reader.all_holds().unwrap().is_empty() && reader.hold(&HoldId::new("1")).unwrap().is_none());
+        drop(reader);
+        let (ledger, _) = Ledger::open(dir.path(), NOW).unwrap();
+        ledger.put_holds(&[hold("1")]).unwrap();
+        assert_eq!(ledger.all_holds().unwrap(), [hold("1")]);
+    }
+}

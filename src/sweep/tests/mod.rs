@@ -6,6 +6,7 @@ mod fixed_sets;
 pub(crate) mod guarded;
 mod moved;
 mod plans;
+mod told;
 
 use std::collections::HashSet;
 use std::fs;
