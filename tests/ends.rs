@@ -1,6 +1,7 @@
 //! What jobs give up and leave behind, through the program and its socket: chunks, failures, results.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::print_stderr, reason = "what failed is told there")]
 
 #[allow(dead_code, reason = "not every file of tests needs all of it")]
 mod harness;
@@ -430,5 +431,36 @@ fn without_xattr_expiry_a_mark_means_nothing() {
         mark(&file, "user.expires", "100");
         home.done(&["sweep", "expired"]);
         assert!(file.exists());
+    });
+}
+
+#[test]
+fn explain_tells_of_chunks_results_and_marks() {
+    both("", "results = [\"*.result\"]\nretain.results = \"1s\"", |home, path| {
+        home.done(&["job", "start", "a"]);
+        let held = path.join("job_a_chunk_1_x");
+        put(&held);
+        let result = path.join("job_b_x.result");
+        put(&result);
+        let marked = path.join("marked");
+        put(&marked);
+        mark(&marked, "user.expires", "100");
+        home.done(&["job", "start", "b"]);
+        home.done(&["job", "complete", "b"]);
+        let says = |file: &Path, policy: &str, reason: &str| {
+            home.until(reason, |home| {
+                let told = json_of(&home.done(&["explain", file.to_str().unwrap(), "--json"]));
+                let all = told["policies"].as_array()?.clone();
+                let one = all.into_iter().find(|one| one["policy"] == policy)?;
+                (one["reason"].as_str()?.contains(reason)).then_some(one["verdict"].clone())
+            })
+        };
+        assert_eq!(says(&held, "chunks", "not subject"), "keep");
+        let open = File::open(&held).unwrap();
+        home.done(&["chunk", "complete", "a", "1"]);
+        drop(open);
+        assert_eq!(says(&held, "chunks", "chunk 1 of job a was reported complete"), "remove");
+        assert_eq!(says(&result, "results", "result of job b, completed"), "remove");
+        assert_eq!(says(&marked, "expired", "expired at 1970-01-01"), "remove");
     });
 }
