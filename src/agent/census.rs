@@ -49,6 +49,8 @@ pub struct Counted {
     pub orphans: u64,
     /// Their allocated bytes, each inode once.
     pub orphan_bytes: u64,
+    /// Results past their retention.
+    pub old_results: u64,
     /// Files whose expiry has come.
     pub expired: u64,
     /// The largest holders.
@@ -151,6 +153,7 @@ fn count(
     let (mut jobs, mut users) = (HashMap::<String, Sum>::new(), HashMap::<u32, Sum>::new());
     let mut directories = HashMap::<RelPath, Sum>::new();
     let mut context: Option<DirContext> = None;
+    let (has_results, mut old_results) = (!root.rules.results.is_empty(), 0);
     let source = Indexed::new(index.clone(), key, root, true);
     for candidate in source.by_age()? {
         if agent.stop.is_raised() {
@@ -168,19 +171,14 @@ fn count(
         {
             let view = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner);
             let references = agent.engine.references.read().unwrap_or_else(PoisonError::into_inner);
-            let verdict = classify(
-                Phase::Orphans,
-                &root.rules,
-                &moment,
-                &view,
-                &references,
-                &here,
-                &candidate.name,
-                facts,
-            );
-            if verdict.is_remove() {
+            let goes = |phase| {
+                let (rules, name) = (&root.rules, &candidate.name);
+                classify(phase, rules, &moment, &view, &references, &here, name, facts).is_remove()
+            };
+            if goes(Phase::Orphans) {
                 orphans.add(bytes);
             }
+            old_results += u64::from(has_results && goes(Phase::Results));
             let readings = PathReadings::of(&root.rules.patterns, &candidate.path());
             match view.owner_of(readings.jobs(), &root.name, facts.uid) {
                 Ownership::ProtectedBy(job, _) | Ownership::Belongs(job, _) | Ownership::Unknown(job) => {
@@ -206,6 +204,7 @@ fn count(
         as_of: now,
         orphans: orphans.files,
         orphan_bytes: orphans.bytes,
+        old_results,
         expired: expired(agent, target, &moment),
         top,
     }))

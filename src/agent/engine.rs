@@ -454,6 +454,8 @@ impl Engine {
             kept_back: commission.trigger != Trigger::Manual,
             open: Mutex::default(),
             next: AtomicU64::new(0),
+            jobs: self.ledger.as_deref(),
+            without_results: Mutex::default(),
         }
     }
 

@@ -27,10 +27,19 @@ use crate::sys::open_check::{OpenCheckKind, OpenFiles};
 use crate::sys::xattr::{self, Mark};
 
 /// The phases that scheduled cleanup and people's sweeps go through.
-const QUIET: [Phase; 6] =
-    [Phase::Expired, Phase::Sessions, Phase::FailedJobs, Phase::CompletedJobs, Phase::Orphans, Phase::MaxAge];
+const QUIET: [Phase; 8] = [
+    Phase::Chunks,
+    Phase::Expired,
+    Phase::Sessions,
+    Phase::FailedJobs,
+    Phase::CompletedJobs,
+    Phase::Orphans,
+    Phase::Results,
+    Phase::MaxAge,
+];
 /// The phases of an emergency that are decided from facts.
-const EMERGENCY: [Phase; 4] = [Phase::Expired, Phase::Orphans, Phase::FailedJobs, Phase::Oldest];
+const EMERGENCY: [Phase; 5] =
+    [Phase::Expired, Phase::Chunks, Phase::Orphans, Phase::FailedJobs, Phase::Oldest];
 
 /// What decisions about a path are made with.
 pub struct Knowledge<'a> {
@@ -107,7 +116,7 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
         }
     };
     let mut facts = place.seen.facts;
-    if root.xattr_expiry {
+    if root.xattr_expiry && facts.id.kind == FileKind::Regular {
         facts.expires_at = place.marks(path).1;
     }
     let facts = facts;
@@ -221,7 +230,7 @@ impl Place {
         if facts.id.kind != FileKind::Regular {
             return found;
         }
-        let (mark, expires) = self.marks(path);
+        let (mark, _) = self.marks(path);
         match mark {
             Mark::Present => {
                 let bar = Bar { skip: Skip::Held, why: "marked user.guardian.keep: it stays" };
@@ -238,12 +247,10 @@ impl Place {
             }
             Mark::Absent | Mark::Unknown => {}
         }
-        if let Some(at) = expires.filter(|at| root.xattr_expiry && *at > now) {
-            found.notes.push(format!(
-                "marked to expire at {at:#}: until then only an emergency's last phase takes it"
-            ));
-            let bar = Bar { skip: Skip::Held, why: "marked to expire later" };
-            found.quiet = found.quiet.or(Some(bar));
+        if let Some(at) = facts.expires_at {
+            let when =
+                if at > now { "until then only an emergency's last phase takes it" } else { "it is due" };
+            found.notes.push(format!("marked to expire at {at:#}: {when}"));
         }
         let open = OpenFiles::snapshot();
         if open.contains(facts.id.dev, facts.id.ino) {

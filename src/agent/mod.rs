@@ -4,12 +4,14 @@
 pub mod access;
 pub mod breakers;
 pub mod census;
+pub mod chunks;
 pub mod clock;
 pub mod commands;
 pub mod demo;
 pub mod dry;
 pub mod engine;
 pub mod explain;
+pub mod failures;
 pub mod feed;
 pub mod guard;
 pub mod jobs;

@@ -2,8 +2,8 @@
 //! their status and help.
 
 use crate::api::{ApiError, Problem};
+use crate::model::RootName;
 use crate::model::with_causes;
-use crate::model::{Policy, RootName, SweepRequest};
 use crate::store::StoreError;
 use crate::store::ledger::Pause;
 
@@ -126,18 +126,6 @@ pub fn state_dir(error: &StateDirError) -> ApiError {
         }
         _ => ApiError::internal(error),
     }
-}
-
-/// Refuses policies for which this version keeps no data, instead of doing nothing in silence.
-pub fn check_available(request: &SweepRequest) -> Result<(), ApiError> {
-    let absent = [Policy::Results];
-    if absent.contains(&request.policy) {
-        return Err(ApiError::invalid(format!(
-            "the policy {} is not available in this version",
-            request.policy
-        )));
-    }
-    Ok(())
 }
 
 /// A sweep that is refused because removals are paused.

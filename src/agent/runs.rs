@@ -98,10 +98,12 @@ impl Runs {
         if book.closed || book.waiting.len() >= WAITING {
             return Asked::Refused;
         }
+        // What was asked for after a run began to look is not in it.
+        let running: &[Arc<Run>] = if request.chunk.is_some() { &[] } else { &book.running };
         let equal = book
             .waiting
             .iter()
-            .chain(&book.running)
+            .chain(running)
             .find(|run| run.request == request && !run.control.is_cancelled());
         if let Some(run) = equal {
             return Asked::Joined(Arc::clone(run));

@@ -10,11 +10,13 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use crate::ingest::RootState;
 use crate::model::{Level, Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
 use crate::policy::{Amount, Due, Fuse, due, fuse, interrupted};
 use crate::sys::clock;
 
 use super::engine::{Commission, Target};
+use super::failures::{self, Failures};
 use super::state::Agent;
 use super::surroundings::Control;
 
@@ -105,14 +107,31 @@ pub fn work(agent: &Arc<Agent>) {
                     missed
                 }
             };
-            if !settings.agent.automatic || run(agent, policy, missed) {
+            if !settings.agent.automatic || run(agent, policy, Trigger::Scheduled, missed) {
                 unfinished.remove(name);
                 note(agent, &end_of(name), now);
             } else {
                 unfinished.insert(name);
             }
         }
+        next = next.min(follow_failures(agent, settings.agent.automatic, now));
         agent.schedule_bell.wait(next.clamp(SHORTEST, LONGEST));
+    }
+}
+
+/// Sweeps after jobs whose retention is over; how long there is nothing to do.
+fn follow_failures(agent: &Arc<Agent>, automatic: bool, now: Timestamp) -> Duration {
+    match failures::look(agent, now) {
+        Failures::None => LONGEST,
+        Failures::At(at) => now.age_at(at),
+        // Without the note it would be due again at once.
+        Failures::Due if !failures::note(agent, now) => LONGEST,
+        Failures::Due => {
+            if automatic {
+                run(agent, Policy::FailedJobs, Trigger::JobFailed, 0);
+            }
+            Duration::ZERO
+        }
     }
 }
 
@@ -142,7 +161,7 @@ fn consent(plan: Amount, root: Amount, max_share: f64, only_plan: bool) -> Conse
 }
 
 /// One scheduled sweep over all ready roots; whether nothing cut it off.
-fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) -> bool {
+fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) -> bool {
     if let Some(pause) = agent.pause_at(clock::now()) {
         tracing::info!(policy = %policy, until = ?pause.until, "a scheduled sweep is left out: paused");
         return true;
@@ -167,7 +186,7 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) -> bool {
     let stop = || watch().or_else(|| agent.pause_at(clock::now()).map(|_| "paused".to_owned()));
     let commission = Commission {
         request: &request,
-        trigger: Trigger::Scheduled,
+        trigger,
         requested_by: None,
         control: &control,
         list: false,
@@ -211,7 +230,28 @@ fn run(agent: &Arc<Agent>, policy: Policy, missed: u64) -> bool {
     if let Err(error) = agent.engine.sweep_at_most(&commission, &allowed, &judged) {
         tracing::error!(policy = %policy, reason = %super::chain(&error), "a scheduled sweep could not begin");
     }
+    if policy == Policy::Scheduled {
+        forget_served_chunks(agent, &request);
+    }
     stop().is_none()
+}
+
+/// After a sweep that served completed chunks: those of which nothing is left
+/// are forgotten, where every root could be looked at.
+pub fn forget_served_chunks(agent: &Agent, of: &SweepRequest) {
+    let reports = {
+        let view = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        super::chunks::in_force(&view, of)
+    };
+    let targets = agent.targets(None);
+    let is_known = |target: &Target| {
+        let watched = |key| agent.ingest.status(key).is_some_and(|root| root.state == RootState::Ready);
+        target.key.is_none_or(watched)
+    };
+    if reports.is_empty() || targets.len() < agent.slots().len() || !targets.iter().all(is_known) {
+        return;
+    }
+    super::chunks::forget_served(&agent.engine, &agent.registry, reports, &targets);
 }
 
 /// Ends the sessions that had no activity for as long as every root gives them.

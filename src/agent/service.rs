@@ -47,6 +47,9 @@ const BACKUP_INTERVAL: Duration = Duration::from_secs(3600);
 /// Parts of the audit log that could not be indexed are tried again after so long.
 const INDEX_PAUSE: Duration = Duration::from_secs(600);
 
+/// So much longer than its results a job's record stays, for sweeps that come late.
+const RESULTS_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// Why the agent did not run, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -208,6 +211,13 @@ fn open_roots(agent: &Agent) -> Result<(), ServiceError> {
         Some(error) if agent.slots().iter().all(|slot| slot.ready().is_none()) => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// How long a root needs the records of ended jobs: without one its results
+/// would be those of an unknown job, which are never old.
+fn records_kept(root: &crate::config::RootSettings) -> Duration {
+    let results = if root.results.is_empty() { Duration::ZERO } else { root.retain.results + RESULTS_MARGIN };
+    root.retain.records.max(results)
 }
 
 /// The agent at work.
@@ -409,7 +419,7 @@ impl Running {
         // To a clock that jumped all records look old, and with a job's record
         // goes what is known of its files.
         let (now, trusted) = self.agent.engine.look_at_clock();
-        let keep = settings.roots.iter().map(|root| root.retain.records).max().filter(|_| trusted);
+        let keep = settings.roots.iter().map(records_kept).max().filter(|_| trusted);
         if let Some(keep) = keep {
             let pruned = self
                 .agent

@@ -159,6 +159,7 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
             watch,
             // A time set by hand (`touch -d`, unpacking) is only seen as a change of attributes.
             kinds: Kinds { writes: settings.capacity.is_some(), attributes: true },
+            marks: settings.xattr_expiry && crate::sys::xattr::may_be_marked(locked.dir().handle()),
             age_by: settings.age_by,
             fingerprint: locked.fingerprint(),
         };

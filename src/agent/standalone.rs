@@ -5,6 +5,7 @@
 //! private directory. Otherwise sweeps are the agent's: the same checks, on
 //! record, with their report in the history. Must not know: HTTP, rendering.
 
+mod chunk;
 mod references;
 
 use std::path::Path;
@@ -12,11 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::api::{
-    ApiError, Explanation, JobPut, JobResource, PlanAction, RootResource, RootState, TrustState,
+    ApiError, ChunkCompletion, ChunkRequest, Explanation, JobPut, JobResource, PlanAction, RootResource,
+    RootState, TrustState,
 };
 use crate::cli::{Standalone, StandaloneSweep, SweepOutcome, Told};
 use crate::config::{RootSettings, Settings};
-use crate::model::{JobId, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
+use crate::model::{ChunkId, JobId, Policy, Requester, RootName, SweepRequest, Timestamp, Trigger, WirePath};
 use crate::policy::{ClockGuard, JobsView, ReferenceView};
 use crate::store::StoreError;
 use crate::store::audit::AuditLog;
@@ -68,6 +70,31 @@ struct OpenedTargets {
     locked: Vec<LockedRoot>,
     targets: Vec<Target>,
     left_out: Vec<String>,
+}
+
+impl Workplace {
+    /// The record of removals. Opened before guardian's own files are gathered:
+    /// its segments are some of them.
+    fn audit(&self) -> Option<AuditLog> {
+        AuditLog::open(&self.state.path().join("audit"))
+            .inspect_err(|error| {
+                tracing::warn!(reason = %super::chain(error), "removals go to the log: there is no audit log");
+            })
+            .ok()
+    }
+
+    /// The machinery of a run.
+    fn engine(&self, audit: Option<AuditLog>) -> Engine {
+        let mut engine = Engine::new(
+            Some(Arc::clone(&self.ledger)),
+            audit.map(Arc::new),
+            Arc::clone(self.registry.view()),
+            Arc::clone(self.references.view()),
+            clock_guard(self.ledger.clock_mark().ok().flatten().map(|mark| mark.wall)),
+        );
+        engine.recorded = Some(Arc::clone(&self.references));
+        engine
+    }
 }
 
 impl Alone {
@@ -244,11 +271,7 @@ impl Alone {
         if let Some(pause) = pause_at(work.ledger.pause(), now) {
             return Err(problems::paused(&pause));
         }
-        let audit = AuditLog::open(&work.state.path().join("audit"))
-            .inspect_err(|error| {
-                tracing::warn!(reason = %super::chain(error), "removals go to the log: there is no audit log");
-            })
-            .ok();
+        let audit = work.audit();
         let claim = if sweep.adopt { Claim::Adopt } else { Claim::Usual };
         let opened = self.open_targets(&work, &sweep.request, claim, &|name| Self::is_wanted(sweep, name))?;
         let OpenedTargets { targets, left_out, locked: _locked } = opened;
@@ -258,15 +281,7 @@ impl Alone {
             &work.references.view().read().unwrap_or_else(PoisonError::into_inner),
         )?;
         end_idle_sessions(sweep, &work, &self.settings);
-        let clock_guard = clock_guard(work.ledger.clock_mark().ok().flatten().map(|mark| mark.wall));
-        let mut engine = Engine::new(
-            Some(Arc::clone(&work.ledger)),
-            audit.map(Arc::new),
-            Arc::clone(work.registry.view()),
-            Arc::clone(work.references.view()),
-            clock_guard,
-        );
-        engine.recorded = Some(Arc::clone(&work.references));
+        let engine = work.engine(audit);
         kept::settle(&Keeper { ledger: &work.ledger, engine: &engine, targets: targets.clone() })?;
         let control = Control::telling(told);
         let stop = || {
@@ -377,7 +392,8 @@ fn commission<'a>(
 
 /// Refuses to clean up after a job that is at work.
 pub(super) fn check_job(request: &SweepRequest, jobs: &JobsView) -> Result<(), ApiError> {
-    let Some(id) = &request.job else { return Ok(()) };
+    // What it gave up itself goes while it is at work.
+    let Some(id) = request.job.as_ref().filter(|_| request.policy != Policy::Chunks) else { return Ok(()) };
     match jobs.jobs.get(id) {
         Some(job) if job.state.is_alive() => Err(ApiError::conflict(format!(
             "job {id} is {}: its files stay until it ends",
@@ -433,9 +449,6 @@ impl Standalone for Alone {
         cancelled: &AtomicBool,
         told: Told,
     ) -> Result<SweepOutcome, ApiError> {
-        if sweep.plan.is_none() {
-            problems::check_available(&sweep.request)?;
-        }
         // A plan is carried out, and its report speaks, as what it was made for.
         let mut policies = sweep.plan.iter().flatten().map(|plan| plan.policy);
         let policy = policies.next().unwrap_or(sweep.request.policy);
@@ -522,6 +535,15 @@ impl Standalone for Alone {
             None => Vec::new(),
         };
         Ok(records.iter().map(|record| JobResource::of(record, None, None)).collect())
+    }
+
+    fn chunk_complete(
+        &self,
+        job: &JobId,
+        chunk: &ChunkId,
+        request: &ChunkRequest,
+    ) -> Result<ChunkCompletion, ApiError> {
+        self.complete_chunk(job, chunk, request)
     }
 
     fn roots(&self) -> Result<Vec<RootResource>, ApiError> {

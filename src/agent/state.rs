@@ -243,6 +243,8 @@ impl Agent {
     pub fn ease(&self) {
         self.eased.store(true, Ordering::Release);
         self.stir.bell.ring();
+        // When its files go by themselves is known now.
+        self.schedule_bell.ring();
     }
 
     /// Settings in force.

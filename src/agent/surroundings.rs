@@ -1,7 +1,7 @@
 //! What a run needs from the world: clocks, names, the record of removals, the
 //! index that follows, and whether to stop.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,12 +9,13 @@ use std::time::Duration;
 use super::references::References;
 use crate::api::{Event, Events, Progress, SweepState};
 use crate::model::{
-    Action, Level, Phase, Policy, RelPath, Report, Resource, RootName, RunId, Timestamp, Trigger,
-    VolumeUsage, WirePath,
+    Action, JobId, Level, Phase, Policy, Reason, RelPath, Report, Resource, RootName, RunId, Timestamp,
+    Trigger, VolumeUsage, WirePath,
 };
 use crate::policy::Target;
 use crate::store::RootKey;
 use crate::store::audit::{AuditEntry, AuditLog, BatchHeader, BatchTicket, NotRemoved};
+use crate::store::ledger::Ledger;
 use crate::sweep::run::{IntendedBatch, Surroundings};
 use crate::sys::clock;
 
@@ -120,6 +121,10 @@ pub struct RunWorld<'a> {
     pub open: Mutex<HashMap<u64, BatchTicket>>,
     /// Numbers them.
     pub next: AtomicU64,
+    /// Where jobs are marked whose results went; and which were, in this run.
+    pub jobs: Option<&'a Ledger>,
+    /// Jobs that are marked.
+    pub without_results: Mutex<HashSet<JobId>>,
 }
 
 /// A new name of a run or plan: sorts by time (UUID version 7).
@@ -180,6 +185,19 @@ impl RunWorld<'_> {
         {
             let paths: Vec<RelPath> = actions.iter().map(|action| action.path.clone()).collect();
             feed.look_at(*key, &paths);
+        }
+    }
+
+    fn mark_jobs(&self, actions: &[&Action]) {
+        let Some(ledger) = self.jobs else { return };
+        let mut marked = self.without_results.lock().unwrap_or_else(PoisonError::into_inner);
+        for action in actions {
+            if let Reason::OldResult { job, .. } = &action.reason
+                && marked.insert(job.clone())
+                && let Err(error) = ledger.mark_without_results(job, clock::now())
+            {
+                tracing::warn!(job = %job, reason = %super::chain(&error), "a job is not marked as one without results");
+            }
         }
     }
 
@@ -272,6 +290,7 @@ impl Surroundings for RunWorld<'_> {
         for action in actions {
             tracing::debug!(root = %root, path = %action.path, bytes = action.facts.allocated, reason = %action.reason, "removed");
         }
+        self.mark_jobs(actions);
         if let Some(recorded) = self.recorded {
             recorded.forget(root, actions.iter().map(|action| &action.path));
         }

@@ -6,8 +6,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::config::AgentSettings;
+use crate::ingest::RootState;
 use crate::model::{PlanId, PlanResource, Policy, Report, Requester, SweepRequest};
 use crate::sys::clock;
 
@@ -15,6 +17,9 @@ use super::engine::{Commission, Target};
 use super::runs::Run;
 use super::state::{Agent, SlotState};
 use super::{chain, dry, schedule};
+
+/// How long a sweep for a chunk waits for the index.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Carries out sweeps until the agent stops.
 pub fn work(agent: &Arc<Agent>) {
@@ -95,6 +100,8 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
         leave_out: None,
     };
     let mut plan = None;
+    // Files of a chunk may have been written a moment before it was reported.
+    let up_to_date = request.policy != Policy::Chunks || is_up_to_date(agent, &targets);
     let result = if dry {
         if kept.is_some() {
             return Err(
@@ -118,10 +125,26 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
         }
     };
     let mut reports = result.map_err(|error| chain(&error))?;
+    if request.policy == Policy::Chunks && !dry && up_to_date {
+        schedule::forget_served_chunks(agent, request);
+    }
     for report in &mut reports {
         report.notes.extend(left_out.iter().map(|why| format!("left out: {why}")));
     }
     Ok((reports, plan))
+}
+
+/// Waits until what was written before is in the index. `false`: not all of it is.
+fn is_up_to_date(agent: &Agent, targets: &[Target]) -> bool {
+    let deadline = Instant::now() + SETTLE;
+    targets.iter().filter_map(|target| target.key).all(|key| {
+        let settled = agent.ingest.settle(key, deadline);
+        let watched = agent.ingest.status(key).is_some_and(|root| root.state == RootState::Ready);
+        if let Err(error) = &settled {
+            tracing::debug!(reason = %chain(error), "the index is not up to date");
+        }
+        settled.is_ok() && watched
+    })
 }
 
 fn plan_only(

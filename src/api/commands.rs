@@ -1,11 +1,12 @@
 //! What the socket asks of the agent.
 
 use super::wire::{
-    AuditEntry, AuditFilter, Explanation, FileEntry, Health, HistoryFilter, JobPut, JobResource, Listing,
-    Page, PauseRequest, PauseState, PlanResource, RootResource, Stats, SweepResource, TrustState,
+    AuditEntry, AuditFilter, ChunkCompletion, ChunkRequest, Explanation, FileEntry, Health, HistoryFilter,
+    JobPut, JobResource, Listing, Page, PauseRequest, PauseState, PlanResource, RootResource, Stats,
+    SweepResource, TrustState,
 };
 use super::{ApiError, EventReader, PeerIdentity};
-use crate::model::{JobId, PlanId, Report, RootName, RunId, SweepRequest};
+use crate::model::{ChunkId, JobId, PlanId, Report, RootName, RunId, SweepRequest};
 
 /// The agent as the routes see it.
 ///
@@ -71,6 +72,17 @@ pub trait Commands: super::KeptCommands + super::ReferenceCommands + Send + Sync
 
     /// A sign of life. 409 when the job has ended.
     fn job_heartbeat(&self, id: &JobId, by: &PeerIdentity) -> Result<JobResource, ApiError>;
+
+    /// Records that a job has processed a chunk, of which the named files or
+    /// all may go now, and queues their removal. What is written after the
+    /// answer is not what was processed.
+    fn chunk_complete(
+        &self,
+        job: &JobId,
+        chunk: &ChunkId,
+        request: ChunkRequest,
+        by: &PeerIdentity,
+    ) -> Result<ChunkCompletion, ApiError>;
 
     /// Queues the removal of one failed job's files now.
     fn job_sweep(&self, id: &JobId, by: &PeerIdentity) -> Result<SweepResource, ApiError>;

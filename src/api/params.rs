@@ -147,6 +147,33 @@ impl Segment {
     }
 }
 
+/// The two variable parts of a route's path.
+pub(super) struct TwoSegments(Segment, Segment);
+
+impl<S: Send + Sync> FromRequestParts<S> for TwoSegments {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path((first, second)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|why| ApiError::invalid(why.body_text()))?;
+        Ok(Self(Segment(first), Segment(second)))
+    }
+}
+
+impl TwoSegments {
+    /// Both as names with rules of their own.
+    pub(super) fn parse<A, B>(&self) -> Result<(A, B), ApiError>
+    where
+        A: FromStr,
+        A::Err: std::fmt::Display,
+        B: FromStr,
+        B::Err: std::fmt::Display,
+    {
+        Ok((self.0.parse()?, self.1.parse()?))
+    }
+}
+
 /// The largest body that names files, in bytes.
 const MAX_LARGE_BODY: usize = 64 << 20;
 

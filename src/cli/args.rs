@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    audit, config, demo, explain, files, generate, history, hold, job, kept, pause, root, run, sessions,
-    status, sweep, track, trust,
+    audit, chunk, config, demo, explain, files, generate, history, hold, job, kept, pause, root, run,
+    sessions, status, sweep, track, trust,
 };
 
 /// Keeps storage hosts from running full.
@@ -80,6 +80,8 @@ pub enum Verb {
     Audit(audit::AuditArgs),
     /// Register jobs and follow them
     Job(job::JobArgs),
+    /// Report chunks of jobs as processed
+    Chunk(chunk::ChunkArgs),
     /// Delete files later: their names are free at once
     Delete(kept::DeleteArgs),
     /// Deletions that wait

@@ -7,10 +7,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::failure::Failure;
 use crate::api::{
-    ApiError, Explanation, JobPut, JobResource, PlanResource, Progress, RootResource, TrustState,
+    ApiError, ChunkCompletion, ChunkRequest, Explanation, JobPut, JobResource, PlanResource, Progress,
+    RootResource, TrustState,
 };
 use crate::config::Settings;
-use crate::model::{JobId, Report, SweepRequest};
+use crate::model::{ChunkId, JobId, Report, SweepRequest};
 
 /// Where settings come from, besides the environment.
 #[derive(Debug, Clone, Default)]
@@ -84,6 +85,13 @@ pub trait Standalone: crate::api::KeptCommands + crate::api::ReferenceCommands {
     fn job_get(&self, id: &JobId) -> Result<JobResource, ApiError>;
     /// All jobs, by name.
     fn jobs(&self) -> Result<Vec<JobResource>, ApiError>;
+    /// Records that a chunk was processed, and removes its files.
+    fn chunk_complete(
+        &self,
+        job: &JobId,
+        chunk: &ChunkId,
+        request: &ChunkRequest,
+    ) -> Result<ChunkCompletion, ApiError>;
     /// The configured roots.
     fn roots(&self) -> Result<Vec<RootResource>, ApiError>;
     /// Declares the present ledger the right one.

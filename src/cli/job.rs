@@ -143,6 +143,9 @@ fn describe(job: &JobResource, out: &mut Output) -> Result<(), Failure> {
     if let Some(pid) = job.pid {
         text.push_str(&format!("; follows pid {pid}"));
     }
+    if let Some(at) = job.results_removed_at {
+        text.push_str(&format!("; without results since {at:#}"));
+    }
     out.line(text)
 }
 

@@ -7,6 +7,7 @@
 
 mod args;
 mod audit;
+mod chunk;
 mod client;
 mod config;
 mod demo;
@@ -100,6 +101,7 @@ fn dispatch(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Failure> {
         Verb::History(args) => history::run(&args, session),
         Verb::Audit(args) => audit::run(&args, session),
         Verb::Job(args) => job::run(args, session),
+        Verb::Chunk(args) => chunk::run(&args, session),
         Verb::Delete(args) => kept::delete(&args, session),
         Verb::Queue(args) => kept::queue(&args, session),
         Verb::Trash(args) => kept::trash(&args, session),

@@ -12,10 +12,10 @@ use crate::api::PathText;
 pub(super) struct Paths {
     /// Files and directories
     #[arg(value_name = "PATH", required_unless_present = "files0_from", conflicts_with = "files0_from")]
-    paths: Vec<OsString>,
+    pub(super) paths: Vec<OsString>,
     /// Read the paths from FILE (`-`: standard input), each ended by a NUL byte
     #[arg(long, value_name = "FILE")]
-    files0_from: Option<PathBuf>,
+    pub(super) files0_from: Option<PathBuf>,
 }
 
 impl Paths {

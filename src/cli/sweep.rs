@@ -24,7 +24,7 @@ const LOOKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_m
 pub(super) struct SweepArgs {
     /// What may go
     #[arg(value_parser = policy, default_value = "scheduled", hide_possible_values = true, long_help =
-        "scheduled, emergency, orphans, failed-jobs, expired, results, session, oldest, deferred or trash")]
+        "scheduled, emergency, orphans, failed-jobs, expired, results, session, oldest, deferred, trash or chunks")]
     policy: Policy,
     /// Only this root, by name or directory
     #[arg(long, value_name = "NAME|DIR")]
@@ -90,6 +90,7 @@ pub(super) fn run(args: &SweepArgs, session: &mut Session<'_>) -> Result<Exit, F
         policy: args.policy,
         root: None,
         job: args.job.clone(),
+        chunk: None,
         session: args.session.clone(),
         older_than: args.older_than,
         free: args.free,

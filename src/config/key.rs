@@ -181,7 +181,6 @@ const LATER: &[(Scope, &str)] = &[
     (Scope::Agent, "ballast"),
     (Scope::Agent, "forecast_warning"),
     (Scope::Root, "unit"),
-    (Scope::Root, "retain.results"),
     (Scope::Hook, "command"),
 ];
 

@@ -78,7 +78,7 @@ impl Root {
         let added = added.into_inner().unwrap_or_else(PoisonError::into_inner);
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.note_watch(dir, added);
-        self.listed(dir, walked.map(|_| found), deep, background);
+        self.listed(dir, walked.map(|_| found), deep, background, world);
     }
 
     fn note_watch(&mut self, dir: u64, added: Option<Added>) {
@@ -98,13 +98,20 @@ impl Root {
         }
     }
 
-    fn listed(&mut self, dir: u64, found: Result<Option<Found>, SysError>, deep: bool, background: bool) {
+    fn listed(
+        &mut self,
+        dir: u64,
+        found: Result<Option<Found>, SysError>,
+        deep: bool,
+        background: bool,
+        world: &World,
+    ) {
         match found {
             Ok(Some(Found::Directory(listing))) if listing.dir.id.ino == dir => {
                 if let Some(mark) = self.tree.mark_mut(dir) {
                     mark.suspect = false;
                 }
-                self.compare(dir, listing, deep, background);
+                self.compare(dir, listing, deep, background, world);
             }
             Ok(Some(Found::Unread { problem: ProblemKind::Denied | ProblemKind::Failed(_), .. })) => {
                 // Nothing is known of it: its rows stay, and it is tried again with the unwatched.
@@ -124,7 +131,7 @@ impl Root {
     }
 
     /// Makes tree and index equal to a listing.
-    fn compare(&mut self, dir: u64, listing: Listing, deep: bool, background: bool) {
+    fn compare(&mut self, dir: u64, listing: Listing, deep: bool, background: bool, world: &World) {
         let mut files = Vec::with_capacity(listing.entries.len());
         let mut subdirs = Vec::new();
         for entry in listing.entries {
@@ -138,6 +145,9 @@ impl Root {
                 debug_assert_eq!(entry.facts.id.kind, FileKind::Directory);
                 subdirs.push((entry.name, entry.facts.id.ino, entry.facts.id.mtime));
             }
+        }
+        if self.task.marks {
+            self.read_marks(dir, &mut files, world);
         }
         let there: HashMap<&[u8], u64> = subdirs.iter().map(|(name, ino, _)| (&**name, *ino)).collect();
         let is_missing = |(name, ino): &(&[u8], u64)| there.get(name) != Some(ino);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::model::{FileFacts, FileKind, Timestamp};
 use crate::store::StoreError;
 use crate::store::index::{Change, FileEntry, Snapshot};
-use crate::sys::Seen;
+use crate::sys::{Seen, xattr};
 use crate::watch::Watcher;
 
 use super::hints::{Heard, Hint};
@@ -54,9 +54,14 @@ impl Root {
         if self.is_own(hint.dir, &hint.name) {
             return;
         }
-        let times = self.task.age_by;
+        let (times, marks) = (self.task.age_by, self.task.marks);
+        let mut expires_at = None;
         let looked = match self.open(hint.dir) {
-            Ok(dir) => dir.look(&hint.name, times),
+            Ok(dir) => dir.look(&hint.name, times).inspect(|seen| {
+                if marks && seen.facts.id.kind == FileKind::Regular {
+                    expires_at = xattr::expires_by_name(dir, &hint.name);
+                }
+            }),
             Err(error) => {
                 tracing::debug!(dir = %self.shown(hint.dir), %error, "a directory is not where it was");
                 self.put_off(hint.dir, hint.name, hint.heard);
@@ -66,7 +71,7 @@ impl Root {
         match looked {
             Ok(seen) if self.is_foreign(&seen) => self.gone(hint, watcher, reading),
             Ok(seen) if seen.facts.id.kind == FileKind::Directory => self.found_directory(&hint, &seen.facts),
-            Ok(seen) => self.found_file(hint, &seen.facts, reading),
+            Ok(seen) => self.found_file(hint, &FileFacts { expires_at, ..seen.facts }, reading),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.gone(hint, watcher, reading),
             Err(error) => {
                 tracing::debug!(dir = %self.shown(hint.dir), %error, "failed to look at a file");
@@ -76,7 +81,7 @@ impl Root {
     }
 
     /// The handle of a directory, verified to be the one that is meant.
-    fn open(&mut self, ino: u64) -> io::Result<&crate::sys::DirHandle> {
+    pub(super) fn open(&mut self, ino: u64) -> io::Result<&crate::sys::DirHandle> {
         if self.handles.get(ino).is_none() {
             let path = self.tree.path(ino).ok_or(io::ErrorKind::NotFound)?;
             let dir = self.task.dir.handle().open_below(&path)?;

@@ -21,6 +21,7 @@ mod hints;
 mod links;
 mod listing;
 mod look;
+mod marks;
 mod root;
 mod scan;
 mod status;
@@ -84,6 +85,9 @@ pub struct RootTask {
     /// What to hear of beside names and closing. `writes` also makes files
     /// that are open for writing be measured by [`IngestHandle::allocated_now`].
     pub kinds: Kinds,
+    /// Whether marks on files give them an expiry. The first scan leaves them
+    /// out; a comparison in the background right after it reads them.
+    pub marks: bool,
     /// What a file's age counts from.
     pub age_by: FileTimes,
     /// Fingerprint of the settings that the rows depend on; rows of another one are built anew.

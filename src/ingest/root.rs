@@ -64,6 +64,8 @@ pub(super) struct Root {
     links_seen: bool,
     /// Links whose other names are still to be found.
     pub(super) hunt: Hunt,
+    /// Whether the index knows the marks of all files.
+    pub(super) marks_read: bool,
     pub(super) scanning: bool,
     pub(super) reconciling: bool,
     pub(super) reconcile_at: Instant,
@@ -103,6 +105,7 @@ impl Root {
             has_links: false,
             links_seen: false,
             hunt: Hunt::default(),
+            marks_read: false,
             scanning: false,
             reconciling: false,
             reconcile_at: now + settings.reconcile_interval,

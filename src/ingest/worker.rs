@@ -114,6 +114,7 @@ impl Worker {
             root.hunt_links(&self.world);
             if root.commit(&self.world, false) && root.reconciling && root.background.is_empty() {
                 root.reconciled(clock::now());
+                root.marks_are_read(&self.world);
             }
         }
         if self.roots.iter().map(|root| root.written).sum::<u64>() != generation {
@@ -239,12 +240,13 @@ impl Worker {
                 None
             }
         };
-        let usable = known.is_some_and(|known| {
+        let usable = known.as_ref().is_some_and(|known| {
             known.fingerprint == root.task.fingerprint && known.state == index::RootState::Complete
         });
         if usable {
             // What the rows hold was not looked at yet.
             root.has_links = true;
+            root.marks_read = known.is_some_and(|known| known.marks_read);
             root.reconcile();
         } else {
             self.scan(key);
@@ -286,6 +288,10 @@ impl Worker {
                 root.set_trouble(None);
                 root.has_links |= scanned.has_links;
                 root.scanned(scanned.dirs, scanned.limit, clock::now());
+                root.marks_read = false;
+                if root.task.marks {
+                    root.reconcile();
+                }
             }
             Ok(_) => {}
             Err(error) => {

@@ -105,6 +105,9 @@ pub struct JobRecord {
     pub last_heartbeat: Option<Timestamp>,
     /// When it ended, or for a presumed failure when it was presumed.
     pub ended_at: Option<Timestamp>,
+    /// When its results were past their retention and went; `None`: they did not.
+    #[serde(default)]
+    pub results_removed_at: Option<Timestamp>,
 }
 
 impl JobRecord {

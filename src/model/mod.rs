@@ -6,6 +6,7 @@
 //! store, logging. Time always arrives as a value.
 
 mod causes;
+mod chunk;
 mod file;
 mod ids;
 mod job;
@@ -25,6 +26,7 @@ mod units;
 mod usage;
 
 pub use causes::with_causes;
+pub use chunk::{ChunkFiles, CompletedChunk};
 pub use file::{FileFacts, FileKind, FileTimes, Identity};
 pub use ids::{ChunkId, EntryId, HoldId, IdError, JobId, LedgerId, PlanId, RootName, RunId, SessionId};
 pub use job::{Covers, JobRecord, JobState, ProcessId};

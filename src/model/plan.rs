@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    EntryId, FileFacts, JobId, JobState, Phase, PlanId, Policy, RelPath, RootName, SessionId, TimeSpan,
-    Timestamp,
+    ChunkId, EntryId, FileFacts, JobId, JobState, Phase, PlanId, Policy, RelPath, RootName, SessionId,
+    TimeSpan, Timestamp,
 };
 
 /// Why a file may go, with the numbers that decided it. Comes out of the
@@ -104,6 +104,26 @@ pub enum Reason {
         /// The maximum.
         limit: Duration,
     },
+    /// A result of a job that ended long ago.
+    OldResult {
+        /// The job it belongs to.
+        job: JobId,
+        /// The state of that job.
+        state: JobState,
+        /// How long ago it ended.
+        ended: Duration,
+        /// How long its results are kept after that.
+        limit: Duration,
+    },
+    /// Of a chunk that its job reported complete.
+    ChunkCompleted {
+        /// The job.
+        job: JobId,
+        /// The chunk.
+        chunk: ChunkId,
+        /// How long ago it was reported.
+        completed: Duration,
+    },
     /// Its deletion was asked for and deferred.
     Deferred {
         /// The entry of the queue.
@@ -146,6 +166,8 @@ impl Reason {
             Self::SessionEnded { .. } => "session_ended",
             Self::SessionIdle { .. } => "session_idle",
             Self::MaxAge { .. } => "max_age",
+            Self::OldResult { .. } => "old_result",
+            Self::ChunkCompleted { .. } => "chunk_completed",
             Self::Deferred { .. } => "deferred",
             Self::Trash { .. } => "trash",
         }
@@ -163,8 +185,9 @@ impl Reason {
             | Self::Expired { limit, .. }
             | Self::SessionIdle { limit, .. }
             | Self::MaxAge { limit, .. }
+            | Self::OldResult { limit, .. }
             | Self::Trash { limit, .. } => *limit,
-            Self::SessionEnded { .. } | Self::Deferred { .. } => Duration::ZERO,
+            Self::SessionEnded { .. } | Self::Deferred { .. } | Self::ChunkCompleted { .. } => Duration::ZERO,
         }
     }
 
@@ -174,7 +197,9 @@ impl Reason {
             Self::OrphanUnknownJob { job, .. }
             | Self::OrphanEndedJob { job, .. }
             | Self::FailedJob { job, .. }
-            | Self::CompletedJob { job, .. } => Some(job),
+            | Self::CompletedJob { job, .. }
+            | Self::OldResult { job, .. }
+            | Self::ChunkCompleted { job, .. } => Some(job),
             Self::OrphanUntracked { .. }
             | Self::Oldest { .. }
             | Self::Expired { .. }
@@ -253,6 +278,18 @@ impl fmt::Display for Reason {
             }
             Self::MaxAge { age, limit } => {
                 write!(f, "past the maximum age; age {}, limit {}", span(age), span(limit))
+            }
+            Self::OldResult { job, state, ended, limit } => {
+                write!(
+                    f,
+                    "result of job {job}, {} {} ago, limit {}",
+                    state.as_str(),
+                    span(ended),
+                    span(limit)
+                )
+            }
+            Self::ChunkCompleted { job, chunk, completed } => {
+                write!(f, "chunk {chunk} of job {job} was reported complete {} ago", span(completed))
             }
             Self::Deferred { queued, attempts, .. } => {
                 write!(f, "deferred deletion, asked for {} ago", span(queued))?;

@@ -58,6 +58,8 @@ words!(
         Deferred = "deferred",
         /// Soft-deleted files past their retention.
         Trash = "trash",
+        /// Files of completed chunks.
+        Chunks = "chunks",
     }
 );
 

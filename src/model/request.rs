@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, JobId, PlanId, Policy, RootName, SessionId, TimeSpan};
+use super::{ByteSize, ChunkId, JobId, PlanId, Policy, RootName, SessionId, TimeSpan};
 
 /// Bounds on what a sweep may take; all of them must hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct SweepRequest {
     /// Only this job's files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
+    /// Only this completed chunk's files; with the policy `chunks` and a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<ChunkId>,
     /// Only this session's files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
@@ -79,6 +82,7 @@ impl SweepRequest {
             policy,
             root: None,
             job: None,
+            chunk: None,
             session: None,
             older_than: None,
             free: None,

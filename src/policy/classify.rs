@@ -171,6 +171,15 @@ pub fn classify(
     let own = rules.patterns.readings(name);
     let at = dir.file(rules, name, facts);
     let tracked = references.tracked_jobs(&at);
+    let given_up = match phase {
+        Phase::Chunks => chunk::given_up(rules, moment, jobs, dir, name, &own, facts),
+        _ => None,
+    };
+    if let Some(done) = given_up {
+        let owner = jobs.owner_after(dir.jobs(&own, &tracked), &rules.root, facts.uid, &done.job);
+        let case = Case { phase, rules, moment, jobs, references, dir, name, facts, at, owner };
+        return case.of_chunk(done).unwrap_or_else(|kept| kept);
+    }
     let owner = jobs.owner_where(dir.jobs(&own, &tracked), &rules.root, facts.uid, |job| {
         counts_as_living(phase, rules, moment, job)
     });
@@ -189,7 +198,9 @@ fn counts_as_living(phase: Phase, rules: &RootRules, moment: &Moment, job: &JobF
 }
 
 mod aged;
+mod chunk;
 mod given;
+mod results;
 
 struct Case<'a> {
     phase: Phase,
@@ -208,6 +219,9 @@ type Judged = Result<Verdict, Verdict>;
 
 impl Case<'_> {
     fn judge(&self) -> Judged {
+        if self.phase == Phase::Results {
+            return self.old_result();
+        }
         if !matches!(
             self.phase,
             Phase::Expired

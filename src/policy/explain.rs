@@ -10,7 +10,7 @@ use super::{
 use crate::model::{FileFacts, Keep, Phase, RelPath, TimeSpan, Timestamp};
 
 /// The phases that are decided from facts.
-pub const CLASSIFIED: [Phase; 7] = [
+pub const CLASSIFIED: [Phase; 9] = [
     Phase::Orphans,
     Phase::FailedJobs,
     Phase::Oldest,
@@ -18,6 +18,8 @@ pub const CLASSIFIED: [Phase; 7] = [
     Phase::MaxAge,
     Phase::Expired,
     Phase::Sessions,
+    Phase::Chunks,
+    Phase::Results,
 ];
 
 /// What one phase says.

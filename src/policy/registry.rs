@@ -5,8 +5,9 @@
 //! living job's file out of that. Must not know: where the jobs are stored.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::model::{Covers, JobId, JobRecord, JobState, RootName, Timestamp};
+use crate::model::{CompletedChunk, Covers, JobId, JobRecord, JobState, RootName, Timestamp};
 
 /// What a decision needs to know of a registered job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct JobFacts {
     pub ended_at: Option<Timestamp>,
     /// The last moment at which it is known to have lived.
     pub last_sign_of_life: Timestamp,
+    /// Chunks that it reported complete and of which files may be left.
+    pub completed: Vec<Arc<CompletedChunk>>,
 }
 
 impl From<&JobRecord> for JobFacts {
@@ -34,6 +37,7 @@ impl From<&JobRecord> for JobFacts {
             root: record.root.clone(),
             ended_at: record.ended_at,
             last_sign_of_life: record.last_sign_of_life(),
+            completed: Vec::new(),
         }
     }
 }
@@ -116,6 +120,29 @@ impl JobsView {
             (None, Some(id)) => Ownership::Unknown(id),
             (None, None) => Ownership::None,
         }
+    }
+
+    /// Whose file it is once `given_up` has let go of it: a file of a completed
+    /// chunk stays when any other job lives that it may be read to name.
+    pub fn owner_after<'a>(
+        &'a self,
+        readings: impl IntoIterator<Item = &'a JobId>,
+        root: &RootName,
+        uid: u32,
+        given_up: &JobId,
+    ) -> Ownership<'a> {
+        let mut longest: Option<(&JobId, &JobFacts)> = None;
+        for id in readings {
+            if let Some(facts) = self.jobs.get(id).filter(|facts| facts.covers(root, uid)) {
+                if facts.state.is_alive() && id != given_up {
+                    return Ownership::ProtectedBy(id, facts);
+                }
+                if longest.is_none_or(|(other, _)| rank(id) > rank(other)) {
+                    longest = Some((id, facts));
+                }
+            }
+        }
+        longest.map_or(Ownership::None, |(id, facts)| Ownership::Belongs(id, facts))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Globs, Patterns};
-use crate::model::{FileTimes, JobId, RootName, SessionId, Timestamp};
+use crate::model::{ChunkId, FileTimes, JobId, RootName, SessionId, Timestamp};
 
 /// How long things are kept (configuration `[root.retain]`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +103,8 @@ pub struct Moment {
     pub older_than: Option<Duration>,
     /// A person asked for this ended job's files now: only them, and without its retention.
     pub forced_job: Option<JobId>,
+    /// Of that job only this completed chunk is asked for.
+    pub forced_chunk: Option<ChunkId>,
     /// A person asked for this ended session's files: only them.
     pub session: Option<SessionId>,
     /// The root was adopted less than `adoption_grace` ago.

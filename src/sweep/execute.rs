@@ -316,11 +316,13 @@ impl State<'_> {
         if bind && !matches!(verified.keep_mark(), Mark::Absent) {
             return Err(Refusal::Skip(Skip::Held));
         }
-        // A later expiry refers to the file, and spares it from what references do.
+        // A later expiry refers to the file, and spares it from what references do;
+        // what its job has processed goes before it expires.
         let last_resort = self.with.moment.emergency && action.phase == Phase::Oldest;
         // What its owner gave up goes before it expires.
         if self.root.xattr_expiry
             && !last_resort
+            && action.phase != Phase::Chunks
             && action.reason.kept().is_none()
             && verified.expires().is_some_and(|at| at > self.with.moment.now)
         {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use crate::model::{FileFacts, Identity, JobId, RelPath, Timestamp};
+use crate::model::{ChunkId, FileFacts, Identity, JobId, RelPath, Timestamp};
 use crate::store::RootKey;
 use crate::store::index::{FileEntry, Index, IndexedFile, JobMatch, NameRange, Snapshot};
 
@@ -53,7 +53,7 @@ impl<'a> Indexed<'a> {
                 // access and creation times they give that same age again.
                 atime: age_by.atime.then_some(entry.age_time),
                 btime: age_by.btime.then_some(entry.age_time),
-                expires_at: None,
+                expires_at: entry.expires_at.filter(|_| self.root.xattr_expiry),
             },
             age_time: entry.age_time,
             name: entry.name,
@@ -77,6 +77,40 @@ impl<'a> Indexed<'a> {
             }
         }
         Ok(found)
+    }
+
+    /// Files with a component that `matches`, and so names `job`; every name
+    /// that does begins with one of `prefixes`.
+    fn naming(
+        &self,
+        job: &JobId,
+        prefixes: Vec<Vec<u8>>,
+        matches: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Candidates<'_>, SweepError> {
+        let ranges: Vec<NameRange> = prefixes.into_iter().map(starting_with).collect();
+        let snapshot = self.index.snapshot().map_err(self.failed())?;
+        let mut files = Vec::new();
+        let mut trees = Vec::new();
+        snapshot
+            .job_files(self.key, job.as_str().as_bytes(), &ranges, matches, &mut |found| {
+                match found {
+                    JobMatch::File(file) => files.push(file),
+                    JobMatch::Dir(dir) => trees.push(dir.ino),
+                }
+                ControlFlow::Continue(())
+            })
+            .map_err(self.failed())?;
+        for tree in trees {
+            snapshot
+                .subtree(self.key, tree, &mut |beneath| {
+                    let ino = beneath.dir.ino;
+                    files.extend(beneath.files.into_iter().map(|entry| IndexedFile { dir: ino, entry }));
+                    ControlFlow::Continue(())
+                })
+                .map_err(self.failed())?;
+        }
+        let found = self.all(&snapshot, files)?;
+        Ok(Box::new(found.into_iter().map(Ok)))
     }
 }
 
@@ -126,29 +160,24 @@ impl Nominator for Indexed<'_> {
 
     fn of_job(&self, job: &JobId) -> Result<Candidates<'_>, SweepError> {
         let patterns = &self.root.rules.patterns;
-        let ranges: Vec<NameRange> = patterns.name_prefixes(job).into_iter().map(starting_with).collect();
-        let matches = |name: &[u8]| patterns.could_name(name, job);
-        let snapshot = self.index.snapshot().map_err(self.failed())?;
-        let mut files = Vec::new();
-        let mut trees = Vec::new();
-        snapshot
-            .job_files(self.key, job.as_str().as_bytes(), &ranges, &matches, &mut |found| {
-                match found {
-                    JobMatch::File(file) => files.push(file),
-                    JobMatch::Dir(dir) => trees.push(dir.ino),
-                }
-                ControlFlow::Continue(())
-            })
-            .map_err(self.failed())?;
-        for tree in trees {
-            snapshot
-                .subtree(self.key, tree, &mut |beneath| {
-                    let ino = beneath.dir.ino;
-                    files.extend(beneath.files.into_iter().map(|entry| IndexedFile { dir: ino, entry }));
-                    ControlFlow::Continue(())
-                })
-                .map_err(self.failed())?;
+        self.naming(job, patterns.name_prefixes(job), &|name| patterns.could_name(name, job))
+    }
+
+    fn of_chunk(&self, job: &JobId, chunk: &ChunkId) -> Result<Candidates<'_>, SweepError> {
+        let patterns = &self.root.rules.patterns;
+        let prefixes = patterns.chunk_prefixes(job, chunk);
+        if prefixes.is_empty() {
+            return Ok(Box::new(std::iter::empty()));
         }
+        self.naming(job, prefixes, &|name| patterns.could_name_chunk(name, job, chunk))
+    }
+
+    fn due(&self, until: Timestamp) -> Result<Candidates<'_>, SweepError> {
+        if !self.root.xattr_expiry {
+            return Ok(Box::new(std::iter::empty()));
+        }
+        let snapshot = self.index.snapshot().map_err(self.failed())?;
+        let files = snapshot.due(self.key, until).map_err(self.failed())?;
         let found = self.all(&snapshot, files)?;
         Ok(Box::new(found.into_iter().map(Ok)))
     }

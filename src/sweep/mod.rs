@@ -15,6 +15,7 @@ mod conditions;
 pub mod dirs;
 pub mod execute;
 pub mod flocks;
+mod given_up;
 pub mod indexed;
 pub mod last_phase;
 pub mod merge;

@@ -4,7 +4,7 @@
 //! in memory where the index serves them. A candidate is a suggestion and no
 //! more: policy decides on it, and the filesystem confirms it.
 
-use crate::model::{FileFacts, JobId, RelPath, Timestamp};
+use crate::model::{ChunkId, FileFacts, JobId, RelPath, Timestamp};
 
 use super::SweepError;
 
@@ -49,6 +49,13 @@ pub trait Nominator: Send + Sync {
     /// policy decides on each.
     fn of_job(&self, job: &JobId) -> Result<Candidates<'_>, SweepError>;
 
+    /// Files whose path may name this chunk of this job, as [`Self::of_job`].
+    fn of_chunk(&self, job: &JobId, chunk: &ChunkId) -> Result<Candidates<'_>, SweepError>;
+
+    /// Files whose own mark says that they expire at or before `until`. Whether
+    /// it still says so is read again where a file is about to go.
+    fn due(&self, until: Timestamp) -> Result<Candidates<'_>, SweepError>;
+
     /// All known paths of one inode.
     fn links_of(&self, ino: u64) -> Result<Vec<Candidate>, SweepError>;
 
@@ -77,6 +84,14 @@ impl Nominator for Nothing {
     }
 
     fn of_job(&self, _: &JobId) -> Result<Candidates<'_>, SweepError> {
+        Ok(Box::new(std::iter::empty()))
+    }
+
+    fn of_chunk(&self, _: &JobId, _: &ChunkId) -> Result<Candidates<'_>, SweepError> {
+        Ok(Box::new(std::iter::empty()))
+    }
+
+    fn due(&self, _: Timestamp) -> Result<Candidates<'_>, SweepError> {
         Ok(Box::new(std::iter::empty()))
     }
 

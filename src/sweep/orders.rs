@@ -100,6 +100,7 @@ pub fn moment(
         min_age_suspended: emergency && urgent,
         older_than: request.older_than.map(|span| span.0).filter(|age| *age < Duration::MAX),
         forced_job: request.job.clone(),
+        forced_chunk: request.chunk.clone(),
         session: request.session.clone(),
         new_root: root.new_until.is_some_and(|until| now < until),
     }

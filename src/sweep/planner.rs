@@ -13,6 +13,7 @@ use crate::model::{Action, FileKind, Keep, Phase, RelPath, Timestamp};
 use crate::policy::{DirContext, JobsView, Moment, ReferenceView, Verdict, classify, trash_until};
 
 use super::SweepError;
+use super::given_up::of_completed_chunks;
 use super::named;
 use super::nominate::{Candidate, Candidates, Nominator};
 use super::root::GuardedRoot;
@@ -106,8 +107,14 @@ impl<'a> Planner<'a> {
         phase: Phase,
     ) -> Result<Self, SweepError> {
         let source = match phase {
-            Phase::FailedJobs | Phase::CompletedJobs => ended_jobs_files(root, nominator, with, phase)?,
-            Phase::Expired => named::expired(root, with),
+            Phase::Results if root.rules.results.is_empty() => Box::new(std::iter::empty()),
+            Phase::FailedJobs | Phase::CompletedJobs | Phase::Results => {
+                ended_jobs_files(root, nominator, with, phase)?
+            }
+            Phase::Expired => {
+                let marked = nominator.due(with.moment.at_the_earliest())?;
+                Box::new(once_each(named::expired(root, with).chain(marked))?.into_iter().map(Ok))
+            }
             Phase::Sessions => named::of_sessions(root, with),
             Phase::MaxAge if least_age(root, phase, with.moment).is_none() => Box::new(std::iter::empty()),
             Phase::Orphans | Phase::Oldest | Phase::MaxAge => match &with.moment.forced_job {
@@ -117,8 +124,9 @@ impl<'a> Planner<'a> {
                 }
                 None => nominator.by_age()?,
             },
+            Phase::Chunks => of_completed_chunks(root, nominator, with)?,
             // Their data comes with the records they are about.
-            Phase::Deferred | Phase::Chunks | Phase::Trash | Phase::Results => Box::new(std::iter::empty()),
+            Phase::Deferred | Phase::Trash => Box::new(std::iter::empty()),
         };
         Ok(Self {
             root,
@@ -318,6 +326,7 @@ fn ended_jobs_files<'a>(
         let view = with.jobs.read().unwrap_or_else(PoisonError::into_inner);
         let wanted = |state: crate::model::JobState| match phase {
             Phase::CompletedJobs => state == crate::model::JobState::Completed,
+            Phase::Results => !state.is_alive(),
             _ => state.is_failure(),
         };
         let mut jobs: Vec<_> = view

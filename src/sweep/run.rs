@@ -77,6 +77,7 @@ pub fn phases_of(policy: Policy) -> &'static [Phase] {
             Phase::Oldest,
         ],
         Policy::Scheduled => &[
+            Phase::Chunks,
             Phase::Expired,
             Phase::Sessions,
             Phase::FailedJobs,
@@ -95,6 +96,7 @@ pub fn phases_of(policy: Policy) -> &'static [Phase] {
         Policy::Oldest => &[Phase::Oldest],
         Policy::Deferred => &[Phase::Deferred],
         Policy::Trash => &[Phase::Trash],
+        Policy::Chunks => &[Phase::Chunks],
     }
 }
 

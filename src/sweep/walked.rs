@@ -4,12 +4,15 @@
 //! Promises: needs no write anywhere. Holds every file's facts in memory
 //! (about 200 bytes each), which is why the index nominates where it can.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::{FileKind, JobId, Timestamp};
+use crate::model::{ChunkId, FileFacts, FileKind, JobId, RelPath, Timestamp};
+use crate::policy::Patterns;
+use crate::sys::dir::RootDir;
 use crate::sys::walk::{Found, Walk};
+use crate::sys::xattr::{expires_by_name, may_be_marked};
 
 use super::SweepError;
 use super::nominate::{Candidate, Candidates, Nominator, Totals};
@@ -17,13 +20,15 @@ use super::root::GuardedRoot;
 
 /// All files of a root as one walk found them.
 pub struct Walked {
+    /// To look for marks, which a walk leaves out.
+    root: Option<Arc<RootDir>>,
     /// Oldest first; ties by path, so that two walks of the same tree agree.
     files: Vec<Candidate>,
     /// Places in `files` of each inode with several links.
     links: HashMap<u64, Vec<usize>>,
     totals: Totals,
     unread: u64,
-    patterns: crate::policy::Patterns,
+    patterns: Patterns,
 }
 
 impl Walked {
@@ -71,7 +76,17 @@ impl Walked {
             }
             totals.bytes += file.facts.allocated;
         }
-        Ok(Self { files, links, totals, unread: end.unread, patterns: root.rules.patterns.clone() })
+        let dir = Some(Arc::clone(&root.dir)).filter(|dir| root.xattr_expiry && may_be_marked(dir.handle()));
+        let patterns = root.rules.patterns.clone();
+        Ok(Self { root: dir, files, links, totals, unread: end.unread, patterns })
+    }
+
+    /// Files of which a component of the path is one that `could` name.
+    fn naming<'a>(&'a self, could: impl Fn(&Patterns, &[u8]) -> bool + Send + 'a) -> Candidates<'a> {
+        let names = move |file: &&Candidate| {
+            could(&self.patterns, &file.name) || file.dir.components().any(|part| could(&self.patterns, part))
+        };
+        Box::new(self.files.iter().filter(names).cloned().map(Ok))
     }
 }
 
@@ -82,16 +97,33 @@ impl Nominator for Walked {
 
     fn of_job(&self, job: &JobId) -> Result<Candidates<'_>, SweepError> {
         let job = job.clone();
-        Ok(Box::new(
-            self.files
-                .iter()
-                .filter(move |file| {
-                    self.patterns.could_name(&file.name, &job)
-                        || file.dir.components().any(|part| self.patterns.could_name(part, &job))
-                })
-                .cloned()
-                .map(Ok),
-        ))
+        Ok(self.naming(move |patterns, part| patterns.could_name(part, &job)))
+    }
+
+    fn of_chunk(&self, job: &JobId, chunk: &ChunkId) -> Result<Candidates<'_>, SweepError> {
+        let (job, chunk) = (job.clone(), chunk.clone());
+        Ok(self.naming(move |patterns, part| patterns.could_name_chunk(part, &job, &chunk)))
+    }
+
+    fn due(&self, until: Timestamp) -> Result<Candidates<'_>, SweepError> {
+        let Some(root) = &self.root else { return Ok(Box::new(std::iter::empty())) };
+        let mut by_dir: BTreeMap<&RelPath, Vec<&Candidate>> = BTreeMap::new();
+        for file in self.files.iter().filter(|file| file.facts.id.kind == FileKind::Regular) {
+            by_dir.entry(&file.dir).or_default().push(file);
+        }
+        let mut due = Vec::new();
+        for (dir, files) in by_dir {
+            // One that is gone since has nothing due.
+            let Ok(handle) = root.open_dir(dir) else { continue };
+            for file in files {
+                if let Some(at) = expires_by_name(&handle, &file.name).filter(|at| *at <= until) {
+                    let facts = FileFacts { expires_at: Some(at), ..file.facts };
+                    due.push((at, Candidate { facts, ..file.clone() }));
+                }
+            }
+        }
+        due.sort_by_key(|(at, _)| *at);
+        Ok(Box::new(due.into_iter().map(|(_, file)| Ok(file))))
     }
 
     fn links_of(&self, ino: u64) -> Result<Vec<Candidate>, SweepError> {

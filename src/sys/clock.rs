@@ -17,6 +17,22 @@ pub fn now() -> Timestamp {
     Timestamp::from_unix(time.tv_sec, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// Waits until whatever is stamped by the kernel has a later time than `at`,
+/// which is not in the future: file systems stamp by a clock that lags by up
+/// to a tick (`CLOCK_REALTIME_COARSE`).
+pub fn wait_until_stamps_pass(at: Timestamp) {
+    let begun = since_boot();
+    loop {
+        let time = clock_gettime(ClockId::RealtimeCoarse);
+        let stamp = Timestamp::from_unix(time.tv_sec, u32::try_from(time.tv_nsec).unwrap_or(0));
+        // A clock that was set back meanwhile is not waited for.
+        if stamp > at || since_boot().saturating_sub(begun) > Duration::from_millis(50) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Time since boot, suspended time included: it never jumps (clock_gettime(2), `CLOCK_BOOTTIME`).
 pub fn since_boot() -> Duration {
     let time = clock_gettime(ClockId::Boottime);

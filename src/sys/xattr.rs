@@ -1,14 +1,15 @@
 //! Marks that people put on files: `user.guardian.keep`, `user.guardian.expires`, `user.expires`.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fd::AsFd;
-use rustix::fs::{fgetxattr, lgetxattr, llistxattr};
+use rustix::fs::{fgetxattr, flistxattr_query, lgetxattr, llistxattr, llistxattr_query};
 use rustix::io::Errno;
 
-use super::DirHandle;
 use crate::model::Timestamp;
+
+use super::DirHandle;
 
 /// Whether a mark is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub fn keep_mark(fd: impl AsFd) -> Mark {
     }
 }
 
+/// The marks that give an expiry, the one that goes before first.
+const EXPIRY: [&CStr; 2] = [c"user.guardian.expires", c"user.expires"];
+/// The longest RFC 3339 time is about 40 characters; a longer value is none.
+const LONGEST: usize = 64;
 /// Whether the file `name` in `dir` carries `user.guardian.keep`, without opening it.
 pub fn keep_mark_at(dir: &DirHandle, name: &[u8]) -> Mark {
     let path = dir.proc_path().join(OsStr::from_bytes(name));
@@ -65,10 +70,32 @@ pub fn all_at(dir: &DirHandle, name: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
 /// `user.guardian.expires` goes before `user.expires`. `None` without a mark or with an unreadable one.
 pub fn expires(fd: impl AsFd) -> Option<Timestamp> {
     let fd = fd.as_fd();
-    // The longest RFC 3339 time is about 40 characters; a longer value is none.
-    let mut value = [0_u8; 64];
-    [c"user.guardian.expires", c"user.expires"].into_iter().find_map(|name| {
-        let length = fgetxattr(fd, name, &mut value).ok()?;
-        Timestamp::parse(std::str::from_utf8(&value[..length]).ok()?.trim())
+    let mut value = [0_u8; LONGEST];
+    EXPIRY.into_iter().find_map(|mark| {
+        let length = fgetxattr(fd, mark, &mut value).ok()?;
+        read(&value[..length])
     })
+}
+
+/// The same of a file that is not open, by its name in a directory. One system
+/// call for a file without any mark. It is not opened, and a link not followed.
+pub fn expires_by_name(dir: &DirHandle, name: &[u8]) -> Option<Timestamp> {
+    let path = dir.proc_path().join(OsStr::from_bytes(name));
+    if !matches!(llistxattr_query(&path), Ok(1..)) {
+        return None;
+    }
+    let mut value = [0_u8; LONGEST];
+    EXPIRY.into_iter().find_map(|mark| {
+        let length = lgetxattr(&path, mark, &mut value).ok()?;
+        read(&value[..length])
+    })
+}
+
+/// Whether the file system of a directory can have marks at all.
+pub fn may_be_marked(dir: impl AsFd) -> bool {
+    !matches!(flistxattr_query(dir), Err(Errno::OPNOTSUPP))
+}
+
+fn read(value: &[u8]) -> Option<Timestamp> {
+    Timestamp::parse(std::str::from_utf8(value).ok()?.trim())
 }

@@ -19,7 +19,7 @@ use super::Served;
 /// How long a list of jobs may count their files; the rest stay uncounted.
 const COUNTING: Duration = Duration::from_millis(500);
 
-const fn caller(by: &PeerIdentity) -> Caller {
+pub(super) const fn caller(by: &PeerIdentity) -> Caller {
     Caller { uid: by.uid, admin: by.admin }
 }
 

@@ -3,6 +3,7 @@
 //! Promises: a change is refused, or it is done and on record with the peer
 //! that asked; what can't be known is absent. Must not know: HTTP, removal.
 
+mod chunks;
 mod control;
 mod explain;
 mod files;
@@ -21,11 +22,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::api::{
-    ApiError, AuditEntry, AuditFilter, Commands, EventReader, Explanation, FileEntry, Health, HistoryFilter,
-    JobPut, JobResource, Listing, Page, PauseRequest, PauseState, PeerIdentity, PlanResource, RootResource,
-    Stats, SweepResource, TrustState,
+    ApiError, AuditEntry, AuditFilter, ChunkCompletion, ChunkRequest, Commands, EventReader, Explanation,
+    FileEntry, Health, HistoryFilter, JobPut, JobResource, Listing, Page, PauseRequest, PauseState,
+    PeerIdentity, PlanResource, RootResource, Stats, SweepResource, TrustState,
 };
-use crate::model::{JobId, PlanId, Report, RootName, RunId, SweepRequest};
+use crate::model::{ChunkId, JobId, PlanId, Report, RootName, RunId, SweepRequest};
 use crate::store::audit::AuditedChange;
 use crate::store::ledger::RequestRecord;
 use crate::sys::clock;
@@ -136,12 +137,22 @@ impl Commands for Served {
         self.beat(id, by)
     }
 
+    fn chunk_complete(
+        &self,
+        job: &JobId,
+        chunk: &ChunkId,
+        request: ChunkRequest,
+        by: &PeerIdentity,
+    ) -> Result<ChunkCompletion, ApiError> {
+        self.complete_chunk(job, chunk, &request, by)
+    }
+
     fn job_sweep(&self, id: &JobId, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
         self.sweep_job(id, by)
     }
 
     fn failed_jobs_sweep(&self, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
-        self.ask_sweep(SweepRequest::of(crate::model::Policy::FailedJobs), by)
+        self.sweep_failed_jobs(by)
     }
 
     fn explain(&self, path: &[u8]) -> Result<Explanation, ApiError> {

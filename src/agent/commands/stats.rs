@@ -89,7 +89,7 @@ fn root(served: &Served, slot: &Slot) -> RootStats {
         orphaned_files_count: counted.as_ref().map(|counted| counted.orphans),
         orphaned_files_size_bytes: counted.as_ref().map(|counted| counted.orphan_bytes),
         expired_files_count: counted.as_ref().map(|counted| counted.expired),
-        results_past_retention_count: None,
+        results_past_retention_count: counted.as_ref().map(|counted| counted.old_results),
         trash_files_count: trash.map(|trash| trash.files),
         trash_size_bytes: trash.map(|trash| trash.bytes),
         deferred_pending_count: agent

@@ -1,6 +1,7 @@
 //! Sweeps that somebody asks for.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -8,7 +9,7 @@ use crate::agent::runs::{Asked, Run};
 use crate::agent::state::SlotState;
 use crate::agent::{problems, standalone, sweeper};
 use crate::api::{ApiError, Listing, Page, PeerIdentity, Problem, SweepResource};
-use crate::model::{JobId, Policy, RunId, SweepRequest, Trigger};
+use crate::model::{JobId, Policy, RunId, SweepRequest, TimeSpan, Trigger};
 use crate::sys::clock;
 
 use super::Served;
@@ -22,9 +23,6 @@ impl Served {
         what: &str,
     ) -> Result<(), ApiError> {
         let agent = &self.agent;
-        if request.plan.is_none() {
-            problems::check_available(request)?;
-        }
         if let Some(name) = &request.root
             && let SlotState::Suspended(why) = self.named(name)?.state()
         {
@@ -94,6 +92,12 @@ impl Served {
         self.agent.registry.get(id).map_err(|error| problems::job(&error))?;
         let request = SweepRequest { job: Some(id.clone()), ..SweepRequest::of(Policy::FailedJobs) };
         self.ask_sweep(request, by)
+    }
+
+    /// Now, whatever their retention: somebody asked.
+    pub(super) fn sweep_failed_jobs(&self, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
+        let older_than = Some(TimeSpan(Duration::ZERO));
+        self.ask_sweep(SweepRequest { older_than, ..SweepRequest::of(Policy::FailedJobs) }, by)
     }
 
     pub(super) fn run(&self, id: &RunId) -> Result<Arc<Run>, ApiError> {

@@ -1,6 +1,6 @@
 //! What the registry keeps on disk.
 
-use crate::model::{JobId, JobRecord, JobState, Timestamp};
+use crate::model::{CompletedChunk, JobId, JobRecord, JobState, Timestamp};
 use crate::store::StoreError;
 use crate::store::ledger::Ledger;
 
@@ -20,6 +20,14 @@ pub trait JobBook: Send + Sync {
     fn put_job(&self, job: &JobRecord) -> Result<(), StoreError>;
     /// See [`Ledger::remove_job`].
     fn remove_job(&self, id: &JobId) -> Result<bool, StoreError>;
+    /// See [`Ledger::chunks`].
+    fn chunks(&self) -> Result<Vec<CompletedChunk>, StoreError>;
+    /// See [`Ledger::put_chunk`].
+    fn put_chunk(&self, chunk: &CompletedChunk) -> Result<(), StoreError>;
+    /// See [`Ledger::remove_chunk`].
+    fn remove_chunk(&self, chunk: &CompletedChunk) -> Result<bool, StoreError>;
+    /// See [`Ledger::remove_chunks_of`].
+    fn remove_chunks_of(&self, job: &JobId) -> Result<(), StoreError>;
     /// See [`Ledger::began_at`].
     fn began_at(&self) -> Timestamp;
     /// See [`Ledger::trusted`].
@@ -48,6 +56,22 @@ impl JobBook for Ledger {
 
     fn remove_job(&self, id: &JobId) -> Result<bool, StoreError> {
         Self::remove_job(self, id)
+    }
+
+    fn chunks(&self) -> Result<Vec<CompletedChunk>, StoreError> {
+        Self::chunks(self)
+    }
+
+    fn put_chunk(&self, chunk: &CompletedChunk) -> Result<(), StoreError> {
+        Self::put_chunk(self, chunk)
+    }
+
+    fn remove_chunk(&self, chunk: &CompletedChunk) -> Result<bool, StoreError> {
+        Self::remove_chunk(self, chunk)
+    }
+
+    fn remove_chunks_of(&self, job: &JobId) -> Result<(), StoreError> {
+        Self::remove_chunks_of(self, job)
     }
 
     fn began_at(&self) -> Timestamp {

@@ -42,6 +42,7 @@ pub(super) fn apply(
             created_at: now,
             last_heartbeat: None,
             ended_at: (!state.is_alive()).then_some(now),
+            results_removed_at: None,
         });
     };
     let state = change.state.unwrap_or(record.state);
@@ -59,6 +60,7 @@ pub(super) fn apply(
             record.root.clone_from(&change.root);
             record.last_heartbeat = Some(now);
             record.ended_at = None;
+            record.results_removed_at = None;
             if record.uid == by.uid {
                 record.covers = covers(by);
             }

@@ -8,6 +8,7 @@
 
 mod book;
 mod change;
+mod chunks;
 mod error;
 mod follow;
 mod reading;

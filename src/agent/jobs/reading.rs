@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::follow::Following;
 use super::{Now, RegistryError};
 use crate::model::{JobRecord, JobState, ProcessId};
-use crate::policy::{JobFacts, JobsView, presume};
+use crate::policy::{JobsView, presume};
 use crate::store::ledger::LedgerReader;
 use crate::sys::clock;
 
@@ -32,7 +32,7 @@ pub fn view_for_reading(ledger: Option<&LedgerReader>, now: Now) -> Result<JobsV
         }
     }
     Ok(JobsView {
-        jobs: records.iter().map(|record| (record.id.clone(), JobFacts::from(record))).collect(),
+        jobs: super::chunks::with_chunks(&records, ledger.chunks().map_err(RegistryError::Store)?),
         began_at: ledger.began_at(),
         known: ledger.trusted().map_err(RegistryError::Store)?,
     })

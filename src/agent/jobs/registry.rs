@@ -28,7 +28,7 @@ const BEAT_ON_RECORD: Duration = Duration::from_secs(600);
 /// The registered jobs. All methods block for one write of the ledger at most
 /// (a start also for removals in flight) and may be called from any thread.
 pub struct JobRegistry {
-    book: Arc<dyn JobBook>,
+    pub(super) book: Arc<dyn JobBook>,
     view: Arc<RwLock<JobsView>>,
     /// Serialises changes. Taken before the view's lock, never while holding it.
     live: Mutex<Live>,
@@ -37,7 +37,7 @@ pub struct JobRegistry {
     pub(super) waker: Waker,
 }
 
-struct Live {
+pub(super) struct Live {
     jobs: HashMap<JobId, LivingJob>,
     /// Presumed failures that the ledger could not take yet. They hold all the
     /// same: cleaning must not wait for a write, and a restart concludes them again.
@@ -71,8 +71,9 @@ impl JobRegistry {
     /// When the ledger can't be read or the host doesn't tell its boot.
     pub fn open(book: Arc<dyn JobBook>, keep_beats: bool, now: Now) -> Result<Self, RegistryError> {
         let records = book.jobs_page(None, usize::MAX, None).map_err(RegistryError::Store)?;
+        let chunks = book.chunks().map_err(RegistryError::Store)?;
         let view = JobsView {
-            jobs: records.iter().map(|record| (record.id.clone(), JobFacts::from(record))).collect(),
+            jobs: super::chunks::with_chunks(&records, chunks),
             began_at: book.began_at(),
             known: book.trusted().map_err(RegistryError::Store)?,
         };
@@ -112,6 +113,7 @@ impl JobRegistry {
         }
         let process = change.pid.map(|pid| identify(id, pid, by)).transpose()?;
         let record = apply(id, known, change, process, by, now.wall)?;
+        self.begin_anew(&record)?;
         self.book.put_job(&record).map_err(|source| store(id, source))?;
         live.unsaved.remove(id);
         if record.state.is_alive() {
@@ -122,7 +124,7 @@ impl JobRegistry {
             live.jobs.remove(id);
         }
         // Here a start waits for removals in flight.
-        self.view_mut().jobs.insert(id.clone(), JobFacts::from(&record));
+        super::chunks::show(&mut self.view_mut(), &record);
         self.waker.wake();
         Ok(record)
     }
@@ -153,6 +155,16 @@ impl JobRegistry {
         job.beat = Some(now.wall);
         job.deadline = deadline_after_beat(now.since_boot, job.record.ttl);
         Ok(shown)
+    }
+
+    /// One job, if `by` may change it.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden` and `Store`.
+    pub fn permitted(&self, id: &JobId, by: Caller) -> Result<JobRecord, JobError> {
+        let record = self.get(id)?;
+        permit(&record, by)?;
+        Ok(record)
     }
 
     /// One job, with its last heartbeat.
@@ -212,7 +224,7 @@ impl JobRegistry {
             let mut view = self.view_mut();
             for PresumedFailure { job, .. } in &failed {
                 live.jobs.remove(&job.id);
-                view.jobs.insert(job.id.clone(), JobFacts::from(job));
+                super::chunks::show(&mut view, job);
             }
         }
         for PresumedFailure { job, .. } in &failed {
@@ -269,6 +281,7 @@ impl JobRegistry {
         };
         let mut pruned = 0;
         for id in old {
+            self.book.remove_chunks_of(&id)?;
             pruned += u64::from(self.book.remove_job(&id)?);
             live.unsaved.remove(&id);
             self.view_mut().jobs.remove(&id);
@@ -316,18 +329,18 @@ impl JobRegistry {
         outcome
     }
 
-    fn lookup(&self, live: &Live, id: &JobId) -> Result<Option<JobRecord>, JobError> {
+    pub(super) fn lookup(&self, live: &Live, id: &JobId) -> Result<Option<JobRecord>, JobError> {
         match live.remembered(id) {
             Some(record) => Ok(Some(record)),
             None => self.book.job(id).map_err(|source| store(id, source)),
         }
     }
 
-    fn live(&self) -> MutexGuard<'_, Live> {
+    pub(super) fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn view_mut(&self) -> RwLockWriteGuard<'_, JobsView> {
+    pub(super) fn view_mut(&self) -> RwLockWriteGuard<'_, JobsView> {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -351,7 +364,7 @@ impl Live {
     }
 }
 
-fn store(id: &JobId, source: StoreError) -> JobError {
+pub(super) fn store(id: &JobId, source: StoreError) -> JobError {
     JobError::Store { id: id.clone(), source }
 }
 

@@ -17,15 +17,22 @@ use crate::usage::{CapacityCounter, Probe};
 const ROW_FORMAT: u8 = 1;
 
 /// Hash of what the index's rows of a root depend on: patterns, in their order,
-/// and `age_by`. The same in every run and on every host (FNV-1a, 64 bits).
+/// `age_by` and `xattr_expiry`. The same in every run and on every host (FNV-1a, 64 bits).
 pub fn fingerprint(settings: &RootSettings) -> u64 {
     let age = settings.age_by;
     let times = [age.mtime, age.ctime, age.atime, age.btime].map(u8::from);
+    // Without marks the rows hold no expiry of any file.
+    let without_marks = (!settings.xattr_expiry).then_some(0);
     // No pattern has a NUL, so that two lists never give the same bytes.
     let patterns = settings.patterns.iter().flat_map(|text| text.bytes().chain([0]));
-    [ROW_FORMAT].into_iter().chain(times).chain(patterns).fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    [ROW_FORMAT]
+        .into_iter()
+        .chain(times)
+        .chain(patterns)
+        .chain(without_marks)
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
 }
 
 /// How the files of a root are read and how long they stay.

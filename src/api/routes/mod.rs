@@ -1,5 +1,6 @@
 //! Which path asks for what.
 
+mod chunks;
 mod events;
 mod jobs;
 mod kept;
@@ -37,6 +38,7 @@ pub(super) fn router(agent: Agent) -> Router {
         .route("/v1/jobs", get(jobs::list))
         .route("/v1/jobs/failed/sweep", post(sweeps::failed_jobs))
         .route("/v1/jobs/{id}", get(jobs::show).put(jobs::put))
+        .route("/v1/jobs/{id}/chunks/{chunk}/complete", post(chunks::complete))
         .route("/v1/jobs/{id}/heartbeat", post(jobs::heartbeat))
         .route("/v1/jobs/{id}/sweep", post(sweeps::job))
         .route("/v1/deletions", get(kept::list).post(kept::delete).delete(kept::clear))

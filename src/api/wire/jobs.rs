@@ -45,6 +45,9 @@ pub struct JobResource {
     pub last_heartbeat: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// When its results went, past their retention; `null` while it has them, or had none.
+    #[serde(default)]
+    pub results_removed_at: Option<Timestamp>,
     /// Files that name it; `null` when the index cannot tell.
     pub files_count: Option<u64>,
     /// Their allocated bytes.
@@ -65,6 +68,7 @@ impl JobResource {
             created_at: record.created_at,
             last_heartbeat: record.last_heartbeat,
             ended_at: record.ended_at,
+            results_removed_at: record.results_removed_at,
             files_count,
             bytes,
         }

@@ -3,6 +3,7 @@
 //! Plain values that serialise to the public contract. What cannot be known is
 //! absent (`null`), never 0.
 
+mod chunks;
 mod events;
 mod explain;
 mod health;
@@ -16,6 +17,7 @@ mod stats;
 mod sweeps;
 
 pub use crate::model::{PlanAction, PlanResource};
+pub use chunks::{ChunkCompletion, ChunkRequest};
 pub use events::Event;
 pub use explain::{Explanation, JobReading, PolicyVerdict, Verdict};
 pub use health::{

@@ -110,6 +110,7 @@ pub fn check_sweep(request: &SweepRequest) -> Result<(), String> {
             || bounded
             || request.max_files.is_some()
             || request.job.is_some()
+            || request.chunk.is_some()
             || request.session.is_some()
             || request.root.is_some();
         if chosen {
@@ -118,6 +119,9 @@ pub fn check_sweep(request: &SweepRequest) -> Result<(), String> {
             ));
         }
         return Ok(());
+    }
+    if request.chunk.is_some() && (request.policy != Policy::Chunks || request.job.is_none()) {
+        return Err("a chunk can be given with the policy chunks and a job only".to_owned());
     }
     match request.policy {
         Policy::Oldest if !bounded => {

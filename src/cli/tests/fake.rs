@@ -175,6 +175,17 @@ impl Commands for Fake {
         by.may_change_job(id, Some(1000))?;
         from(job(id, "active"))
     }
+    fn chunk_complete(
+        &self,
+        job: &JobId,
+        chunk: &ChunkId,
+        request: ChunkRequest,
+        _: &PeerIdentity,
+    ) -> Result<ChunkCompletion, ApiError> {
+        let refuse = |file: &PathText| json!({"path": String::from_utf8(file.to_bytes().unwrap()).unwrap(), "error": "no"});
+        from(json!({"job": job, "chunk": chunk, "sweep": self.sweep_at("s1"),
+            "refused": request.files.iter().map(refuse).collect::<Vec<_>>()}))
+    }
     fn job_sweep(&self, _: &JobId, _: &PeerIdentity) -> Result<SweepResource, ApiError> {
         Ok(self.sweep_at("s1"))
     }

@@ -101,8 +101,8 @@ fn one_line_tells_what_is_wrong() {
             "0.toml:3:12: root.s.capacity: found 0; allowed: a size above 0, or \"\" for none",
         ),
         (
-            "retain.trash = '720h'\nretain.results = '31d'",
-            "0.toml:4:18: root.s.retain.results: found \"31d\"; allowed: only the default \"30d\" in this version",
+            "retain.trash = '720h'\nunit = 'tree'",
+            "0.toml:4:8: root.s.unit: found \"tree\"; allowed: only the default \"file\" in this version",
         ),
         (
             "retain.orphans = '24'",

@@ -52,6 +52,7 @@ fn task(tree: &Path) -> RootTask {
         exclusions: Arc::default(),
         watch: true,
         kinds: Kinds::default(),
+        marks: true,
         age_by: FileTimes::default(),
         fingerprint: 7,
     }

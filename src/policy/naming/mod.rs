@@ -132,7 +132,22 @@ impl Patterns {
     /// empty prefix means that any name may (a pattern begins with `*` or `{chunk}`).
     pub fn name_prefixes(&self, job: &JobId) -> Vec<Vec<u8>> {
         let mut prefixes: Vec<Vec<u8>> =
-            self.patterns.iter().map(|pattern| pattern.prefix_for(job)).collect();
+            self.patterns.iter().map(|pattern| pattern.prefix_for(job, None)).collect();
+        reduce_to_prefixes(&mut prefixes);
+        prefixes
+    }
+
+    /// Whether the component can be read to name this chunk of this job.
+    pub fn could_name_chunk(&self, component: &[u8], job: &JobId, chunk: &ChunkId) -> bool {
+        self.could_name(component, job)
+            && self.readings(component).iter().any(|one| one.job == *job && one.chunk.as_ref() == Some(chunk))
+    }
+
+    /// As [`Self::name_prefixes`], for names that read as this chunk of this job.
+    pub fn chunk_prefixes(&self, job: &JobId, chunk: &ChunkId) -> Vec<Vec<u8>> {
+        let with_chunks = self.patterns.iter().filter(|pattern| pattern.chunk.is_some());
+        let mut prefixes: Vec<Vec<u8>> =
+            with_chunks.map(|pattern| pattern.prefix_for(job, Some(chunk))).collect();
         reduce_to_prefixes(&mut prefixes);
         prefixes
     }
@@ -215,13 +230,17 @@ impl Pattern {
         begins && ends()
     }
 
-    fn prefix_for(&self, job: &JobId) -> Vec<u8> {
+    fn prefix_for(&self, job: &JobId, chunk: Option<&ChunkId>) -> Vec<u8> {
         let mut prefix = Vec::new();
         for token in &self.tokens {
             match token {
                 Token::Literal(literal) => prefix.extend_from_slice(literal),
                 Token::Job => prefix.extend_from_slice(job.as_str().as_bytes()),
-                Token::Chunk | Token::Any => break,
+                Token::Chunk => match chunk {
+                    Some(chunk) => prefix.extend_from_slice(chunk.as_str().as_bytes()),
+                    None => break,
+                },
+                Token::Any => break,
             }
         }
         prefix

@@ -1,6 +1,7 @@
 //! Behaviour of the decisions: properties, and tables of situations.
 
 mod classify;
+mod ends;
 mod flow;
 mod naming;
 mod pressure;
@@ -57,6 +58,7 @@ fn job(state: JobState, ended: Option<f64>) -> JobFacts {
         root: None,
         ended_at: ended.map(ago),
         last_sign_of_life: ago(ended.unwrap_or(0.0)),
+        completed: Vec::new(),
     }
 }
 

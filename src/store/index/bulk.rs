@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use redb::Table;
 
 use super::rows::{self, key};
-use super::session::age_row;
+use super::session::{age_row, due_row};
 use super::{Commit, Counters, DirEntry, FileEntry, Index, Listing, RootState, codec};
 use crate::model::Timestamp;
 use crate::store::error::Fault;
@@ -23,6 +23,8 @@ struct Prepared {
     dir: DirEntry,
     chunks: Vec<(Vec<u8>, Vec<u8>)>,
     ages: Vec<Vec<u8>>,
+    /// Rows by expiry.
+    due: Vec<Vec<u8>>,
     /// Names that need more than packing: those with several links.
     linked: Vec<FileEntry>,
     files: u64,
@@ -107,6 +109,8 @@ impl BulkLoad {
                 *names.entry(reading).or_default() += 1;
             }
         }
+        let expiring = files.iter().filter_map(|file| Some((file.expires_at?, &file.name)));
+        let due = expiring.map(|(at, name)| due_row(self.root, at, ino, name)).collect();
         let single = files.iter().filter(|f| f.nlink <= 1);
         let bytes = single.fold(0_u64, |sum, file| sum.saturating_add(file.allocated));
         let single = files.iter().filter(|f| f.nlink <= 1).count() as u64;
@@ -117,6 +121,7 @@ impl BulkLoad {
             dir: DirEntry { ino, parent, name, mtime, listed: true },
             chunks,
             ages,
+            due,
             files: single,
             bytes,
             names: names.into_iter().collect(),
@@ -133,7 +138,8 @@ impl BulkLoad {
     fn write_sorted(&self, mut batch: Batch) -> Result<(), StoreError> {
         batch.listings.sort_unstable_by_key(|listing| listing.dir.ino);
         self.index.session(self.root, "load", Commit::Later, |session| {
-            let (mut dirs, mut subdirs, mut chunks, mut ages) = (vec![], vec![], vec![], vec![]);
+            let (mut dirs, mut subdirs, mut chunks) = (vec![], vec![], vec![]);
+            let (mut ages, mut due) = (vec![], vec![]);
             let mut slow = Vec::new();
             let mut before = None;
             for listing in batch.listings {
@@ -162,11 +168,13 @@ impl BulkLoad {
                 *bytes = bytes.saturating_add(listing.bytes);
                 chunks.extend(listing.chunks);
                 ages.extend(listing.ages.into_iter().map(|row| (row, Vec::new())));
+                due.extend(listing.due.into_iter().map(|row| (row, Vec::new())));
             }
             insert_sorted(&mut session.dirs, dirs)?;
             insert_sorted(&mut session.subdirs, subdirs)?;
             insert_sorted(&mut session.chunks, chunks)?;
             insert_sorted(&mut session.ages, ages)?;
+            insert_sorted(&mut session.due, due)?;
             for listing in slow {
                 let mut files = Vec::new();
                 for (row, value) in &listing.chunks {

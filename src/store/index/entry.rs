@@ -46,7 +46,7 @@ impl FileEntry {
             mtime: facts.id.mtime,
             ctime: facts.id.ctime,
             age_time: age_by.newest(facts),
-            expires_at: None,
+            expires_at: facts.expires_at,
         }
     }
 }
@@ -196,6 +196,9 @@ pub struct RootInfo {
     pub scanned_at: Option<Timestamp>,
     /// Grows with every transaction that changes the root.
     pub generation: u64,
+    /// Whether the marks of all files were looked at since the full scan, which does not.
+    #[serde(default)]
+    pub marks_read: bool,
 }
 
 /// Place in the order of [`super::Snapshot::files_page`]; prints as text for clients.

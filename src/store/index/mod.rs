@@ -112,6 +112,14 @@ impl Index {
         })
     }
 
+    /// Records that the marks of all files of a root were looked at.
+    pub fn set_marks_read(&self, root: RootKey) -> Result<(), StoreError> {
+        self.session(root, "update", Commit::Later, |session| {
+            session.info.marks_read = true;
+            Ok(())
+        })
+    }
+
     /// Removes all rows of a root.
     pub fn remove_root(&self, root: RootKey) -> Result<(), StoreError> {
         let readings = (self.options.readings)(root);

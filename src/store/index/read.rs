@@ -10,7 +10,7 @@ use super::rows::{self, key, number};
 use super::{
     Counters, Cursor, DirEntry, FileEntry, Found, Index, IndexedFile, JobMatch, RootInfo, Subdir, SubtreeDir,
 };
-use crate::model::RelPath;
+use crate::model::{RelPath, Timestamp};
 use crate::store::database::guarded;
 use crate::store::error::Fault;
 use crate::store::{RootKey, StoreError};
@@ -42,6 +42,7 @@ pub struct Snapshot {
     pub(super) ages: Table,
     places: Table,
     links: Table,
+    due: Table,
     meta: Table,
     paths: RefCell<HashMap<(RootKey, u64), Option<RelPath>>>,
 }
@@ -57,6 +58,7 @@ impl Snapshot {
                 ages: transaction.open_table(rows::AGES)?,
                 places: transaction.open_table(rows::PLACES)?,
                 links: transaction.open_table(rows::LINKS)?,
+                due: transaction.open_table(rows::DUE)?,
                 meta: transaction.open_table(rows::META)?,
                 paths: RefCell::default(),
             })
@@ -142,6 +144,37 @@ impl Snapshot {
         let Some(parent) = path.parent() else { return Ok(None) };
         let Some(dir) = self.dir_ino(root, &parent)? else { return Ok(None) };
         Ok(self.file(root, dir, path.name())?.map(|entry| Found::File(IndexedFile { dir, entry })))
+    }
+
+    /// All files of a directory, in order of name.
+    pub fn files_in(&self, root: RootKey, dir: u64) -> Result<Vec<FileEntry>, StoreError> {
+        self.run(|| rows::files_of(&self.chunks, root, dir))
+    }
+
+    /// Files whose own mark says that they expire at or before `until`, in order
+    /// of expiry. Costs what is due.
+    pub fn due(&self, root: RootKey, until: Timestamp) -> Result<Vec<IndexedFile>, StoreError> {
+        self.run(|| {
+            let mut found = Vec::new();
+            let last = rows::sortable(until);
+            rows::scan(&self.due, &key(root, &[]), &[], |row, _| {
+                let (Some(at), Some(dir), Some(name)) = (row.get(2..10), number(row, 10), row.get(18..))
+                else {
+                    return Err(Fault::Damaged("a due row cannot be read".into()));
+                };
+                if at > last.as_slice() {
+                    return Ok(false);
+                }
+                found.push((dir, Box::<[u8]>::from(name)));
+                Ok(true)
+            })?;
+            let mut files = Vec::with_capacity(found.len());
+            for (dir, name) in found {
+                let entry = rows::file(&self.chunks, root, dir, &name)?;
+                files.extend(entry.map(|entry| IndexedFile { dir, entry }));
+            }
+            Ok(files)
+        })
     }
 
     /// One file of a directory.

@@ -12,6 +12,7 @@
 //! | ages | root, oldest age time in the chunk, directory, lower bound | |
 //! | places | root, shortest reading, 0, directory | number of names |
 //! | links | root, inode, directory, name (only for more than one link) | allocated bytes |
+//! | due | root, expiry, directory, name (only for files that have one) | |
 //! | meta | root | [`RootInfo`] as JSON |
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
@@ -28,8 +29,9 @@ pub(super) const CHUNKS: Definition = TableDefinition::new("chunks");
 pub(super) const AGES: Definition = TableDefinition::new("ages");
 pub(super) const PLACES: Definition = TableDefinition::new("places");
 pub(super) const LINKS: Definition = TableDefinition::new("links");
+pub(super) const DUE: Definition = TableDefinition::new("due");
 pub(super) const META: Definition = TableDefinition::new("meta");
-pub(super) const ALL: [Definition; 7] = [DIRS, SUBDIRS, CHUNKS, AGES, PLACES, LINKS, META];
+pub(super) const ALL: [Definition; 8] = [DIRS, SUBDIRS, CHUNKS, AGES, PLACES, LINKS, DUE, META];
 
 /// The lower bound of a chunk and its files.
 pub(super) type Chunk = (Vec<u8>, Vec<FileEntry>);

@@ -26,6 +26,7 @@ pub(super) struct Session<'t> {
     pub(super) ages: Rows<'t>,
     places: Rows<'t>,
     links: Rows<'t>,
+    pub(super) due: Rows<'t>,
     meta: Rows<'t>,
     pub(super) info: RootInfo,
     readings: Readings,
@@ -46,6 +47,7 @@ impl<'t> Session<'t> {
             counters: Counters::default(),
             scanned_at: None,
             generation: 0,
+            marks_read: false,
         });
         Ok(Self {
             root,
@@ -55,6 +57,7 @@ impl<'t> Session<'t> {
             ages: transaction.open_table(rows::AGES)?,
             places: transaction.open_table(rows::PLACES)?,
             links: transaction.open_table(rows::LINKS)?,
+            due: transaction.open_table(rows::DUE)?,
             meta,
             info,
             readings,
@@ -95,6 +98,7 @@ impl<'t> Session<'t> {
             &mut self.ages,
             &mut self.places,
             &mut self.links,
+            &mut self.due,
             &mut self.meta,
         ] {
             match &high {
@@ -103,6 +107,7 @@ impl<'t> Session<'t> {
             }
         }
         self.info.counters = Counters::default();
+        self.info.marks_read = false;
         Ok(())
     }
 
@@ -434,6 +439,15 @@ impl<'t> Session<'t> {
         for (entry, step) in before.map(|e| (e, -1)).into_iter().chain(after.map(|e| (e, 1))) {
             self.count_file(dir, entry, step)?;
         }
+        let expiry = |entry: Option<&FileEntry>| entry.and_then(|entry| entry.expires_at);
+        if expiry(before) != expiry(after) {
+            if let Some(at) = expiry(before) {
+                self.due.remove(due_row(self.root, at, dir, name).as_slice())?;
+            }
+            if let Some(at) = expiry(after) {
+                self.due.insert(due_row(self.root, at, dir, name).as_slice(), [].as_slice())?;
+            }
+        }
         match (before, after) {
             (None, Some(_)) => self.count_name(dir, name, 1),
             (Some(_), None) => self.count_name(dir, name, -1),
@@ -497,4 +511,9 @@ impl<'t> Session<'t> {
 pub(super) fn age_row(root: RootKey, dir: u64, lower: &[u8], files: &[FileEntry]) -> Vec<u8> {
     let oldest = files.iter().map(|e| e.age_time).min().unwrap_or(Timestamp::EPOCH);
     key(root, &[&sortable(oldest), &dir.to_be_bytes(), lower])
+}
+
+/// The key under which a file is found by its expiry.
+pub(super) fn due_row(root: RootKey, at: Timestamp, dir: u64, name: &[u8]) -> Vec<u8> {
+    key(root, &[&sortable(at), &dir.to_be_bytes(), name])
 }

@@ -8,6 +8,7 @@
 
 mod backup;
 mod begin;
+mod chunks;
 mod kept;
 mod queue;
 mod read;
@@ -159,6 +160,24 @@ impl Ledger {
     /// Records a job as it is now.
     pub fn put_job(&self, job: &JobRecord) -> Result<(), StoreError> {
         self.write(|t| tables::put(t, JOBS, job.id.as_str().as_bytes(), job))
+    }
+
+    /// Marks an ended job as one whose results went at `at`; the first time stays.
+    pub fn mark_without_results(&self, id: &JobId, at: Timestamp) -> Result<(), StoreError> {
+        self.write(|t| {
+            let mut jobs = t.open_table(JOBS)?;
+            let key = id.as_str().as_bytes();
+            let Some(mut job) =
+                jobs.get(key)?.map(|row| tables::decode::<JobRecord>(row.value())).transpose()?
+            else {
+                return Ok(());
+            };
+            if !job.state.is_alive() && job.results_removed_at.is_none() {
+                job.results_removed_at = Some(at);
+                jobs.insert(key, tables::encode(&job)?.as_slice())?;
+            }
+            Ok(())
+        })
     }
 
     /// Forgets a job; whether it was known.

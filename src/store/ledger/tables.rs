@@ -22,6 +22,7 @@ pub(super) const KEPT_COUNTS: Definition = TableDefinition::new("kept_counts");
 pub(super) const HOLDS: Definition = TableDefinition::new("holds");
 pub(super) const TRACKS: Definition = TableDefinition::new("tracks");
 pub(super) const SESSIONS: Definition = TableDefinition::new("sessions");
+pub(super) const CHUNKS: Definition = TableDefinition::new("chunks");
 pub(super) const ALL: &[Definition] = &[
     META,
     JOBS,
@@ -32,6 +33,7 @@ pub(super) const ALL: &[Definition] = &[
     HOLDS,
     TRACKS,
     SESSIONS,
+    CHUNKS,
     QUEUE,
     QUEUE_DUE,
     TRASH,

@@ -14,6 +14,7 @@ fn job(name: &str) -> JobRecord {
         created_at: Timestamp::EPOCH,
         last_heartbeat: None,
         ended_at: None,
+        results_removed_at: None,
     }
 }
 

@@ -91,6 +91,7 @@ impl World {
             root: None,
             ended_at: (!state.is_alive()).then_some(then),
             last_sign_of_life: then,
+            completed: Vec::new(),
         };
         self.jobs.write().unwrap().jobs.insert(JobId::parse(id).unwrap(), facts);
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Caller, JobBook, JobChange, JobRegistry, Now};
-use crate::model::{JobId, JobRecord, JobState, Timestamp};
+use crate::model::{CompletedChunk, JobId, JobRecord, JobState, Timestamp};
 use crate::store::StoreError;
 use crate::store::ledger::Ledger;
 
@@ -59,6 +59,21 @@ impl JobBook for Book {
     fn remove_job(&self, id: &JobId) -> Result<bool, StoreError> {
         self.room()?;
         self.ledger.remove_job(id)
+    }
+    fn chunks(&self) -> Result<Vec<CompletedChunk>, StoreError> {
+        self.ledger.chunks()
+    }
+    fn put_chunk(&self, chunk: &CompletedChunk) -> Result<(), StoreError> {
+        self.room()?;
+        self.ledger.put_chunk(chunk)
+    }
+    fn remove_chunk(&self, chunk: &CompletedChunk) -> Result<bool, StoreError> {
+        self.room()?;
+        self.ledger.remove_chunk(chunk)
+    }
+    fn remove_chunks_of(&self, job: &JobId) -> Result<(), StoreError> {
+        self.room()?;
+        self.ledger.remove_chunks_of(job)
     }
     fn began_at(&self) -> Timestamp {
         self.ledger.began_at()

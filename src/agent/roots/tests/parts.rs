@@ -92,6 +92,7 @@ fn the_fingerprint_tells_what_rows_depend_on_and_nothing_else() {
     assert_eq!(of(""), of("protect = [\"x\"]\nhigh_water = 96"));
     assert_ne!(of(""), of("patterns = [\"x_{job}\"]"));
     assert_ne!(of(""), of("age_by = [\"mtime\"]"));
+    assert_ne!(of(""), of("xattr_expiry = false"));
     // Written down in every index: it may change only together with the row format.
     assert_eq!(of(""), 2_678_105_418_320_902_551);
 }

@@ -1,0 +1,79 @@
+//! What jobs give up while they live and leave when they end.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::model::{ChunkFiles, ChunkId, CompletedChunk, Phase};
+
+const HERE: &str = "scratch";
+
+fn report(job: &str, chunk: &str, hours: f64, files: Option<&[&str]>) -> Arc<CompletedChunk> {
+    let root = RootName::parse(HERE).unwrap();
+    Arc::new(CompletedChunk {
+        job: id(job),
+        chunk: ChunkId::parse(chunk).unwrap(),
+        at: ago(hours),
+        files: files.map(|all| ChunkFiles::new(all.iter().map(|one| (root.clone(), path(one))))),
+    })
+}
+
+fn of(state: JobState, reports: Vec<Arc<CompletedChunk>>) -> JobFacts {
+    JobFacts { completed: reports, ..job(state, None) }
+}
+
+fn says(jobs: &JobsView, at: &str, hours: f64) -> String {
+    match judge(Phase::Chunks, &rules(), &Moment::ordinary(now()), jobs, &path(at), &file(hours)) {
+        Verdict::Remove { reason, .. } => format!("+ {reason}"),
+        Verdict::Keep { keep, .. } => format!("- {keep}"),
+    }
+}
+
+#[test]
+fn of_a_living_job_only_files_of_a_completed_chunk_go_and_only_as_they_were_then() {
+    let view = jobs(vec![("a", of(JobState::Active, vec![report("a", "1", 1.0, None)]))]);
+    assert_eq!(says(&view, "job_a_chunk_1_x", 2.0), "+ chunk 1 of job a was reported complete 1h ago");
+    assert_eq!(says(&view, "sub/job_a_chunk_1_dir/deep/x", 1.0)[..1], *"+");
+    // Written since: it is not what was processed.
+    assert_eq!(says(&view, "job_a_chunk_1_x", 0.9), "- not_subject");
+    for other in ["job_a_chunk_2_x", "job_a_chunk_10_x", "job_a_x", "job_b_chunk_1_x", "x"] {
+        assert_eq!(says(&view, other, 2.0), "- not_subject", "{other}");
+    }
+    // No other phase takes what the living job still protects.
+    let orphan = judge(
+        Phase::Orphans,
+        &rules(),
+        &Moment::ordinary(now()),
+        &view,
+        &path("job_a_chunk_1_x"),
+        &file(90.0),
+    );
+    assert!(!orphan.is_remove());
+}
+
+#[test]
+fn where_files_were_named_only_these_go() {
+    let view =
+        jobs(vec![("a", of(JobState::Active, vec![report("a", "1", 1.0, Some(&["job_a_chunk_1_x"]))]))]);
+    assert_eq!(says(&view, "job_a_chunk_1_x", 2.0)[..1], *"+");
+    assert_eq!(says(&view, "job_a_chunk_1_y", 2.0), "- not_subject");
+    assert_eq!(says(&view, "d/job_a_chunk_1_x", 2.0), "- not_subject");
+}
+
+#[test]
+fn a_completed_chunk_yields_to_other_living_jobs_results_protection_and_owners() {
+    let done = || of(JobState::Active, vec![report("a", "1", 1.0, None)]);
+    let view = jobs(vec![("a", done()), ("a_chunk_1", job(JobState::Pending, None))]);
+    assert_eq!(says(&view, "job_a_chunk_1_x", 2.0), "- active_job");
+    // The longer name is registered and ended: the file may as well be its.
+    let view = jobs(vec![("a", done()), ("a_chunk_1", job(JobState::Failed, Some(9.0)))]);
+    assert_eq!(says(&view, "job_a_chunk_1_x", 2.0), "- not_subject");
+    let view = jobs(vec![("a", done())]);
+    assert_eq!(says(&view, "job_a_chunk_1_x.result", 2.0), "- result");
+    assert_eq!(says(&view, "job_a_chunk_1_x.keep", 2.0), "- protected");
+    let owned = JobFacts { covers: Covers::Owner(7), ..done() };
+    assert_eq!(says(&jobs(vec![("a", owned)]), "job_a_chunk_1_x", 2.0), "- not_subject");
+    // Reported by a clock that was set back since.
+    let ahead = CompletedChunk { at: now().plus(HOUR), ..(*report("a", "1", 0.0, None)).clone() };
+    let view = jobs(vec![("a", of(JobState::Active, vec![Arc::new(ahead)]))]);
+    assert_eq!(says(&view, "job_a_chunk_1_x", 2.0), "- clock_uncertain");
+}
