@@ -7,7 +7,11 @@
 //! ahead of the real clock: a file's ctime can't be set, and must not be later
 //! than the moment at which its chunk was completed.
 
+mod model;
+
 use std::collections::BTreeMap;
+
+use model::{Dice, JobLife, Life, SessionLife};
 
 use super::*;
 use crate::model::{
@@ -20,51 +24,6 @@ use crate::sweep::named::look;
 const STEP: u64 = 300;
 const JOBS: u64 = 200;
 const DAY: u64 = 24 * HOUR;
-
-/// Numbers that look random and are the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
-/// What the model knows of a file.
-#[derive(Debug, Clone, Default)]
-struct Life {
-    job: Option<String>,
-    chunk: Option<u64>,
-    result: bool,
-    session: Option<String>,
-    expires: Option<u64>,
-    held_until: Option<u64>,
-    /// When it was written, if that was today.
-    written: Option<u64>,
-    /// From when on it is an orphan.
-    orphan_from: Option<u64>,
-}
-
-/// What the model knows of a job. Times are seconds of the day; the days before count down from zero.
-#[derive(Debug, Clone)]
-struct JobLife {
-    alive: bool,
-    ended: i64,
-    presumed: bool,
-    last_sign: u64,
-    done_chunks: Vec<u64>,
-    ends_at: u64,
-}
-
-/// What the model knows of a session.
-#[derive(Debug, Clone)]
-struct SessionLife {
-    active: u64,
-    ended: bool,
-}
 
 struct Day {
     world: World,
@@ -183,62 +142,6 @@ impl Day {
         let id = JobId::parse(id).unwrap();
         let completed = view.jobs.remove(&id).map(|old| old.completed).unwrap_or_default();
         view.jobs.insert(id, JobFacts { completed, ..facts });
-    }
-
-    /// Whether the model says that a file must be there.
-    fn must_live(&self, life: &Life, emergency: bool) -> bool {
-        if life.held_until.is_some_and(|until| until > self.now) {
-            return true;
-        }
-        let job = life.job.as_ref().and_then(|id| self.jobs.get(id));
-        let completed =
-            job.is_some_and(|job| life.chunk.is_some_and(|chunk| job.done_chunks.contains(&chunk)));
-        if let Some(job) = job {
-            let counts_as_alive = job.alive || emergency && job.presumed && self.now - job.last_sign < HOUR;
-            if counts_as_alive && !completed {
-                return true;
-            }
-        }
-        // An emergency takes what is left, but nothing of the last minute.
-        if emergency {
-            return !completed && life.written.is_some_and(|at| self.now - at < 60);
-        }
-        !completed && !self.is_due(life, true)
-    }
-
-    /// Whether the model says that a scheduled sweep takes a file.
-    fn is_due(&self, life: &Life, with_orphans: bool) -> bool {
-        if life.held_until.is_some_and(|until| until > self.now) {
-            return false;
-        }
-        let job = life.job.as_ref().and_then(|id| self.jobs.get(id));
-        if let Some(job) = job {
-            if life.chunk.is_some_and(|chunk| job.done_chunks.contains(&chunk)) {
-                return true;
-            }
-            if job.alive {
-                return false;
-            }
-        }
-        // A job that only fell silent may come back for what no retention keeps.
-        let silent = job.is_some_and(|job| job.presumed && self.now - job.last_sign < HOUR);
-        if silent && (life.session.is_some() || life.expires.is_some()) {
-            return false;
-        }
-        if let Some(session) = &life.session {
-            let session = &self.sessions[session];
-            return session.ended || self.now - session.active >= HOUR;
-        }
-        if let Some(at) = life.expires {
-            return at <= self.now;
-        }
-        match job {
-            Some(job) => {
-                let keep = if life.result { 30 * DAY } else { HOUR };
-                self.now as i64 - job.ended >= keep as i64
-            }
-            None => with_orphans && life.orphan_from.is_some_and(|from| from <= self.now),
-        }
     }
 
     /// One run; what it must not take is checked against the model.
