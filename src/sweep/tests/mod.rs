@@ -1,6 +1,7 @@
 //! The pipeline on real files: what goes, what stays, in which order, and
 //! what is on record.
 
+mod day;
 mod emergencies;
 mod fixed_sets;
 pub(crate) mod guarded;
