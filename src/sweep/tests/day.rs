@@ -169,6 +169,9 @@ impl Day {
         assert_eq!(report.files_deleted as usize, lost.len(), "the report counts what went");
         for name in lost {
             let life = self.files.remove(&name).unwrap();
+            // As the agent does: else the next file with this inode would inherit what was told.
+            let path = RelPath::from_bytes(name.as_bytes().to_vec()).unwrap();
+            self.world.references.write().unwrap().remove_track(&self.world.root.name, &path);
             assert!(
                 !self.must_live(&life, emergency),
                 "{policy} at {} s took {name}, which had to live: {life:?}, job {:?}",
@@ -188,7 +191,12 @@ impl Day {
             .collect();
         self.run(Policy::Scheduled, &phases, |_, _| {});
         for (name, life) in &self.files {
-            assert!(!self.is_due(life, orphans), "the sweep at {} s left {name}: {life:?}", self.now);
+            assert!(
+                !self.is_due(life, orphans),
+                "the sweep at {} s left {name}: {life:?}, job {:?}",
+                self.now,
+                life.job.as_ref().and_then(|id| self.jobs.get(id))
+            );
         }
     }
 
