@@ -70,11 +70,7 @@ pub fn all_at(dir: &DirHandle, name: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
 /// `user.guardian.expires` goes before `user.expires`. `None` without a mark or with an unreadable one.
 pub fn expires(fd: impl AsFd) -> Option<Timestamp> {
     let fd = fd.as_fd();
-    let mut value = [0_u8; LONGEST];
-    EXPIRY.into_iter().find_map(|mark| {
-        let length = fgetxattr(fd, mark, &mut value).ok()?;
-        read(&value[..length])
-    })
+    first_of(|mark, value| fgetxattr(fd, mark, value))
 }
 
 /// The same of a file that is not open, by its name in a directory. One system
@@ -84,11 +80,18 @@ pub fn expires_by_name(dir: &DirHandle, name: &[u8]) -> Option<Timestamp> {
     if !matches!(llistxattr_query(&path), Ok(1..)) {
         return None;
     }
+    first_of(|mark, value| lgetxattr(&path, mark, value))
+}
+
+/// What the first mark says that is there. One that can't be read is there, and
+/// may mean a later time: the other does not stand in for it.
+fn first_of(mut get: impl FnMut(&CStr, &mut [u8]) -> rustix::io::Result<usize>) -> Option<Timestamp> {
     let mut value = [0_u8; LONGEST];
-    EXPIRY.into_iter().find_map(|mark| {
-        let length = lgetxattr(&path, mark, &mut value).ok()?;
-        read(&value[..length])
-    })
+    EXPIRY
+        .into_iter()
+        .map(|mark| get(mark, &mut value).map(|length| read(&value[..length])))
+        .find(|got| !matches!(got, Err(Errno::NODATA)))?
+        .ok()?
 }
 
 /// Whether the file system of a directory can have marks at all.

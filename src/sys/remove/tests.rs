@@ -266,6 +266,14 @@ fn marks_are_told_before_the_file_goes() {
     assert_eq!(verified.keep_mark(), Mark::Present);
     assert_eq!(verified.expires(), Some(crate::model::Timestamp::from_unix(1_700_000_000, 0)));
     drop(verified);
+    // Guardian's own key goes before the other, also where nobody can tell what it says.
+    let long = [b'9'; 100];
+    for unreadable in [b"2199-01-01".as_slice(), &long, b""] {
+        rustix::fs::fsetxattr(open(), "user.guardian.expires", unreadable, flags).unwrap();
+        let verified = verify(tree.dir(), b"f", &tree.identity(b"f"), &OpenCheck::Lease).unwrap();
+        assert_eq!(verified.expires(), None);
+        assert_eq!(crate::sys::xattr::expires_by_name(tree.dir(), b"f"), None);
+    }
     tree.file(b"plain");
     let plain = verify(tree.dir(), b"plain", &tree.identity(b"plain"), &OpenCheck::Lease).unwrap();
     assert_eq!((plain.keep_mark(), plain.expires()), (Mark::Absent, None));
