@@ -175,7 +175,10 @@ pub fn classify(
         Phase::Chunks => chunk::given_up(rules, moment, jobs, dir, name, &own, facts),
         _ => None,
     };
-    if let Some(done) = given_up {
+    if let Some(chunk::GivenUp::Perhaps(done, state)) = given_up {
+        return chunk::kept_for(done, state);
+    }
+    if let Some(chunk::GivenUp::Wholly(done)) = given_up {
         let owner = jobs.owner_after(dir.jobs(&own, &tracked), &rules.root, facts.uid, &done.job);
         let case = Case { phase, rules, moment, jobs, references, dir, name, facts, at, owner };
         return case.of_chunk(done).unwrap_or_else(|kept| kept);

@@ -77,3 +77,37 @@ fn a_completed_chunk_yields_to_other_living_jobs_results_protection_and_owners()
     let view = jobs(vec![("a", of(JobState::Active, vec![Arc::new(ahead)]))]);
     assert_eq!(says(&view, "job_a_chunk_1_x", 2.0), "- clock_uncertain");
 }
+
+#[test]
+fn what_may_be_of_a_chunk_that_was_not_reported_stays_until_that_is_complete_too() {
+    let active = |reports| jobs(vec![("a", of(JobState::Active, reports))]);
+    let only = |chunk: &str| active(vec![report("a", chunk, 1.0, None)]);
+    // `1_2` and `1` both fit, and so do `x` and `x_y`.
+    for (chunk, at) in [
+        ("1", "job_a_chunk_1_2_x"),
+        ("1_2", "job_a_chunk_1_2_x"),
+        ("x", "job_a_chunk_x_y_z"),
+        ("x_y", "job_a_chunk_x_y_z"),
+        // Below a directory of another chunk, on either side.
+        ("1", "job_a_chunk_1_d/job_a_chunk_2_x"),
+        ("2", "job_a_chunk_1_d/job_a_chunk_2_x"),
+        ("2", "job_a_chunk_2_d/job_a_chunk_1_d/job_a_chunk_2_x"),
+    ] {
+        assert_eq!(says(&only(chunk), at, 2.0), "- active_job", "{chunk} {at}");
+    }
+    let both = |one, two| active(vec![report("a", one, 1.0, None), report("a", two, 1.0, None)]);
+    assert_eq!(says(&both("1", "1_2"), "job_a_chunk_1_2_x", 2.0)[..1], *"+");
+    assert_eq!(says(&both("1", "2"), "job_a_chunk_1_d/job_a_chunk_2_x", 2.0)[..1], *"+");
+    // The other's report was about what lay there before.
+    let early = active(vec![report("a", "1", 1.0, None), report("a", "1_2", 5.0, None)]);
+    assert_eq!(says(&early, "job_a_chunk_1_2_x", 2.0), "- active_job");
+    let named = |files: &[&str]| active(vec![report("a", "1", 1.0, Some(files))]);
+    assert_eq!(says(&named(&["job_a_chunk_1_2_x"]), "job_a_chunk_1_2_x", 2.0)[..1], *"+");
+    // A number is not continued by words: what follows it is the rest of the name.
+    for at in ["job_a_chunk_1_part_x", "job_a_chunk_1_part_2_x", "job_a_chunk_1_2.x"] {
+        assert_eq!(says(&only("1"), at, 2.0)[..1], *"+", "{at}");
+    }
+    // The job has ended: its retention says when.
+    let ended = jobs(vec![("a", of(JobState::Failed, vec![report("a", "1", 1.0, None)]))]);
+    assert_eq!(says(&ended, "job_a_chunk_1_2_x", 2.0), "- job_retention");
+}
