@@ -175,17 +175,16 @@ pub fn classify(
         Phase::Chunks => chunk::given_up(rules, moment, jobs, dir, name, &own, facts),
         _ => None,
     };
+    let lives = |job: &JobFacts| counts_as_living(phase, rules, moment, job);
     if let Some(chunk::GivenUp::Perhaps(done, state)) = given_up {
         return chunk::kept_for(done, state);
     }
     if let Some(chunk::GivenUp::Wholly(done)) = given_up {
-        let owner = jobs.owner_after(dir.jobs(&own, &tracked), &rules.root, facts.uid, &done.job);
+        let owner = jobs.owner_after(dir.jobs(&own, &tracked), &rules.root, facts.uid, &done.job, lives);
         let case = Case { phase, rules, moment, jobs, references, dir, name, facts, at, owner };
         return case.of_chunk(done).unwrap_or_else(|kept| kept);
     }
-    let owner = jobs.owner_where(dir.jobs(&own, &tracked), &rules.root, facts.uid, |job| {
-        counts_as_living(phase, rules, moment, job)
-    });
+    let owner = jobs.owner_where(dir.jobs(&own, &tracked), &rules.root, facts.uid, lives);
     let case = Case { phase, rules, moment, jobs, references, dir, name, facts, at, owner };
     case.judge().unwrap_or_else(|kept| kept)
 }

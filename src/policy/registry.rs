@@ -123,18 +123,20 @@ impl JobsView {
     }
 
     /// Whose file it is once `given_up` has let go of it: a file of a completed
-    /// chunk stays when any other job lives that it may be read to name.
+    /// chunk stays when any other job lives that it may be read to name, with a
+    /// say in which count as living, as in [`Self::owner_where`].
     pub fn owner_after<'a>(
         &'a self,
         readings: impl IntoIterator<Item = &'a JobId>,
         root: &RootName,
         uid: u32,
         given_up: &JobId,
+        lives: impl Fn(&JobFacts) -> bool,
     ) -> Ownership<'a> {
         let mut longest: Option<(&JobId, &JobFacts)> = None;
         for id in readings {
             if let Some(facts) = self.jobs.get(id).filter(|facts| facts.covers(root, uid)) {
-                if facts.state.is_alive() && id != given_up {
+                if (facts.state.is_alive() || lives(facts)) && id != given_up {
                     return Ownership::ProtectedBy(id, facts);
                 }
                 if longest.is_none_or(|(other, _)| rank(id) > rank(other)) {

@@ -97,6 +97,7 @@ impl Case<'_> {
             _ => return Err(keep(Keep::NotSubject, Detail::default())),
         }
         self.check_not_result()?;
+        self.check_not_waiting()?;
         if done.at > self.moment.now {
             // Reported by a clock that was set back since: what is older than that can't be told.
             return Err(keep(Keep::ClockUncertain, Detail::default()));

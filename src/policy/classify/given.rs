@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{Case, Detail, Judged, Keep, Reason, Verdict, keep};
 
 impl Case<'_> {
-    fn check_not_waiting(&self) -> Result<(), Verdict> {
+    pub(super) fn check_not_waiting(&self) -> Result<(), Verdict> {
         if self.references.waits(&self.at) {
             return Err(keep(Keep::Referred, Detail::default()));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::model::{ChunkFiles, ChunkId, CompletedChunk, Phase};
+use crate::model::{ChunkFiles, ChunkId, CompletedChunk, Keep, Phase};
 
 const HERE: &str = "scratch";
 
@@ -110,4 +110,33 @@ fn what_may_be_of_a_chunk_that_was_not_reported_stays_until_that_is_complete_too
     // The job has ended: its retention says when.
     let ended = jobs(vec![("a", of(JobState::Failed, vec![report("a", "1", 1.0, None)]))]);
     assert_eq!(says(&ended, "job_a_chunk_1_2_x", 2.0), "- job_retention");
+}
+
+#[test]
+fn what_lies_in_the_trash_in_its_own_place_does_not_go_with_a_chunk() {
+    let view = jobs(vec![("a", of(JobState::Active, vec![report("a", "1", 1.0, None)]))]);
+    let mut references = ReferenceView::default();
+    references.set_waiting(&rules().root, file(2.0).id.ino, true);
+    let (rules, at, moment) = (rules(), path("job_a_chunk_1_x"), Moment::ordinary(now()));
+    let dir = DirContext::new(&rules, RelPath::default());
+    let verdict = classify(Phase::Chunks, &rules, &moment, &view, &references, &dir, at.name(), &file(2.0));
+    assert!(matches!(verdict, Verdict::Keep { keep: Keep::Referred, .. }), "{verdict:?}");
+}
+
+#[test]
+fn in_an_emergency_a_chunk_yields_to_another_job_that_fell_silent_just_now() {
+    let silent = |hours| JobFacts {
+        presumed: true,
+        last_sign_of_life: ago(hours),
+        ..job(JobState::Failed, Some(hours / 2.0))
+    };
+    let done = of(JobState::Active, vec![report("a_chunk_1", "2", 0.1, None)]);
+    let says = |hours, moment: &Moment| {
+        let view = jobs(vec![("a", silent(hours)), ("a_chunk_1", done.clone())]);
+        judge(Phase::Chunks, &rules(), moment, &view, &path("job_a_chunk_1_chunk_2_x"), &file(2.0))
+    };
+    let kept = says(0.5, &Moment::emergency(now()));
+    assert!(matches!(kept, Verdict::Keep { keep: Keep::ActiveJob, .. }), "{kept:?}");
+    assert!(says(1.5, &Moment::emergency(now())).is_remove());
+    assert!(says(0.5, &Moment::ordinary(now())).is_remove());
 }
