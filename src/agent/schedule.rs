@@ -11,7 +11,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::ingest::RootState;
-use crate::model::{Level, Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger};
+use crate::model::{
+    CompletedChunk, Level, Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger,
+};
 use crate::policy::{Amount, Due, Fuse, due, fuse, interrupted};
 use crate::sys::clock;
 
@@ -182,6 +184,11 @@ fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) -> boo
         let mut remarks = agent.remarks.lock().unwrap_or_else(PoisonError::into_inner);
         remarks.retain(|name, _| !targets.iter().any(|target| target.root.name == *name));
     }
+    let given_up = match policy {
+        Policy::Scheduled if !only_plan => chunks_to_serve(agent, &request),
+        _ => Vec::new(),
+    };
+    let up_to_date = !given_up.is_empty() && super::sweeper::is_up_to_date(agent, &targets);
     let watch = agent.watch_over(&targets);
     let stop = || watch().or_else(|| agent.pause_at(clock::now()).map(|_| "paused".to_owned()));
     let commission = Commission {
@@ -230,19 +237,22 @@ fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) -> boo
     if let Err(error) = agent.engine.sweep_at_most(&commission, &allowed, &judged) {
         tracing::error!(policy = %policy, reason = %super::chain(&error), "a scheduled sweep could not begin");
     }
-    if policy == Policy::Scheduled {
-        forget_served_chunks(agent, &request);
+    if up_to_date {
+        forget_served_chunks(agent, given_up);
     }
     stop().is_none()
 }
 
-/// After a sweep that served completed chunks: those of which nothing is left
-/// are forgotten, where every root could be looked at.
-pub fn forget_served_chunks(agent: &Agent, of: &SweepRequest) {
-    let reports = {
-        let view = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner);
-        super::chunks::in_force(&view, of)
-    };
+/// The reports of completed chunks that a sweep is about to serve. To be asked
+/// before the index is waited for: of what is reported later it may not tell yet.
+pub fn chunks_to_serve(agent: &Agent, of: &SweepRequest) -> Vec<Arc<CompletedChunk>> {
+    let view = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner);
+    super::chunks::in_force(&view, of)
+}
+
+/// After a sweep that served them: those of which nothing is left are forgotten,
+/// where every root could be looked at.
+pub fn forget_served_chunks(agent: &Agent, reports: Vec<Arc<CompletedChunk>>) {
     let targets = agent.targets(None);
     let is_known = |target: &Target| {
         let watched = |key| agent.ingest.status(key).is_some_and(|root| root.state == RootState::Ready);

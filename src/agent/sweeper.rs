@@ -100,6 +100,10 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
         leave_out: None,
     };
     let mut plan = None;
+    let given_up = match request.policy {
+        Policy::Chunks => schedule::chunks_to_serve(agent, request),
+        _ => Vec::new(),
+    };
     // Files of a chunk may have been written a moment before it was reported.
     let up_to_date = request.policy != Policy::Chunks || is_up_to_date(agent, &targets);
     let result = if dry {
@@ -126,7 +130,7 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
     };
     let mut reports = result.map_err(|error| chain(&error))?;
     if request.policy == Policy::Chunks && !dry && up_to_date {
-        schedule::forget_served_chunks(agent, request);
+        schedule::forget_served_chunks(agent, given_up);
     }
     for report in &mut reports {
         report.notes.extend(left_out.iter().map(|why| format!("left out: {why}")));
@@ -135,7 +139,7 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
 }
 
 /// Waits until what was written before is in the index. `false`: not all of it is.
-fn is_up_to_date(agent: &Agent, targets: &[Target]) -> bool {
+pub fn is_up_to_date(agent: &Agent, targets: &[Target]) -> bool {
     let deadline = Instant::now() + SETTLE;
     targets.iter().filter_map(|target| target.key).all(|key| {
         let settled = agent.ingest.settle(key, deadline);

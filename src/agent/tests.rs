@@ -1,6 +1,7 @@
 //! The agent as a whole, inside this process: what holds between its parts.
 
 mod breakers;
+mod chunks;
 mod clock;
 mod reload;
 mod resuming;
