@@ -266,8 +266,10 @@ impl State<'_> {
 
     fn remove_one(&self, action: &Action, place: &Place, unit: &mut Option<Unit>) -> Ended {
         let name = action.path.name();
-        if action.facts.id.kind == FileKind::Directory && action.reason.kept().is_some() {
-            return self.remove_tree_in_place(action, place);
+        if action.facts.id.kind == FileKind::Directory
+            && let Some((id, _)) = action.reason.kept()
+        {
+            return self.remove_tree_in_place(action, id, place);
         }
         // Held until the file is gone: see the module's promise.
         let known = self.with.read();

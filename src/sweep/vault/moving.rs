@@ -189,7 +189,7 @@ fn take(
         return Taken::Later("a directory above is locked (flock)".to_owned());
     }
     if kept.is_tree()
-        && let Err(why) = tree(root, with, None, &moving.path)
+        && let Err(why) = tree(root, with, None, kept.asked_at, &moving.path)
     {
         return match why {
             Objection::Absent => Taken::Gone,
