@@ -326,7 +326,7 @@ impl State<'_> {
             && !last_resort
             && action.phase != Phase::Chunks
             && action.reason.kept().is_none()
-            && verified.expires().is_some_and(|at| at > self.with.moment.now)
+            && verified.expires().is_some_and(|at| at > self.with.moment.at_the_earliest())
         {
             return Err(Refusal::Skip(Skip::Held));
         }
@@ -383,7 +383,7 @@ impl State<'_> {
         if action.reason.kept().is_some() {
             let against = speaks_against(
                 &self.root.rules,
-                self.with.moment.now,
+                self.with.moment.at_the_earliest(),
                 &known.jobs,
                 &known.references,
                 &place.context,

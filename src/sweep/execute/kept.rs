@@ -87,7 +87,7 @@ impl State<'_> {
         }
         let name = action.path.name();
         let known = self.with.read();
-        let (rules, now) = (&self.root.rules, self.with.moment.now);
+        let (rules, now) = (&self.root.rules, self.with.moment.at_the_earliest());
         let Known { jobs, references } = &known;
         if self.root.own.contains(&action.facts.id)
             || speaks_against(rules, now, jobs, references, &place.context, name, &action.facts).is_some()

@@ -193,7 +193,8 @@ fn check(
     if only.is_some_and(|uid| uid != facts.uid) {
         return Err(Objection::NotYours { at: at(), uid: facts.uid });
     }
-    match speaks_against(&root.rules, with.moment.now, &known.jobs, &known.references, dir, name, facts) {
+    let now = with.moment.at_the_earliest();
+    match speaks_against(&root.rules, now, &known.jobs, &known.references, dir, name, facts) {
         Some((keep, job)) => Err(Objection::Kept { at: at(), keep, job: job.cloned() }),
         None => Ok(()),
     }
