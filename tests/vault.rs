@@ -688,3 +688,65 @@ fn without_an_agent_queue_and_trash_work_on_the_ledger_itself() {
     let removed: Vec<(u32, u32)> = removals(&home).into_values().collect();
     assert_eq!(removed, [(1, 0), (1, 0)]);
 }
+
+#[test]
+fn a_marked_file_in_a_tree_keeps_the_whole_tree() {
+    let (home, root_dir) = started("", "");
+    let tree = root_dir.join("tree");
+    fs::create_dir_all(tree.join("a")).unwrap();
+    file(&tree.join("a/marked"), 10, 0);
+    let marked = tree.join("a/marked");
+    rustix::fs::setxattr(&marked, "user.guardian.keep", b"1", rustix::fs::XattrFlags::empty()).unwrap();
+    for verb in [&["delete"][..], &["trash", "put"]] {
+        let (code, _, err) = home.run(&[verb, &[text(&tree)]].concat());
+        assert_eq!(code, 5, "{verb:?}: {err}");
+        assert!(err.contains("tree/a/marked"), "{err}");
+        assert!(marked.exists());
+    }
+    rustix::fs::removexattr(&marked, "user.guardian.keep").unwrap();
+    home.done(&["delete", text(&tree)]);
+    assert!(!tree.exists());
+}
+
+#[test]
+fn what_came_into_a_tree_after_its_deletion_was_asked_for_never_goes_with_it() {
+    let (home, root_dir) = started("", "[root.limits]\nmax_attempts = 2");
+    let tree = root_dir.join("d/tree");
+    fs::create_dir_all(tree.join("a")).unwrap();
+    file(&tree.join("a/old"), 10, 0);
+    // While a directory above is locked, nothing below it leaves its place.
+    let above = File::open(root_dir.join("d")).unwrap();
+    rustix::fs::flock(&above, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let given = items(&home, &["delete", text(&tree)]);
+    assert_eq!(given[0]["moved"], false, "{given:?}");
+    fs::write(tree.join("a/new"), "new").unwrap();
+    drop(above);
+    home.run(&["queue", "run"]);
+    assert_eq!(fs::read_to_string(tree.join("a/new")).unwrap(), "new");
+    // Trash after its last try, and what is new in it is no more given up than before.
+    let trash = items(&home, &["trash", "list"]);
+    assert!(trash[0]["failed"].as_str().unwrap().contains("a/new"), "{trash:?}");
+    home.run(&["trash", "empty"]);
+    assert_eq!(fs::read_to_string(tree.join("a/new")).unwrap(), "new");
+    fs::remove_file(tree.join("a/new")).unwrap();
+    home.done(&["trash", "empty"]);
+    assert!(!tree.exists());
+}
+
+#[test]
+fn trash_whose_other_name_was_written_to_is_still_there_to_be_had_back() {
+    let (mut home, root_dir) = started("", "");
+    let (path, other) = (root_dir.join("one"), root_dir.join("other"));
+    fs::write(&path, "as it was").unwrap();
+    fs::hard_link(&path, &other).unwrap();
+    home.done(&["trash", "put", text(&path)]);
+    fs::write(&other, "longer than it was").unwrap();
+    home.kill();
+    home.start();
+    home.until_root_is("ready");
+    let trash = items(&home, &["trash", "list"]);
+    assert_eq!(trash.len(), 1);
+    assert_eq!(trash[0]["path"], text(&path), "{trash:?}");
+    home.done(&["trash", "restore", &id(&trash[0])]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "longer than it was");
+}

@@ -452,6 +452,7 @@ impl Engine {
             breakers: &self.breakers,
             // Whoever asks for it himself may try.
             kept_back: commission.trigger != Trigger::Manual,
+            batch_began: Mutex::new(Timestamp::EPOCH),
             open: Mutex::default(),
             next: AtomicU64::new(0),
             jobs: self.ledger.as_deref(),
@@ -479,9 +480,11 @@ impl Engine {
     fn remember(&self, trigger: Trigger, reports: &[Report]) {
         reports.iter().for_each(super::log::run_ended);
         if trigger == Trigger::EmergencyThreshold {
-            self.recorder.record_aside(self.ledger.clone(), self.audit.clone(), reports.to_vec());
+            let (ledger, audit) = (self.ledger.clone(), self.audit.clone());
+            self.recorder.record_aside(ledger, audit, self.recorded.clone(), reports.to_vec());
         } else {
-            Recorder::record(self.ledger.as_deref(), self.audit.as_deref(), reports);
+            let (ledger, audit) = (self.ledger.as_deref(), self.audit.as_deref());
+            Recorder::record(ledger, audit, self.recorded.as_deref(), reports);
         }
     }
 }

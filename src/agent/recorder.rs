@@ -12,6 +12,8 @@ use crate::model::Report;
 use crate::store::audit::AuditLog;
 use crate::store::ledger::Ledger;
 
+use super::references::References;
+
 /// Writes reports, at once or aside.
 #[derive(Default)]
 pub struct Recorder {
@@ -19,8 +21,14 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Writes reports before it returns.
-    pub fn record(ledger: Option<&Ledger>, audit: Option<&AuditLog>, reports: &[Report]) {
+    /// Writes reports before it returns, and takes what was told of files that
+    /// went off the record.
+    pub fn record(
+        ledger: Option<&Ledger>,
+        audit: Option<&AuditLog>,
+        told: Option<&References>,
+        reports: &[Report],
+    ) {
         for report in reports {
             if let Some(ledger) = ledger
                 && let Err(error) = ledger.append_report(report)
@@ -33,6 +41,9 @@ impl Recorder {
         {
             tracing::warn!(reason = %super::chain(&error), "the record of removals is not synced");
         }
+        if let Some(told) = told {
+            told.forget_gone();
+        }
     }
 
     /// Writes reports on a thread of its own.
@@ -40,12 +51,13 @@ impl Recorder {
         &self,
         ledger: Option<Arc<Ledger>>,
         audit: Option<Arc<AuditLog>>,
+        told: Option<Arc<References>>,
         reports: Vec<Report>,
     ) {
-        let given = Arc::new((ledger, audit, reports));
+        let given = Arc::new((ledger, audit, told, reports));
         let task = {
             let given = Arc::clone(&given);
-            move || Self::record(given.0.as_deref(), given.1.as_deref(), &given.2)
+            move || Self::record(given.0.as_deref(), given.1.as_deref(), given.2.as_deref(), &given.3)
         };
         match std::thread::Builder::new().name("guardian-record".to_owned()).spawn(task) {
             Ok(handle) => {
@@ -53,7 +65,7 @@ impl Recorder {
                 aside.retain(|one| !one.is_finished());
                 aside.push(handle);
             }
-            Err(_) => Self::record(given.0.as_deref(), given.1.as_deref(), &given.2),
+            Err(_) => Self::record(given.0.as_deref(), given.1.as_deref(), given.2.as_deref(), &given.3),
         }
     }
 

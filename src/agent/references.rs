@@ -6,6 +6,7 @@
 //! the view's read lock from its last look until the file is gone, a change
 //! takes the write lock). Must not know: files, sweeps, HTTP.
 
+mod gone;
 mod sessions;
 
 use std::collections::{BTreeSet, HashSet};
@@ -84,9 +85,10 @@ pub struct Telling {
 pub struct References {
     ledger: Arc<Ledger>,
     view: Arc<RwLock<ReferenceView>>,
-    /// Serialises changes. Taken before the view's lock, never while holding it.
-    /// Holds what the ledger could not forget yet: files that are gone.
-    unforgotten: Mutex<HashSet<(RootName, RelPath)>>,
+    /// Serialises changes, writing included. Taken before the view's lock, never while holding it.
+    changes: Mutex<()>,
+    /// Files that are gone and still on record. Taken after the view's lock, for a moment.
+    gone: Mutex<HashSet<(RootName, RelPath)>>,
 }
 
 macro_rules! view_from {
@@ -121,7 +123,12 @@ impl References {
     /// When the ledger can't be read.
     pub fn open(ledger: Arc<Ledger>) -> Result<Self, StoreError> {
         let view = view_from!(ledger);
-        Ok(Self { view: Arc::new(RwLock::new(view)), ledger, unforgotten: Mutex::default() })
+        Ok(Self {
+            view: Arc::new(RwLock::new(view)),
+            ledger,
+            changes: Mutex::default(),
+            gone: Mutex::default(),
+        })
     }
 
     /// What the sweeps read.
@@ -129,8 +136,8 @@ impl References {
         &self.view
     }
 
-    fn changes(&self) -> MutexGuard<'_, HashSet<(RootName, RelPath)>> {
-        self.unforgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    fn changes(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn view_mut(&self) -> RwLockWriteGuard<'_, ReferenceView> {
@@ -236,7 +243,7 @@ impl References {
         by: Caller,
         now: Timestamp,
     ) -> Result<Vec<TrackRecord>, ReferenceError> {
-        let mut changes = self.changes();
+        let _changes = self.changes();
         let session = match &telling.session {
             Some(id) => Some(self.touched(id, by, now)?),
             None => None,
@@ -272,42 +279,9 @@ impl References {
             view.put_session(session);
         }
         for track in &tracks {
-            changes.remove(&(track.root.clone(), track.path.clone()));
             view.put_track(track.clone());
         }
         Ok(tracks)
-    }
-
-    /// Forgets what was told of files that are gone, so that it never speaks of
-    /// another file of that name. What can't be written is tried again later;
-    /// for this process it is forgotten all the same.
-    pub fn forget<'a>(&self, root: &RootName, paths: impl Iterator<Item = &'a RelPath>) {
-        let mut changes = self.changes();
-        {
-            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-            let told = paths.filter(|path| view.told_of(root, path).is_some());
-            changes.extend(told.map(|path| (root.clone(), path.clone())));
-        }
-        if changes.is_empty() {
-            return;
-        }
-        {
-            let mut view = self.view_mut();
-            for (root, path) in changes.iter() {
-                view.remove_track(root, path);
-            }
-        }
-        let roots: HashSet<RootName> = changes.iter().map(|(root, _)| root.clone()).collect();
-        for root in roots {
-            let paths: Vec<RelPath> =
-                changes.iter().filter(|(of, _)| *of == root).map(|(_, path)| path.clone()).collect();
-            match self.ledger.remove_tracks(&root, &paths) {
-                Ok(()) => changes.retain(|(of, _)| *of != root),
-                Err(error) => {
-                    tracing::debug!(%root, reason = %super::chain(&error), "what was told of files that are gone stays on record");
-                }
-            }
-        }
     }
 
     /// Forgets holds that are over, and sessions that ended longer than `keep`
@@ -341,3 +315,6 @@ fn permit_hold(hold: &HoldRecord, by: Caller) -> Result<(), ReferenceError> {
     }
     Err(ReferenceError::OthersHold { id: hold.id.clone(), uid: by.uid, owner: hold.uid })
 }
+
+#[cfg(test)]
+mod tests;

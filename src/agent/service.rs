@@ -447,6 +447,7 @@ impl Running {
         let agent = &self.agent;
         for target in agent.targets(None) {
             let name = &target.root.name;
+            let began = clock::now();
             let spent = {
                 let jobs = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner);
                 let view = agent.references.view().read().unwrap_or_else(PoisonError::into_inner);
@@ -462,10 +463,16 @@ impl Running {
             };
             // A root that is moved away meanwhile has lost nothing.
             let gone: Vec<&RelPath> = spent.iter().filter(is_gone).collect();
+            let gone: Vec<(&RelPath, u64)> = {
+                let view = agent.references.view().read().unwrap_or_else(PoisonError::into_inner);
+                let ino = |path: &RelPath| view.told_of(name, path).map(|told| told.recorded.ino);
+                gone.into_iter().filter_map(|path| Some((path, ino(path)?))).collect()
+            };
             if target.root.dir.is_in_place() {
-                agent.references.forget(name, gone.into_iter());
+                agent.references.gone(name, gone.into_iter(), began);
             }
         }
+        agent.references.forget_gone();
     }
 
     /// Stops everything: the socket accepts no more, running batches end, what

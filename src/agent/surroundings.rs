@@ -117,6 +117,8 @@ pub struct RunWorld<'a> {
     pub shown: ShownRun,
     /// When its progress was last told.
     pub told_at: Mutex<Option<Duration>>,
+    /// When the batch at work was begun.
+    pub batch_began: Mutex<Timestamp>,
     /// Batches that are on record and not completed yet.
     pub open: Mutex<HashMap<u64, BatchTicket>>,
     /// Numbers them.
@@ -232,6 +234,7 @@ impl Surroundings for RunWorld<'_> {
     }
 
     fn intend(&self, batch: &IntendedBatch<'_>) -> Option<u64> {
+        *self.batch_began.lock().unwrap_or_else(PoisonError::into_inner) = clock::now();
         let Some(audit) = self.audit else {
             Self::warn_unrecorded(batch, "there is no audit log");
             return None;
@@ -292,7 +295,9 @@ impl Surroundings for RunWorld<'_> {
         }
         self.mark_jobs(actions);
         if let Some(recorded) = self.recorded {
-            recorded.forget(root, actions.iter().map(|action| &action.path));
+            let began = *self.batch_began.lock().unwrap_or_else(PoisonError::into_inner);
+            let files = actions.iter().map(|action| (&action.path, action.facts.id.ino));
+            recorded.gone(root, files, began);
         }
         self.tell_index(root, actions);
     }

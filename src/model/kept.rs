@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EntryId, FileFacts, FileKind, PathError, RelPath, Requester, RootName, WirePath};
+use super::{EntryId, FileFacts, FileKind, PathError, RelPath, Requester, RootName, Timestamp, WirePath};
 
 /// Where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Kept {
     pub stage: Stage,
     /// Who asked.
     pub by: Requester,
+    /// When. What came into a tree later was never given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
 }
 
 impl Kept {
@@ -64,10 +67,10 @@ impl FileFacts {
     /// Whether `now` is the same file or directory under another name: by inode,
     /// kind and, for files, size. A rename changes ctime, and a device number
     /// lasts only until the next mount: the caller sees to it that both lie on
-    /// one volume.
+    /// one volume. A file that had other names may be written to through them.
     pub fn is_same_elsewhere(&self, now: &Self) -> bool {
         let (then, now) = (&self.id, &now.id);
         (then.ino, then.kind) == (now.ino, now.kind)
-            && (then.kind == FileKind::Directory || then.size == now.size)
+            && (then.kind == FileKind::Directory || self.nlink > 1 || then.size == now.size)
     }
 }

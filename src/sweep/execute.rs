@@ -266,8 +266,10 @@ impl State<'_> {
 
     fn remove_one(&self, action: &Action, place: &Place, unit: &mut Option<Unit>) -> Ended {
         let name = action.path.name();
-        if action.facts.id.kind == FileKind::Directory && action.reason.kept().is_some() {
-            return self.remove_tree_in_place(action, place);
+        if action.facts.id.kind == FileKind::Directory
+            && let Some((id, _)) = action.reason.kept()
+        {
+            return self.remove_tree_in_place(action, id, place);
         }
         // Held until the file is gone: see the module's promise.
         let known = self.with.read();
@@ -324,7 +326,7 @@ impl State<'_> {
             && !last_resort
             && action.phase != Phase::Chunks
             && action.reason.kept().is_none()
-            && verified.expires().is_some_and(|at| at > self.with.moment.now)
+            && verified.expires().is_some_and(|at| at > self.with.moment.at_the_earliest())
         {
             return Err(Refusal::Skip(Skip::Held));
         }
@@ -381,7 +383,7 @@ impl State<'_> {
         if action.reason.kept().is_some() {
             let against = speaks_against(
                 &self.root.rules,
-                self.with.moment.now,
+                self.with.moment.at_the_earliest(),
                 &known.jobs,
                 &known.references,
                 &place.context,

@@ -117,7 +117,7 @@ impl Keeper<'_> {
                 Ok(subject) => subject,
                 Err(why) => {
                     let status = match &why {
-                        Objection::Kept { .. } => 409,
+                        Objection::Kept { .. } | Objection::Newer(_) => 409,
                         Objection::NotYours { .. } => 403,
                         Objection::Failed(_) => 500,
                         Objection::Absent | Objection::NotSubject(_) => 400,
@@ -135,6 +135,7 @@ impl Keeper<'_> {
                 bytes: subject.bytes,
                 stage: Stage::Waiting,
                 by: asker.by,
+                asked_at: Some(now),
             };
             entries.push((WirePath::from_bytes(&bytes), entry(kept, purpose, now)));
         }

@@ -66,8 +66,14 @@ impl State<'_> {
 
     /// Removes a tree that could not be moved, from its place: all of it, or
     /// nothing while a file in it must stay.
-    pub(super) fn remove_tree_in_place(&self, action: &Action, place: &Place) -> Ended {
-        if let Err(why) = tree(self.root, self.with, None, &action.path) {
+    pub(super) fn remove_tree_in_place(&self, action: &Action, id: &EntryId, place: &Place) -> Ended {
+        let asked_at = match self.root.vault.as_ref().map(|vault| vault.asked_at(id)) {
+            Some(Ok(Some(asked_at))) => asked_at,
+            Some(Err(error)) => return Ended::Failed(with_causes(&error)),
+            // Nobody gives it up any more.
+            Some(Ok(None)) | None => return Ended::Skipped(Skip::Changed),
+        };
+        if let Err(why) = tree(self.root, self.with, None, asked_at, &action.path) {
             return match why {
                 Objection::Absent => Ended::Skipped(Skip::Vanished),
                 Objection::Kept { keep: crate::model::Keep::ActiveJob, .. } => {
@@ -75,12 +81,13 @@ impl State<'_> {
                 }
                 Objection::Kept { keep: crate::model::Keep::Held, .. } => Ended::Skipped(Skip::Held),
                 Objection::Failed(error) => Ended::Failed(with_causes(&error)),
+                why @ Objection::Newer(_) => Ended::RemovedPart { files: 0, freed: 0, why: why.to_string() },
                 _ => Ended::Skipped(Skip::Protected),
             };
         }
         let name = action.path.name();
         let known = self.with.read();
-        let (rules, now) = (&self.root.rules, self.with.moment.now);
+        let (rules, now) = (&self.root.rules, self.with.moment.at_the_earliest());
         let Known { jobs, references } = &known;
         if self.root.own.contains(&action.facts.id)
             || speaks_against(rules, now, jobs, references, &place.context, name, &action.facts).is_some()

@@ -4,6 +4,7 @@
 mod day;
 mod emergencies;
 mod fixed_sets;
+mod given_up;
 pub(crate) mod guarded;
 mod moved;
 mod plans;

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::{FileFacts, FileKind, FileTimes, JobId, Keep, RelPath};
+use crate::model::{FileFacts, FileKind, FileTimes, JobId, Keep, RelPath, Timestamp};
 use crate::policy::{DirContext, speaks_against};
 use crate::sweep::execute::{Conditions, Known};
 use crate::sweep::flocks::DirectoryLocks;
 use crate::sweep::root::GuardedRoot;
-use crate::sys::walk::{Found, ProblemKind, Walk};
+use crate::sys::walk::{Entry, Found, Listing, ProblemKind, Walk};
 use crate::sys::xattr::{self, Mark};
 use crate::sys::{DirHandle, SysError};
 
@@ -39,6 +39,9 @@ pub enum Objection {
         /// The job, if it is one.
         job: Option<JobId>,
     },
+    /// It came into a tree after that was given up.
+    #[error("{0} in it is newer than the request")]
+    Newer(RelPath),
     /// It can't be looked at.
     #[error("{}", crate::model::with_causes(.0))]
     Failed(#[from] SysError),
@@ -154,7 +157,7 @@ impl<'a> Inspector<'a> {
             let bytes = if seen.facts.nlink <= 1 { seen.facts.allocated } else { 0 };
             return Ok(Subject { facts: seen.facts, files: 1, bytes });
         }
-        let (files, bytes) = tree(self.root, self.with, self.only, path)?;
+        let (files, bytes) = tree(self.root, self.with, self.only, None, path)?;
         Ok(Subject { facts: seen.facts, files, bytes })
     }
 }
@@ -190,13 +193,15 @@ fn check(
     if only.is_some_and(|uid| uid != facts.uid) {
         return Err(Objection::NotYours { at: at(), uid: facts.uid });
     }
-    match speaks_against(&root.rules, with.moment.now, &known.jobs, &known.references, dir, name, facts) {
+    let now = with.moment.at_the_earliest();
+    match speaks_against(&root.rules, now, &known.jobs, &known.references, dir, name, facts) {
         Some((keep, job)) => Err(Objection::Kept { at: at(), keep, job: job.cloned() }),
         None => Ok(()),
     }
 }
 
-/// Looks at everything in a tree: one file that must stay keeps it whole.
+/// Looks at everything in a tree: one file that must stay keeps it whole, and
+/// so does one that came, or was changed, after the tree was given up at `asked_at`.
 /// Returns the names of files, and the bytes that go with their last links.
 ///
 /// # Errors
@@ -205,6 +210,7 @@ pub fn tree(
     root: &GuardedRoot,
     with: Conditions<'_>,
     only: Option<u32>,
+    asked_at: Option<Timestamp>,
     top: &RelPath,
 ) -> Result<(u64, u64), Objection> {
     let first: Mutex<Option<Objection>> = Mutex::default();
@@ -224,6 +230,9 @@ pub fn tree(
         }
         let inodes = [listing.dir.id.ino, listing.parent_ino];
         let context = DirContext::new(&root.rules, listing.path.clone()).with_inodes(inodes.into());
+        if let Some(name) = first_marked(root, with, &listing) {
+            refuse(Objection::Kept { at: Some(listing.path.join(&name)), keep: Keep::Held, job: None });
+        }
         let known = with.read();
         let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in &listing.entries {
@@ -234,6 +243,9 @@ pub fn tree(
                 refuse(why);
             }
             if entry.facts.id.kind != FileKind::Directory {
+                if asked_at.is_some_and(|at| entry.facts.id.ctime > at) {
+                    refuse(Objection::Newer(listing.path.join(&entry.name)));
+                }
                 counted.0 += 1;
                 // Each inode once; one with links elsewhere is not known to come free.
                 if entry.facts.nlink <= 1 || counted.2.insert(entry.facts.id.ino) {
@@ -250,6 +262,18 @@ pub fn tree(
     walked?;
     let (files, bytes, _) = counted.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok((files, bytes))
+}
+
+/// The first file of a directory whose `keep` mark binds, or may be there.
+fn first_marked(root: &GuardedRoot, with: Conditions<'_>, listing: &Listing) -> Option<Box<[u8]>> {
+    let bind = |entry: &&Entry| {
+        entry.facts.id.kind == FileKind::Regular
+            && root.user_marks.bind(entry.facts.uid, with.moment.emergency)
+    };
+    let mut bound = listing.entries.iter().filter(bind).peekable();
+    let first = bound.peek()?.name.clone();
+    let Ok(dir) = root.dir.open_dir(&listing.path) else { return Some(first) };
+    bound.find(|entry| xattr::keep_mark_at(&dir, &entry.name) != Mark::Absent).map(|entry| entry.name.clone())
 }
 
 fn problem_at(path: RelPath, problem: &ProblemKind) -> Objection {

@@ -25,6 +25,7 @@ use crate::store::ledger::{Ledger, LedgerReader};
 use crate::sys::private_dir::PrivateDir;
 use crate::sys::{DirHandle, RootDir, SysError};
 
+use info::Entry;
 pub use nominate::{KeptActions, is_new};
 
 /// The two directories in the private one.
@@ -55,6 +56,9 @@ pub trait KeptEntries: Send + Sync {
         after: Option<(Timestamp, &EntryId)>,
         limit: usize,
     ) -> Result<Vec<TrashEntry>, StoreError>;
+
+    /// One entry, as it is now.
+    fn entry(&self, id: &EntryId) -> Result<Option<Entry>, StoreError>;
 }
 
 macro_rules! entries {
@@ -78,6 +82,13 @@ macro_rules! entries {
                 limit: usize,
             ) -> Result<Vec<TrashEntry>, StoreError> {
                 self.trash_due(root, until, after, limit)
+            }
+
+            fn entry(&self, id: &EntryId) -> Result<Option<Entry>, StoreError> {
+                match self.queue_entry(id)? {
+                    Some(entry) => Ok(Some(Entry::Queue(entry))),
+                    None => Ok(self.trash_entry(id)?.map(Entry::Trash)),
+                }
             }
         }
     };
@@ -140,6 +151,11 @@ impl RootVault {
     /// may have been moved.
     pub fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire)
+    }
+
+    /// When an entry was given up, as far as that is known; `None`: there is no such entry.
+    pub(super) fn asked_at(&self, id: &EntryId) -> Result<Option<Option<Timestamp>>, StoreError> {
+        Ok(self.entries.entry(id)?.map(|entry| entry.kept().asked_at))
     }
 
     /// The turn, if it can be had within `limit`.

@@ -189,7 +189,7 @@ fn take(
         return Taken::Later("a directory above is locked (flock)".to_owned());
     }
     if kept.is_tree()
-        && let Err(why) = tree(root, with, None, &moving.path)
+        && let Err(why) = tree(root, with, None, kept.asked_at, &moving.path)
     {
         return match why {
             Objection::Absent => Taken::Gone,
@@ -202,7 +202,7 @@ fn take(
     if root.own.contains(&kept.facts.id) || root.own.contains_dir(place.dir.dev(), place.dir.ino()) {
         return Taken::Later("is guardian's own".to_owned());
     }
-    let (rules, now, Known { jobs, references }) = (&root.rules, with.moment.now, &known);
+    let (rules, now, Known { jobs, references }) = (&root.rules, with.moment.at_the_earliest(), &known);
     match speaks_against(rules, now, jobs, references, &place.context, name, &kept.facts) {
         Some((Keep::ActiveJob, Some(job))) => {
             return Taken::Later(format!("job {job} is pending or active"));
@@ -210,8 +210,11 @@ fn take(
         Some((why, _)) => return Taken::Later(format!("is kept: {why}")),
         None => {}
     }
+    if !root.dir.is_in_place() {
+        return Taken::Later("its root is not at its path now".to_owned());
+    }
     // Its descriptor would lead on to wherever the directory was moved.
-    if !root.dir.is_in_place() || !root.dir.leads_to(&place.path, &place.dir) {
+    if !root.dir.leads_to(&place.path, &place.dir) {
         return Taken::Gone;
     }
     let moved = if kept.is_tree() {

@@ -84,11 +84,16 @@ impl RootVault {
                 super::replay::record(entry)
             })
         };
+        let in_place = root.dir.is_in_place();
         let most = max_attempts.unwrap_or(root.limits.max_attempts);
         let (mut changes, mut over, mut to_trash) = (Vec::new(), Vec::new(), Vec::new());
         let Settlement { mut last, mut released } = Settlement::default();
         for (action, ended) in tries {
             let Some((id, moved)) = action.reason.kept() else { continue };
+            // Nothing was found there because nobody could look: it is tried again.
+            if !moved && !in_place && matches!(ended, Ended::Skipped(Skip::Changed | Skip::Vanished)) {
+                continue;
+            }
             if !moved && matches!(tried(ended, moved), Tried::Over) {
                 released.push(action.facts.id.ino);
             }

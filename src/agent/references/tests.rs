@@ -1,0 +1,99 @@
+//! What is forgotten of files that went, and what is not.
+
+use std::sync::mpsc::channel;
+
+use super::*;
+use crate::model::{FileKind, Identity};
+
+const BEFORE: Timestamp = Timestamp::from_nanos(1_000_000_000_000_000_000);
+const BEGAN: Timestamp = Timestamp::from_nanos(1_000_000_010_000_000_000);
+const AFTER: Timestamp = Timestamp::from_nanos(1_000_000_020_000_000_000);
+const ME: Caller = Caller { uid: 0, admin: true };
+
+fn root() -> RootName {
+    RootName::parse("scratch").unwrap()
+}
+
+fn path() -> RelPath {
+    RelPath::from_bytes(&b"d/f"[..]).unwrap()
+}
+
+fn named(ino: u64) -> Named {
+    let id = Identity { dev: 1, ino, kind: FileKind::Regular, size: 1, mtime: BEFORE, ctime: BEFORE };
+    let facts =
+        FileFacts { id, allocated: 4096, nlink: 1, uid: 0, atime: None, btime: None, expires_at: None };
+    Named { root: root(), path: path(), facts }
+}
+
+fn opened(dir: &std::path::Path) -> References {
+    References::open(Arc::new(Ledger::open(dir, BEFORE).unwrap().0)).unwrap()
+}
+
+fn told(references: &References, ino: u64, now: Timestamp) {
+    let telling = Telling { expires_at: Some(AFTER), ..Telling::default() };
+    references.track(vec![named(ino)], &telling, ME, now).unwrap();
+}
+
+fn known(references: &References) -> Option<u64> {
+    references.view().read().unwrap().told_of(&root(), &path()).map(|told| told.recorded.ino)
+}
+
+#[test]
+fn what_is_told_of_the_next_file_of_a_name_outlives_the_removal_of_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    // Also where the next file got the inode number of the one before.
+    for next in [8, 7] {
+        let references = opened(dir.path());
+        told(&references, 7, BEFORE);
+        told(&references, next, AFTER);
+        references.gone(&root(), [(&path(), 7)].into_iter(), BEGAN);
+        references.forget_gone();
+        assert_eq!(known(&references), Some(next));
+        drop(references);
+        assert_eq!(known(&opened(dir.path())), Some(next), "in the ledger too");
+    }
+}
+
+#[test]
+fn what_is_told_between_a_removal_and_its_record_stays_on_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let references = opened(dir.path());
+    told(&references, 7, BEFORE);
+    references.gone(&root(), [(&path(), 7)].into_iter(), BEGAN);
+    assert_eq!(known(&references), None, "it speaks of no later file of that name");
+    told(&references, 8, AFTER);
+    references.forget_gone();
+    assert_eq!(known(&references), Some(8));
+    drop(references);
+    assert_eq!(known(&opened(dir.path())), Some(8));
+}
+
+#[test]
+fn what_was_told_of_a_file_that_went_is_off_the_record_in_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let references = opened(dir.path());
+    told(&references, 7, BEFORE);
+    references.gone(&root(), [(&path(), 7)].into_iter(), BEGAN);
+    references.forget_gone();
+    drop(references);
+    assert_eq!(known(&opened(dir.path())), None);
+}
+
+#[test]
+fn a_batch_waits_for_no_request_that_is_being_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let references = opened(dir.path());
+    told(&references, 7, BEFORE);
+    let recording = references.changes();
+    let (done, is_done) = channel();
+    std::thread::scope(|scope| {
+        let references = &references;
+        scope.spawn(move || {
+            references.gone(&root(), [(&path(), 7)].into_iter(), BEGAN);
+            done.send(()).unwrap();
+        });
+        let came = is_done.recv_timeout(Duration::from_secs(10));
+        drop(recording);
+        assert!(came.is_ok(), "the batch waited for the request");
+    });
+}

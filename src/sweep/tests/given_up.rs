@@ -1,0 +1,95 @@
+//! What was given up and waits in its place.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Observer, World};
+use crate::model::{
+    Covers, EntryId, HoldId, HoldRecord, Kept, Policy, QueueEntry, Recorded, RelPath, Requester, Skip, Stage,
+    Timestamp, WirePath,
+};
+use crate::policy::Moment;
+use crate::store::ledger::{KeptChange, Ledger};
+use crate::sweep::execute::{Conditions, Ended, execute};
+use crate::sweep::named::look;
+use crate::sweep::vault::replay::replay;
+use crate::sweep::vault::{KeptActions, RootVault, Turn};
+use crate::sys::clock;
+use crate::sys::private_dir::PrivateDir;
+
+/// A world in which the deletion of `path`, a file that can't be moved, is due.
+fn waiting(path: &str) -> (World, Arc<Ledger>, EntryId, tempfile::TempDir) {
+    let (mut world, state, now) = (World::new(), tempfile::tempdir().unwrap(), clock::now());
+    world.file(path, 10, 0);
+    let ledger = Arc::new(Ledger::open(state.path(), now).unwrap().0);
+    let path = RelPath::from_bytes(path.as_bytes()).unwrap();
+    let id = EntryId::new("1");
+    let kept = Kept {
+        id: id.clone(),
+        root: world.root.name.clone(),
+        facts: look(world.root.dir.handle(), &path).unwrap(),
+        path: WirePath::from_bytes(path.as_bytes()),
+        files: 1,
+        bytes: 4096,
+        stage: Stage::InPlace,
+        by: Requester { uid: 0, gid: 0, pid: 1 },
+        asked_at: Some(now),
+    };
+    let entry = QueueEntry {
+        kept,
+        client_id: None,
+        queued_at: now,
+        attempts: 0,
+        last_error: None,
+        next_try_at: Timestamp::EPOCH,
+    };
+    ledger.change_kept(&[KeptChange::Queue(entry)]).unwrap();
+    let private = Arc::new(PrivateDir::open_or_create(&world.root.dir).unwrap());
+    let vault = RootVault::new(private, Arc::clone(&ledger), Turn::default());
+    replay(&world.root, &vault, &ledger, now).unwrap();
+    world.root.vault = Some(Arc::new(vault));
+    (world, ledger, id, state)
+}
+
+#[test]
+fn a_deletion_stays_on_record_while_its_root_is_moved_away() {
+    let (world, ledger, id, _state) = waiting("d/f");
+    let (root, away) = (world.path(""), world.path("").with_extension("kept"));
+    let observer = Observer::default();
+    let (from, to) = (root.clone(), away.clone());
+    *observer.before_removal.lock().unwrap() = Some(Box::new(move || fs::rename(&from, &to).unwrap()));
+    world.run_with(&world.orders(Policy::Deferred), &observer);
+    assert!(away.join("d/f").exists());
+    fs::rename(&away, &root).unwrap();
+    assert!(ledger.queue_entry(&id).unwrap().is_some(), "it was asked for, and nobody took that back");
+    let again = crate::sweep::run::Orders { max_attempts: Some(9), ..world.orders(Policy::Deferred) };
+    world.run_with(&again, &Observer::default());
+    assert!(!world.path("d/f").exists() && ledger.queue_entry(&id).unwrap().is_none());
+}
+
+#[test]
+fn a_hold_is_not_over_because_a_file_claims_to_be_from_the_future() {
+    let (world, _ledger, _id, _state) = waiting("d/f");
+    let (wall, path) = (clock::now(), RelPath::from_bytes(&b"d/f"[..]).unwrap());
+    world.references.write().unwrap().put_hold(&HoldRecord {
+        id: HoldId::new("1"),
+        root: world.root.name.clone(),
+        recorded: Recorded::of(&look(world.root.dir.handle(), &path).unwrap()),
+        path,
+        until: Some(wall.plus(Duration::from_secs(3600))),
+        reason: None,
+        uid: 0,
+        covers: Covers::AnyOwner,
+        created_at: wall,
+    });
+    // The clock is not trusted, and the newest file of the root is from tomorrow.
+    let tomorrow = wall.plus(Duration::from_secs(86_400));
+    let moment = Moment { wall: Some(wall), clock_trusted: false, ..Moment::emergency(tomorrow) };
+    let mut due = KeptActions::new(&world.root, crate::model::Phase::Deferred, &moment).unwrap();
+    let action = due.take().unwrap().unwrap();
+    let with = Conditions { jobs: &world.jobs, references: &world.references, moment: &moment };
+    let end = execute(&world.root, &[action], with);
+    assert!(matches!(end.ended[0], Some(Ended::Skipped(Skip::Held))), "{:?}", end.ended);
+    assert!(world.path("d/f").exists());
+}
