@@ -17,11 +17,13 @@ pub(super) fn check(
     probe: &dyn Probe,
     problems: &mut Vec<Problem>,
 ) -> Option<(RootSettings, ShownTable)> {
-    let mut fields = Fields::new(Scope::Root, format!("root.{}", root.name), &root.values, problems);
+    // One without a usable path has no name either.
+    let title = if root.name.is_empty() { "root".to_owned() } else { format!("root.{}", root.name) };
+    let mut fields = Fields::new(Scope::Root, title.clone(), &root.values, problems);
     if fields.given("path").is_none() {
         fields.problems.push(Problem {
             origin: root.origin.clone(),
-            key: format!("root.{}.path", root.name),
+            key: format!("{title}.path"),
             found: "no path".to_owned(),
             allowed: "path = \"/DIRECTORY\"".to_owned(),
         });
@@ -30,12 +32,17 @@ pub(super) fn check(
     let path = fields.path("path"); // empty if it was refused
     fields.text("name");
     let name = RootName::parse(&root.name);
-    if let (Err(error), None) = (&name, fields.given("name")) {
+    // What follows from a path that was refused would only hide that.
+    let is_usable = !path.as_os_str().is_empty();
+    if let (Err(error), None, true) = (&name, fields.given("name"), is_usable) {
         fields.refuse("path", error.to_string(), "a name for the root".to_owned());
     }
     fields.note("name", show::text(&root.name), root.name_origin());
     let allow_system_root = fields.flag("allow_system_root");
-    if !allow_system_root && let Some(why) = unfit(&path, probe) {
+    if !allow_system_root
+        && is_usable
+        && let Some(why) = unfit(&path, probe)
+    {
         let allowed = "a directory of temporary files, or allow_system_root = true for this root".to_owned();
         fields.refuse("path", format!("{}, {why}", show::text(&path.to_string_lossy())), allowed);
     }

@@ -141,3 +141,14 @@ fn a_byte_that_is_not_utf8_names_its_place() {
     let error = settle(&inputs, &Fake(&[])).unwrap_err().to_string();
     assert!(error.contains("x.toml:2:3: found a byte that is not UTF-8"), "{error}");
 }
+
+#[test]
+fn a_path_that_is_refused_is_one_problem_and_not_what_follows_from_it_too() {
+    assert_eq!(
+        problems(&["[[root]]\npath = 'rel'\nhigh_water = 120\n"]),
+        [
+            "0.toml:2:8: root.path: found \"rel\"; allowed: an absolute path without \"..\"",
+            "0.toml:3:14: root.high_water: found 120; allowed: a percentage from 1 to 100",
+        ]
+    );
+}
