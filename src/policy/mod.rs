@@ -23,7 +23,6 @@ mod liveness;
 mod naming;
 mod pace;
 mod pressure;
-mod protections;
 mod references;
 mod registry;
 mod retry;
@@ -52,7 +51,6 @@ pub use pressure::{
     Cause, Marks, Need, Target, emergency_needed, emergency_over, excess_over_high, is_urgent, level,
     resource_needed, resources_to_serve,
 };
-pub use protections::{Answer, Asked, Obstacle, answer};
 pub use references::{FileAt, ReferenceView, SessionFacts};
 pub use registry::{JobFacts, JobsView, Ownership};
 pub use retry::pause_after;
