@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The kinds of failure; each has one status, one `type` and one title.
@@ -47,7 +48,8 @@ impl Problem {
 }
 
 /// A request that was not served, as it goes over the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+#[schemars(rename = "Problem")]
 #[error("{title}: {detail}")]
 pub struct ApiError {
     /// Names the kind of problem (a URN).

@@ -20,6 +20,7 @@ mod queue;
 mod references;
 mod report;
 mod request;
+mod schema;
 mod time;
 mod trash;
 mod units;
@@ -42,6 +43,7 @@ pub use report::{
     DeletedOpen, DirectoryHold, PathFailure, PhaseReport, Reclaim, Report, Requester, Shortfall, UserHold,
 };
 pub use request::{Selection, SweepRequest};
+pub use schema::some_span;
 pub use time::Timestamp;
 pub use trash::{TrashEntry, TrashTotals};
 pub use units::{ByteSize, Percent, TimeSpan, UnitError};

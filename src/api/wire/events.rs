@@ -1,12 +1,13 @@
 //! Events of `GET /v1/events`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Progress, RootState, SweepState};
 use crate::model::{Level, Policy, Report, Resource, RootName, RunId, Timestamp, Trigger};
 
 /// Something happened. Goes out as `event: NAME` and `data: JSON`, the name in both.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// Somebody should know: what the log says as warning or error.

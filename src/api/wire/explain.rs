@@ -1,11 +1,12 @@
 //! What each policy says about one path.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{JobId, JobState, RootName, Timestamp, WirePath};
 
 /// Body of `GET /v1/explain?path=`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// Absolute path.
     #[serde(flatten)]
@@ -41,7 +42,7 @@ pub struct Explanation {
 }
 
 /// A job that a path may name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JobReading {
     /// Its name.
     pub id: JobId,
@@ -50,7 +51,7 @@ pub struct JobReading {
 }
 
 /// What one policy says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyVerdict {
     /// The policy, or the phase of an emergency.
     pub policy: String,
@@ -66,7 +67,7 @@ pub struct PolicyVerdict {
 }
 
 /// Whether a policy would take a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It would go.

@@ -1,11 +1,12 @@
 //! What is on record: files, removals, changes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{JobId, Phase, Policy, Requester, RootName, RunId, Timestamp, WirePath};
 
 /// One file of `GET /v1/files`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileEntry {
     /// Absolute path.
     #[serde(flatten)]
@@ -26,7 +27,7 @@ pub struct FileEntry {
 }
 
 /// One line of `GET /v1/audit`: a removal, or a change that a peer made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
     /// When.
     pub time: Timestamp,
