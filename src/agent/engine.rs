@@ -183,7 +183,7 @@ impl Engine {
             recorded: None,
             clock: Mutex::new(clock),
             recorder: Recorder::default(),
-            events: Arc::default(),
+            events: Arc::new(Events::begun(clock::now())),
             breakers: Breakers::default(),
             turns: Turns::default(),
         }
@@ -462,7 +462,7 @@ impl Engine {
 
     fn tell_end(&self, world: &RunWorld<'_>, reports: &[Report]) {
         let over = if world.control.is_cancelled() { SweepState::Cancelled } else { SweepState::Done };
-        world.shown.tell(&self.events, world.control, over, reports);
+        world.shown.tell_end(&self.events, world.control, over, reports);
         for report in reports.iter().filter(|report| report.target_reached == Some(false)) {
             let level = if report.policy == Policy::Emergency { Level::Critical } else { Level::Warning };
             let message = format!("{} ended short of its target", report.policy);

@@ -150,14 +150,10 @@ pub struct ShownRun {
 }
 
 impl ShownRun {
-    /// Tells that the run is in `state`.
-    pub fn tell(&self, events: &Events, control: &Control, state: SweepState, reports: &[Report]) {
-        if !events.has_readers() {
-            return;
-        }
+    fn event(&self, control: &Control, state: SweepState, reports: &[Report]) -> Event {
         let reports =
             reports.iter().map(|report| Report { actions: None, errors: Vec::new(), ..report.clone() });
-        events.publish(&Event::Sweep {
+        Event::Sweep {
             time: clock::now(),
             sweep: control.sweep.clone(),
             policy: self.policy,
@@ -166,7 +162,12 @@ impl ShownRun {
             state,
             progress: control.progress(),
             reports: reports.collect(),
-        });
+        }
+    }
+
+    /// Tells that the run has ended.
+    pub fn tell_end(&self, events: &Events, control: &Control, over: SweepState, reports: &[Report]) {
+        events.publish(&self.event(control, over, reports));
     }
 }
 
@@ -177,7 +178,13 @@ impl RunWorld<'_> {
         let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
         if begins || told_at.is_none_or(|at| now.saturating_sub(at) >= TELLING_PAUSE) {
             *told_at = Some(now);
-            self.shown.tell(self.events, self.control, SweepState::Running, &[]);
+            let event = || self.shown.event(self.control, SweepState::Running, &[]);
+            // How far it is tells nothing any more to who comes later.
+            if begins {
+                self.events.publish(&event());
+            } else if self.events.has_readers() {
+                self.events.mention(&event());
+            }
         }
     }
 

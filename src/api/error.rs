@@ -45,6 +45,16 @@ impl Problem {
             Self::Unavailable => (503, "urn:guardian:problem:unavailable", "unavailable"),
         }
     }
+
+    /// The HTTP status.
+    pub(super) const fn status(self) -> u16 {
+        self.facts().0
+    }
+
+    /// The kind in words.
+    pub(super) const fn title(self) -> &'static str {
+        self.facts().2
+    }
 }
 
 /// A request that was not served, as it goes over the wire.

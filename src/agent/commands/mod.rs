@@ -22,9 +22,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::api::{
-    ApiError, AuditEntry, AuditFilter, ChunkCompletion, ChunkRequest, Commands, EventReader, Explanation,
-    FileEntry, Health, HistoryFilter, JobPut, JobResource, Listing, Page, PauseRequest, PauseState,
-    PeerIdentity, PlanResource, RootResource, Stats, SweepResource, TrustState,
+    ApiError, AuditEntry, AuditFilter, ChunkCompletion, ChunkRequest, Commands, EventId, EventReader,
+    Explanation, FileEntry, Health, HistoryFilter, JobPut, JobResource, Listing, Page, PauseRequest,
+    PauseState, PeerIdentity, PlanResource, RootResource, Stats, SweepResource, TrustState,
 };
 use crate::model::{ChunkId, JobId, PlanId, Report, RootName, RunId, SweepRequest};
 use crate::store::audit::AuditedChange;
@@ -175,8 +175,8 @@ impl Commands for Served {
         self.list_audit(filter, page)
     }
 
-    fn events(&self, by: &PeerIdentity) -> Result<EventReader, ApiError> {
-        self.agent.engine.events.read(by.uid)
+    fn events(&self, by: &PeerIdentity, last: Option<&EventId>) -> Result<EventReader, ApiError> {
+        self.agent.engine.events.read(by.uid, last)
     }
 
     fn registry_trust(&self, by: &PeerIdentity) -> Result<TrustState, ApiError> {

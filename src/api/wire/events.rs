@@ -71,10 +71,12 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// The reader was too slow: so many events are gone, and the stream ends here.
+    /// Events are gone that the reader did not hear. As the last event: it was
+    /// too slow, and the stream ends here; it may come back with `Last-Event-ID`.
+    /// As the first: it came back too late.
     Lost {
-        /// How many.
-        count: u64,
+        /// How many; `null` where that can't be known, as after a restart of the agent.
+        count: Option<u64>,
     },
 }
 

@@ -27,6 +27,7 @@ impl Default for Page {
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ListOf{T}")]
 pub struct Listing<T> {
     /// The items of this page.
     pub items: Vec<T>,

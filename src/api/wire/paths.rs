@@ -1,15 +1,18 @@
 //! Paths in requests.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::{PathError, WirePath};
 
 /// A path in a request: text, or an object with its encoding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, from = "Given")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum PathText {
     /// UTF-8.
     Plain(String),
@@ -17,15 +20,8 @@ pub enum PathText {
     Encoded(WirePath),
 }
 
-/// As it is read: other than in an answer, where a path stands among other
-/// fields, nothing else may stand beside it.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "a path: text, or {\"path\", \"path_encoding\": \"percent\"}")]
-enum Given {
-    Plain(String),
-    Encoded(Encoded),
-}
-
+/// Other than in an answer, where a path stands among other fields, nothing
+/// else may stand beside it in a request.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Encoded {
@@ -34,14 +30,30 @@ struct Encoded {
     path_encoding: Option<String>,
 }
 
-impl From<Given> for PathText {
-    fn from(given: Given) -> Self {
-        match given {
-            Given::Plain(text) => Self::Plain(text),
-            Given::Encoded(Encoded { path, path_encoding }) => {
-                Self::Encoded(WirePath { path, path_encoding })
+impl<'de> Deserialize<'de> for PathText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = PathText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path: text, or {\"path\", \"path_encoding\": \"percent\"}")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<PathText, E> {
+                Ok(PathText::Plain(text.to_owned()))
+            }
+
+            fn visit_string<E: Error>(self, text: String) -> Result<PathText, E> {
+                Ok(PathText::Plain(text))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PathText, A::Error> {
+                let Encoded { path, path_encoding } = Encoded::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(PathText::Encoded(WirePath { path, path_encoding }))
             }
         }
+        deserializer.deserialize_any(Either)
     }
 }
 
@@ -100,7 +112,7 @@ mod tests {
         for good in [r#""/a""#, r#"{"path":"/a"}"#, r#"{"path":"/%FF","path_encoding":"percent"}"#] {
             assert!(serde_json::from_str::<PathText>(good).is_ok(), "{good}");
         }
-        for bad in [r#"{"path":"/a","recursive":true}"#, r#"{}"#, "1", "null"] {
+        for bad in [r#"{"path":"/a","recursive":true}"#, r#"{}"#, r#"["/a","percent"]"#, "1", "null"] {
             assert!(serde_json::from_str::<PathText>(bad).is_err(), "{bad}");
         }
     }

@@ -229,8 +229,8 @@ impl Commands for Fake {
         };
         Ok(Listing::all(vec![entry]))
     }
-    fn events(&self, by: &PeerIdentity) -> Result<EventReader, ApiError> {
-        let reader = self.events.read(by.uid);
+    fn events(&self, by: &PeerIdentity, last: Option<&EventId>) -> Result<EventReader, ApiError> {
+        let reader = self.events.read(by.uid, last);
         let message = "a first word".to_owned();
         self.events.publish(&Event::Alert {
             time: Timestamp::EPOCH,
@@ -270,8 +270,11 @@ impl Served {
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-                let fake =
-                    Arc::new(Fake { critical, cancelled: AtomicBool::new(false), events: Events::default() });
+                let fake = Arc::new(Fake {
+                    critical,
+                    cancelled: AtomicBool::new(false),
+                    events: Events::begun(Timestamp::EPOCH),
+                });
                 let identify = move |stream: &tokio::net::UnixStream| {
                     let peer = stream.peer_cred()?;
                     let uid = if admin { 0 } else { 1001 };
