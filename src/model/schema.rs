@@ -39,7 +39,7 @@ fn name(max: usize) -> Schema {
 described!(JobId, _generator => json_schema!({
     "type": "string",
     "pattern": format!("^[A-Za-z0-9._-]{{1,{}}}$", Self::MAX_LEN),
-    "not": { "const": "failed" },
+    "description": "the name of a job; `failed` is reserved",
 }));
 described!(ChunkId, _generator => name(Self::MAX_LEN));
 described!(SessionId, _generator => name(Self::MAX_LEN));

@@ -55,6 +55,7 @@ pub(super) async fn files(
 #[serde(deny_unknown_fields)]
 pub(super) struct ExplainQuery {
     /// An absolute path, as it is or percent-encoded once more.
+    #[schemars(extend("pattern" = "^/"))]
     path: Bytes,
     /// `percent`, if it is.
     #[schemars(extend("enum" = ["percent"]))]
@@ -112,6 +113,7 @@ pub(super) async fn history(
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditQuery {
     /// A glob over the absolute path.
+    #[schemars(extend("minLength" = 1))]
     path: Option<Bytes>,
     /// Of this job.
     job: Option<JobId>,

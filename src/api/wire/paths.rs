@@ -41,20 +41,29 @@ impl<'de> Deserialize<'de> for PathText {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<PathText, E> {
-                Ok(PathText::Plain(text.to_owned()))
+                absolute(PathText::Plain(text.to_owned()))
             }
 
             fn visit_string<E: Error>(self, text: String) -> Result<PathText, E> {
-                Ok(PathText::Plain(text))
+                absolute(PathText::Plain(text))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PathText, A::Error> {
                 let Encoded { path, path_encoding } = Encoded::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(PathText::Encoded(WirePath { path, path_encoding }))
+                absolute(PathText::Encoded(WirePath { path, path_encoding }))
             }
         }
         deserializer.deserialize_any(Either)
     }
+}
+
+/// Whatever a path is given for: it means the same from everywhere.
+fn absolute<E: Error>(path: PathText) -> Result<PathText, E> {
+    let bytes = path.to_bytes().map_err(E::custom)?;
+    if bytes.starts_with(b"/") {
+        return Ok(path);
+    }
+    Err(E::custom(format!("{:?} is not an absolute path", String::from_utf8_lossy(&bytes))))
 }
 
 impl JsonSchema for PathText {
@@ -74,7 +83,7 @@ impl JsonSchema for PathText {
                 {
                     "type": "object",
                     "properties": {
-                        "path": { "type": "string" },
+                        "path": { "type": "string", "pattern": "^(/|%2[Ff])" },
                         "path_encoding": { "enum": ["percent", null] },
                     },
                     "required": ["path"],
@@ -112,7 +121,16 @@ mod tests {
         for good in [r#""/a""#, r#"{"path":"/a"}"#, r#"{"path":"/%FF","path_encoding":"percent"}"#] {
             assert!(serde_json::from_str::<PathText>(good).is_ok(), "{good}");
         }
-        for bad in [r#"{"path":"/a","recursive":true}"#, r#"{}"#, r#"["/a","percent"]"#, "1", "null"] {
+        for bad in [
+            r#"{"path":"/a","recursive":true}"#,
+            r#"{}"#,
+            r#"["/a","percent"]"#,
+            r#""a""#,
+            r#"{"path":"a"}"#,
+            r#"{"path":"/a","path_encoding":"base64"}"#,
+            "1",
+            "null",
+        ] {
             assert!(serde_json::from_str::<PathText>(bad).is_err(), "{bad}");
         }
     }
