@@ -58,9 +58,24 @@ impl Timestamp {
         if let Ok(seconds) = text.parse::<i64>() {
             return Some(Self::from_unix(seconds, 0));
         }
-        let read: jiff::Timestamp = text.parse().ok()?;
-        let nanos = read.as_nanosecond().clamp(i64::MIN.into(), i64::MAX.into());
-        i64::try_from(nanos).ok().map(Self)
+        match text.parse::<jiff::Timestamp>() {
+            Ok(read) => {
+                let nanos = read.as_nanosecond().clamp(i64::MIN.into(), i64::MAX.into());
+                i64::try_from(nanos).ok().map(Self)
+            }
+            Err(_) => Self::at_the_end(text),
+        }
+    }
+
+    /// RFC 3339 goes a day further than what can be computed with.
+    fn at_the_end(text: &str) -> Option<Self> {
+        let pieces = jiff::fmt::temporal::Pieces::parse(text).ok()?;
+        (pieces.time().and(pieces.offset()))?;
+        match pieces.date().year() {
+            9999.. => Some(Self(i64::MAX)),
+            ..=0 => Some(Self(i64::MIN)),
+            _ => None,
+        }
     }
 }
 
