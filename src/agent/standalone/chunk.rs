@@ -1,6 +1,8 @@
 //! Chunks that are reported complete where no agent runs.
 
+use crate::agent::engine::Commission;
 use crate::agent::jobs::Now;
+use crate::agent::roots::Claim;
 use crate::agent::surroundings::{Control, new_id};
 use crate::agent::{chunks, problems, sweeper};
 use crate::api::{ApiError, ChunkCompletion, ChunkRequest, Progress, SweepResource, SweepState};
@@ -8,7 +10,9 @@ use crate::cli::StandaloneSweep;
 use crate::model::{ChunkId, JobId, RunId, Trigger};
 use crate::sys::clock;
 
-use super::{Alone, Claim, Commission, commission, pause_at};
+use super::Alone;
+use super::sweeping::commission;
+use super::workplace::pause_at;
 
 impl Alone {
     pub(super) fn complete_chunk(
