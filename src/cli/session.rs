@@ -1,4 +1,8 @@
 //! One command under way: its output, its sources, its way to the agent.
+//! (`guardian session`, the verb, is in `sessions`.)
+//!
+//! Promises: no command works beside an agent on one ledger; what is shown as
+//! JSON is what the agent wrote. Must not know: any verb.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,9 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::args::{Global, When};
 use super::client::{Answer, Client, Refusal};
 use super::failure::{Exit, Failure};
+use super::global::{Global, When};
 use super::host::{Host, Sources, Standalone};
 use super::output::{Format, Output};
 use super::settings::{directory, is_directory, read, sockets};
