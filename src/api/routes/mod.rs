@@ -166,8 +166,7 @@ fn referring() -> Vec<Route> {
             "release_paths",
             "End the holds on paths",
             references::release_paths,
-        )
-        .may(OWN),
+        ),
         route(DELETE, "/v1/holds/{id}", "release", "End one hold", references::release).may(OWN),
         route(POST, "/v1/files/track", "track", "Tell expiry, session and job of files", references::track)
             .may(OWN),
@@ -188,7 +187,7 @@ fn referring() -> Vec<Route> {
 
 /// Pause, roots and trust.
 fn managing() -> Vec<Route> {
-    const ADMIN: &[Problem] = &[NotPermitted, Conflict];
+    const ADMIN: &[Problem] = &[NotPermitted];
     vec![
         route(POST, "/v1/pause", "pause", "Stop removals; watching and alerts go on", manage::pause)
             .may(ADMIN),
@@ -201,7 +200,7 @@ fn managing() -> Vec<Route> {
             "Take what is there now for the root",
             manage::accept_root,
         )
-        .may(ADMIN),
+        .may(&[NotPermitted, Conflict]),
         route(
             POST,
             "/v1/registry/trust",
