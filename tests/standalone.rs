@@ -262,7 +262,7 @@ fn explain_tells_of_each_policy_and_of_what_stands_against_it() {
     let orphans = old["policies"].as_array().unwrap().iter().find(|one| one["policy"] == "orphans").unwrap();
     assert_eq!((&orphans["verdict"], &orphans["rule"]), (&"remove".into(), &"orphan_untracked".into()));
     assert!(explain("mid")["summary"].as_str().unwrap().starts_with("goes in an emergency"));
-    assert_eq!(explain("x.keep")["summary"], "kept: protected");
+    assert_eq!(explain("x.keep")["summary"], "kept: protected (`protect`)");
     assert_eq!(explain("nothing")["exists"], false);
     let _open = File::open(host.path("old")).unwrap();
     assert!(explain("old")["summary"].as_str().unwrap().starts_with("open or mapped now"));
