@@ -127,6 +127,9 @@ impl Day {
         self.host = None;
         self.host = Some(Host::start(&self.settings, self.moment()));
         (self.restarted, self.restarts) = (self.now, self.restarts + 1);
+        // What waits in its place was tried once more.
+        let gone = self.settle(&SweepRequest::of(Policy::Deferred));
+        assert_eq!(gone, 0, "a start removes nothing");
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -138,9 +141,8 @@ impl Day {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         self.written += 1;
-        let mut content = vec![b'x'; 4000];
-        content.extend(self.written.to_le_bytes());
-        fs::write(&path, &content).unwrap();
+        let life = Life { number: self.written, written: (age == 0).then_some(self.now), ..life };
+        fs::write(&path, life.content()).unwrap();
         let written = self.at(self.now as i64 - age as i64);
         fs::File::options()
             .write(true)
@@ -148,7 +150,6 @@ impl Day {
             .unwrap()
             .set_modified(SystemTime::UNIX_EPOCH + Duration::from_nanos(written.as_nanos() as u64))
             .unwrap();
-        let life = Life { content, written: (age == 0).then_some(self.now), ..life };
         self.files.insert(name.to_owned(), life);
     }
 

@@ -113,7 +113,7 @@ impl Day {
         }
         restored.unwrap_or_else(|why| panic!("{name}: {}", why.detail));
         let given = self.given.remove(id).unwrap();
-        assert_eq!(fs::read(self.path(&name)).unwrap(), given.life.content, "{name} is what it was");
+        assert_eq!(fs::read(self.path(&name)).unwrap(), given.life.content(), "{name} is what it was");
         assert!(self.files.insert(name, given.life).is_none());
         self.restored += 1;
     }
@@ -174,7 +174,7 @@ impl Day {
             let lies = if given.in_place { scratch.join(&given.name) } else { moved };
             let content =
                 fs::read(&lies).unwrap_or_else(|why| panic!("{}: {why}: {given:?}", lies.display()));
-            assert_eq!(content, given.life.content, "{given:?}");
+            assert_eq!(content, given.life.content(), "{given:?}");
         }
         gone
     }
