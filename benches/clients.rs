@@ -202,7 +202,7 @@ fn bench(options: &Options) -> io::Result<bool> {
     for (kind, times) in &mut times {
         line(KINDS[*kind], times);
     }
-    line("all", &mut taken.iter().map(|(_, time, _)| *time).collect());
+    line("all", &mut taken.iter().map(|(_, time, _)| *time).collect::<Vec<_>>());
     println!(
         "{} clients: {} requests in {:.2} s ({:.0}/s); the sweep is {} with {} files removed",
         options.clients,
@@ -220,7 +220,7 @@ fn bench(options: &Options) -> io::Result<bool> {
     Ok(failed.is_empty() && taken.len() == options.requests)
 }
 
-fn line(name: &str, times: &mut Vec<Duration>) {
+fn line(name: &str, times: &mut [Duration]) {
     times.sort();
     let at = |share: f64| {
         let index = ((times.len() - 1) as f64 * share).round() as usize;
