@@ -1,6 +1,7 @@
 //! Many clients at once on the socket, while a sweep runs.
 //!
-//! `cargo bench --bench clients [-- --clients N] [--requests N] [--files N]`.
+//! `cargo bench --bench clients [-- --clients N] [--requests N] [--files N]
+//! [--agent PROGRAM]`.
 //! An agent of the bench's own, over a directory of its own; prints how long
 //! requests of each kind took, and the agent's memory before and after. No
 //! figure of it is a test's: they depend on the machine.
@@ -26,15 +27,25 @@ struct Options {
     clients: usize,
     requests: usize,
     files: usize,
+    agent: PathBuf,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self { clients: 200, requests: 10_000, files: 50_000 };
+        let mut options = Self {
+            clients: 200,
+            requests: 10_000,
+            files: 50_000,
+            agent: env!("CARGO_BIN_EXE_guardian").into(),
+        };
         while let Some(name) = arguments.next() {
             let place = match name.as_str() {
                 // What cargo gives every bench.
                 "--bench" => continue,
+                "--agent" => {
+                    options.agent = arguments.next().ok_or("--agent needs a program")?.into();
+                    continue;
+                }
                 "--clients" => &mut options.clients,
                 "--requests" => &mut options.requests,
                 "--files" => &mut options.files,
@@ -61,7 +72,7 @@ impl Drop for Agent {
 }
 
 impl Agent {
-    fn start(files: usize) -> io::Result<Self> {
+    fn start(program: &Path, files: usize) -> io::Result<Self> {
         let home = tempfile::tempdir()?;
         let root = home.path().join("root");
         let then = SystemTime::now() - Duration::from_secs(200_000);
@@ -81,7 +92,7 @@ impl Agent {
              min_free = \"0\"\nadoption_grace = \"0s\"\n"
         );
         std::fs::write(home.path().join("guardian.toml"), config)?;
-        let process = Command::new(env!("CARGO_BIN_EXE_guardian"))
+        let process = Command::new(program)
             .arg("--config")
             .arg(home.path().join("guardian.toml"))
             .arg("run")
@@ -159,7 +170,7 @@ fn one(socket: &Path, root: &Path, kind: usize, client: usize) -> io::Result<()>
 }
 
 fn bench(options: &Options) -> io::Result<bool> {
-    let agent = Agent::start(options.files)?;
+    let agent = Agent::start(&options.agent, options.files)?;
     let (socket, root) = (agent.socket(), agent.home.path().join("root"));
     // Every client has its job before it beats.
     for client in 0..options.clients {

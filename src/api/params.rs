@@ -90,10 +90,10 @@ impl Part for Wait {
 fn read<T: DeserializeOwned>(query: Option<&str>) -> Result<T, ApiError> {
     let mut found = BTreeMap::new();
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = pair.split_once('=').map_or((pair, None), |(name, value)| (name, Some(value)));
         let name = String::from_utf8(decode(name)?)
             .map_err(|_| ApiError::invalid("the name of a query parameter is not UTF-8"))?;
-        let value = decode(value)?;
+        let value = value.map(decode).transpose()?;
         if found.insert(name.clone(), value).is_some() {
             return Err(ApiError::invalid(format!("the query parameter {name:?} is given twice")));
         }
@@ -236,6 +236,7 @@ mod tests {
             ("wait=%f", "not percent-encoded"),
             ("wait=%zz", "not percent-encoded"),
             ("%ff=1", "not UTF-8"),
+            ("wait=", "failed to read query parameter \"wait\": \"\""),
             ("wait=maybe", "failed to read query parameter \"wait\": \"maybe\""),
             ("job=a/b", "failed to read query parameter \"job\": \"a/b\" is not a valid job id"),
             ("job=%ff", "failed to read query parameter \"job\": it is not UTF-8"),

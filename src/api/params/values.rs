@@ -31,14 +31,17 @@ impl Error for Unread {
     }
 }
 
-/// All parameters of one query, decoded to bytes.
+/// What stands behind a name, decoded to bytes; `None` where not even `=` does.
+type Given = Option<Vec<u8>>;
+
+/// All parameters of one query.
 pub(super) struct Parameters {
-    rest: BTreeMap<String, Vec<u8>>,
-    now: (String, Vec<u8>),
+    rest: BTreeMap<String, Given>,
+    now: (String, Given),
 }
 
 impl Parameters {
-    pub(super) fn new(found: BTreeMap<String, Vec<u8>>) -> Self {
+    pub(super) fn new(found: BTreeMap<String, Given>) -> Self {
         Self { rest: found, now: Default::default() }
     }
 }
@@ -85,11 +88,12 @@ impl<'de> MapAccess<'de> for Parameters {
     }
 }
 
-struct Value(Vec<u8>);
+struct Value(Given);
 
 impl Value {
     fn text(&self) -> Result<&str, Unread> {
-        std::str::from_utf8(&self.0).map_err(|_| Unread("it is not UTF-8".to_owned()))
+        std::str::from_utf8(self.0.as_deref().unwrap_or_default())
+            .map_err(|_| Unread("it is not UTF-8".to_owned()))
     }
 }
 
@@ -101,13 +105,14 @@ impl<'de> Deserializer<'de> for Value {
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
-        visitor.visit_byte_buf(self.0)
+        visitor.visit_byte_buf(self.0.unwrap_or_default())
     }
 
     /// `name=true`, `name=false`, or `name` alone.
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
         match self.text()? {
-            "true" | "" => visitor.visit_bool(true),
+            _ if self.0.is_none() => visitor.visit_bool(true),
+            "true" => visitor.visit_bool(true),
             "false" => visitor.visit_bool(false),
             other => Err(Unread(format!("{other:?}: expected true or false"))),
         }
