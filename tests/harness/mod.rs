@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+pub(crate) mod given_up;
 pub(crate) mod transcript;
 pub(crate) mod volumes;
 
