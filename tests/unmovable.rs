@@ -9,12 +9,12 @@ mod harness;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use harness::given_up::{body, id, items, removals, started, text, until_queue_is_empty};
-use harness::volumes::{bind, inside, overlay, remount, tmpfs};
-use harness::{Home, file, root};
+use harness::given_up::{body, id, items, kept, removals, started, text, until_queue_is_empty};
+use harness::volumes::{bind, inside, loop_mounted, overlay, remount, tmpfs};
+use harness::{Home, file, root, scratch};
 use serde_json::Value;
 
 const MIB: usize = 1 << 20;
@@ -161,7 +161,8 @@ fn what_lies_in_a_lower_layer_goes_from_its_place_where_it_can_not_be_moved() {
     // A directory of a lower layer can't be renamed (EXDEV).
     let given = items(&home, &["delete", text(&merged.join("tree")), text(&merged.join("one"))]);
     let moved = |path: &Path| {
-        let one = given.iter().find(|one| one["file_path"] == text(path)).unwrap_or_else(|| panic!("{given:?}"));
+        let one =
+            given.iter().find(|one| one["file_path"] == text(path)).unwrap_or_else(|| panic!("{given:?}"));
         one["moved"].clone()
     };
     assert_eq!(moved(&merged.join("tree")), false, "{given:?}");
@@ -177,29 +178,83 @@ fn on_a_volume_that_became_read_only_nothing_is_taken_and_the_reason_is_told() {
     }
     let mut home = Home::new();
     let volume = home.path("volume");
-    tmpfs(&volume, 8).unwrap();
-    home.configure("", &root(&volume, "[root.limits]\nmax_attempts = 9"));
+    if let Err(why) = loop_mounted("ext4", &home.path("image"), &volume, 32) {
+        eprintln!("skipped: no ext4 can be mounted: {why}");
+        return;
+    }
+    home.configure("automatic = false", &root(&volume, "[root.limits]\nmax_attempts = 9"));
     home.start();
     home.until_root_is("ready");
-    file(&volume.join("a"), 4096, 0);
-    file(&volume.join("b"), 4096, 0);
-    remount(&volume, "ro").unwrap();
-    let (code, out, err) = home.run(&["delete", "--json", text(&volume.join("a"))]);
-    if code == 0 {
-        let given: Value = serde_json::from_str(&out).unwrap();
-        assert_eq!(given["items"][0]["moved"], false, "{given}");
-        let waiting = items(&home, &["queue", "list"]);
-        assert!(waiting[0]["last_error"].as_str().unwrap().contains("os error 30"), "{waiting:?}");
-    } else {
-        assert!(code == 5 && err.contains("os error 30"), "{code}: {err}");
+    let (first, second) = (volume.join("first"), volume.join("second"));
+    file(&first, 4096, 0);
+    file(&second, 4096, 0);
+    let given = items(&home, &["trash", "put", text(&first)]);
+    assert_eq!(given[0]["moved"], true, "{given:?}");
+    // As ext4 does it after an error of the disk.
+    remount(&volume, "abort").unwrap();
+    let (code, out, err) = home.run(&["delete", "--json", text(&second)]);
+    assert_eq!(code, 0, "{out}{err}");
+    let given: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(given["items"][0]["moved"], false, "{given}");
+    let waiting = items(&home, &["queue", "list"]);
+    assert!(waiting[0]["last_error"].as_str().unwrap().contains("os error 30"), "{waiting:?}");
+    assert_eq!(home.run(&["queue", "run"]).0, 1, "what failed is told");
+    let waiting = items(&home, &["queue", "list"]);
+    assert!(waiting[0]["last_error"].as_str().unwrap().contains("os error 30"), "{waiting:?}");
+    let (code, _, err) = home.run(&["trash", "restore", &id(&items(&home, &["trash", "list"])[0])]);
+    assert!(code != 0 && err.contains("os error 30"), "{code}: {err}");
+    assert!(second.exists() && !first.exists());
+}
+
+#[test]
+fn a_state_volume_without_room_keeps_nothing_that_was_given_up_from_going_in_an_emergency() {
+    if !inside("a_state_volume_without_room_keeps_nothing_that_was_given_up_from_going_in_an_emergency") {
+        return;
     }
-    assert!(volume.join("a").exists());
-    remount(&volume, "rw").unwrap();
-    home.done(&["delete", text(&volume.join("b"))]);
-    assert!(!volume.join("b").exists());
-    for one in items(&home, &["queue", "list"]) {
-        home.run(&["queue", "retry", &id(&one)]);
+    for by_itself in [false, true] {
+        let mut home = Home::new();
+        let state = home.path("small");
+        tmpfs(&state, 96).unwrap();
+        let root_dir = scratch(&home);
+        let marks = "capacity = \"32MiB\"\nhigh_water = 90\nlow_water = 50";
+        let agent = format!(
+            "automatic = {by_itself}\nstate_dir = {:?}\nsample_interval = \"1s\"",
+            state.join("state")
+        );
+        home.configure(&agent, &root(&root_dir, marks));
+        home.start();
+        home.until_root_is("ready");
+        let named = |prefix: &str, count: usize| -> Vec<PathBuf> {
+            (0..count).map(|number| root_dir.join(format!("{prefix}_{number}"))).collect()
+        };
+        let (deferred, trash) = (named("deferred", if by_itself { 0 } else { 8 }), named("trash", 16));
+        for path in deferred.iter().chain(&trash) {
+            file(path, MIB, 0);
+        }
+        let ask = |verb: &[&str], paths: &[PathBuf]| {
+            let paths: Vec<&str> = paths.iter().map(|path| text(path)).collect();
+            home.done(&[verb, &paths].concat());
+        };
+        if !by_itself {
+            ask(&["delete"], &deferred);
+        }
+        ask(&["trash", "put"], &trash);
+        // Not a byte is left for the ledger.
+        let mut fill = fs::File::create(state.join("fill")).unwrap();
+        while std::io::Write::write(&mut fill, &[1; 4096]).is_ok_and(|written| written > 0) {}
+        for number in 0..14 {
+            file(&root_dir.join(format!("new_{number}.tmp")), MIB, 0);
+        }
+        if by_itself {
+            home.until("the emergency empties the trash", |_| {
+                (kept(&root_dir, "trash").0 <= 4).then_some(())
+            });
+        } else {
+            let report = body(&home, &["sweep", "emergency"]);
+            assert_eq!(report["target_reached"], true, "{report}");
+            assert_eq!(kept(&root_dir, "queue").0, 0, "{report}");
+            assert!(kept(&root_dir, "trash").0 <= 4, "{report}");
+        }
+        assert!((0..14).all(|number| root_dir.join(format!("new_{number}.tmp")).exists()));
     }
-    until_queue_is_empty(&home);
-    assert!(volume.join("a").exists() == (code != 0), "refused, or taken and gone by now");
 }

@@ -90,7 +90,7 @@ pub(crate) fn overlay(layers: &Path, at: &Path) -> Result<(), String> {
     run("mount", &["-t", "overlay", "-o", &options, "overlay", at.to_str().unwrap()])
 }
 
-/// Makes a mounted volume read-only (`ro`) or writable again (`rw`).
+/// Mounts a volume anew with other options; `abort` makes an ext4 fail as after an error of its disk.
 pub(crate) fn remount(at: &Path, how: &str) -> Result<(), String> {
     run("mount", &["-o", &format!("remount,{how}"), at.to_str().unwrap()])
 }

@@ -9,6 +9,8 @@ mod moving;
 mod refused;
 mod returning;
 mod shown;
+#[cfg(test)]
+mod tests;
 pub mod worker;
 
 use std::collections::{HashMap, VecDeque};

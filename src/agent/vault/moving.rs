@@ -52,8 +52,17 @@ impl Moved {
 
 impl Keeper<'_> {
     /// Moves entries that wait into the private directories, for as long as
-    /// `patience` (`None`: until that is done).
+    /// `patience` (`None`: until that is done). What became of them is on disk then.
     pub fn move_in(&self, handed: &[Handed], patience: Option<Duration>) -> Result<Moved, ApiError> {
+        let end = self.move_on(handed, patience)?;
+        self.ledger.make_lasting().map_err(|error| problems::store(&error))?;
+        Ok(end)
+    }
+
+    /// The same as one part of many: what became of the entries is on disk after
+    /// the ledger's next durable write. Until then the caller remembers them, and
+    /// comes with them again should the ledger lose it.
+    pub fn move_on(&self, handed: &[Handed], patience: Option<Duration>) -> Result<Moved, ApiError> {
         let until = patience.map(|limit| Instant::now() + limit);
         let mut by_root: HashMap<&RootName, Vec<EntryId>> = HashMap::new();
         for (root, id) in handed {

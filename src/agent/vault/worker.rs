@@ -49,7 +49,9 @@ pub fn keeper(agent: &Agent) -> Keeper<'_> {
 pub fn work_moving(agent: &Agent) {
     let mut settled = Settled::default();
     let mut later: Vec<Handed> = Vec::new();
-    let mut moved = false;
+    // Moved, which the ledger may not have on disk yet.
+    let mut unsure: Vec<Handed> = Vec::new();
+    let mut losses = agent.ledger.losses();
     let mut again_at = Instant::now() + LOOK;
     while !agent.stop.is_raised() {
         let keeper = keeper(agent);
@@ -73,9 +75,19 @@ pub fn work_moving(agent: &Agent) {
             again_at = Instant::now() + LOOK;
             agent.desk.hand_in(std::mem::take(&mut later));
         }
+        let lost = agent.ledger.losses();
+        if std::mem::replace(&mut losses, lost) != lost {
+            agent.desk.hand_in(std::mem::take(&mut unsure));
+        }
         let ids = agent.desk.take(CHUNK);
         if ids.is_empty() {
-            if std::mem::take(&mut moved) {
+            if !unsure.is_empty() {
+                if let Err(error) = agent.ledger.make_lasting() {
+                    tracing::warn!(reason = %crate::agent::chain(&error), "that entries were moved is not on record yet");
+                    agent.desk.mover.wait(PAUSE);
+                    continue;
+                }
+                unsure.clear();
                 keeper.targets.iter().filter_map(|target| target.root.vault.as_ref()).for_each(|vault| {
                     vault.make_lasting();
                 });
@@ -83,9 +95,9 @@ pub fn work_moving(agent: &Agent) {
             agent.desk.mover.wait(if settled.0.len() < keeper.targets.len() { PAUSE } else { LOOK });
             continue;
         }
-        match keeper.move_in(&ids, None) {
+        match keeper.move_on(&ids, None) {
             Ok(end) => {
-                moved = true;
+                unsure.extend(ids.iter().filter(|(_, id)| end.moved.contains_key(id)).cloned());
                 let (now, when_ready): (Vec<Handed>, Vec<Handed>) =
                     end.left.iter().cloned().partition(|(root, _)| {
                         keeper

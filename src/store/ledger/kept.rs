@@ -306,8 +306,8 @@ impl Ledger {
     }
 
     /// The same, on disk with the next durable write or the next of these a
-    /// second later: for what is found out again where it is lost. Nothing that
-    /// was answered may depend on it.
+    /// second later ([`Self::make_lasting`]): for what is found out again where
+    /// it is lost, with the process or by a failure of the disk ([`Self::losses`]).
     pub fn change_kept_soon(&self, changes: &[KeptChange]) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());

@@ -181,6 +181,17 @@ impl Ledger {
         Ok(written)
     }
 
+    /// Brings everything that was written to the disk.
+    pub fn make_lasting(&self) -> Result<(), StoreError> {
+        // A durable transaction takes those before it along.
+        self.write(|_| Ok(()))
+    }
+
+    /// How often a failure took what was written and not on disk yet.
+    pub fn losses(&self) -> u64 {
+        self.holder.losses()
+    }
+
     /// Records whether unknown jobs may be taken for finished ones.
     pub fn set_trusted(&self, trusted: bool) -> Result<(), StoreError> {
         self.write(|t| tables::put(t, META, b"trusted", &trusted))

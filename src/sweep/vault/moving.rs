@@ -7,7 +7,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::{FileFacts, FileKind, FileTimes, Keep, QueueEntry, RelPath, Skip, Stage, with_causes};
+use crate::model::{
+    FileFacts, FileKind, FileTimes, Keep, Kept, QueueEntry, RelPath, Skip, Stage, with_causes,
+};
 use crate::policy::speaks_against;
 use crate::sweep::execute::{Conditions, Known};
 use crate::sweep::flocks::{DirectoryLocks, keep};
@@ -97,9 +99,8 @@ pub fn take_in(
                 };
                 moving.end = Some(match end {
                     // It may have been moved before a kill.
-                    Taken::Gone => {
-                        lies_in(rooms, moving.entry.room(), moving.entry).map_or(Taken::Gone, Taken::Moved)
-                    }
+                    Taken::Gone => lies_in(rooms, moving.entry.room(), moving.entry.kept())
+                        .map_or(Taken::Gone, Taken::Moved),
                     end => end,
                 });
             }
@@ -154,10 +155,10 @@ fn describe_all(root: &GuardedRoot, rooms: &Rooms, all: &mut [Moving<'_>], locks
 }
 
 /// Whether the entry lies in `room` already, as what it was.
-pub fn lies_in(rooms: &Rooms, room: Room, entry: &Entry) -> Option<FileFacts> {
+pub fn lies_in(rooms: &Rooms, room: Room, kept: &Kept) -> Option<FileFacts> {
     let dir = rooms.of(room);
-    let seen = dir.look(entry.kept().id.as_str().as_bytes(), FileTimes::default()).ok()?;
-    let same = seen.facts.id.dev == dir.dev() && entry.kept().facts.is_same_elsewhere(&seen.facts);
+    let seen = dir.look(kept.id.as_str().as_bytes(), FileTimes::default()).ok()?;
+    let same = seen.facts.id.dev == dir.dev() && kept.facts.is_same_elsewhere(&seen.facts);
     same.then_some(seen.facts)
 }
 
@@ -171,7 +172,7 @@ fn describe(
     sync: bool,
 ) {
     let entry = moving.entry;
-    if let Some(there) = lies_in(rooms, entry.room(), entry) {
+    if let Some(there) = lies_in(rooms, entry.room(), entry.kept()) {
         moving.end = Some(Taken::Moved(there));
         return;
     }
@@ -344,11 +345,12 @@ fn take_tree(
 pub fn shift(root: &RootDir, rooms: &Rooms, from: Room, entry: &Entry) -> Result<(), SysError> {
     let (id, to) = (&entry.kept().id, entry.room());
     let mut moved = entry.clone();
-    moved.kept_mut().stage = if lies_in(rooms, from, entry).is_some() || lies_in(rooms, to, entry).is_some() {
-        Stage::Moved
-    } else {
-        entry.kept().stage
-    };
+    moved.kept_mut().stage =
+        if lies_in(rooms, from, entry.kept()).is_some() || lies_in(rooms, to, entry.kept()).is_some() {
+            Stage::Moved
+        } else {
+            entry.kept().stage
+        };
     let described = match Info::read(rooms, from, id)? {
         Some(mut info) => {
             info.describe(&moved);
@@ -364,7 +366,7 @@ pub fn shift(root: &RootDir, rooms: &Rooms, from: Room, entry: &Entry) -> Result
     if let Some(info) = described {
         info.write(rooms, to, id, true)?;
     }
-    if lies_in(rooms, to, entry).is_none() && lies_in(rooms, from, entry).is_some() {
+    if lies_in(rooms, to, entry.kept()).is_none() && lies_in(rooms, from, entry.kept()).is_some() {
         let name = id.as_str().as_bytes();
         move_entry(rooms.of(from), name, rooms.of(to), name)?;
     }

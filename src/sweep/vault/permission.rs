@@ -19,7 +19,7 @@ const MAKE_NAMES: u32 = 0o3;
 ///
 /// # Errors
 /// When a directory can't be looked at.
-pub fn may_put_into(root: &GuardedRoot, parent: &RelPath, uid: u32) -> Result<bool, SysError> {
+pub(super) fn may_put_into(root: &GuardedRoot, parent: &RelPath, uid: u32) -> Result<bool, SysError> {
     // His own way there, also where links in the root's path lead.
     let failed = |e| SysError::io("resolve root", root.path(), e);
     let real = root.path().canonicalize().map_err(failed)?;

@@ -193,10 +193,11 @@ impl Replay<'_> {
         let id: Box<str> = entry.kept().id.as_str().into();
         let room = entry.room();
         let other = if room == Room::Queue { Room::Trash } else { Room::Queue };
-        let here = self.inventory(room).objects.remove(&id) && lies_in(&self.rooms, room, &entry).is_some();
+        let here =
+            self.inventory(room).objects.remove(&id) && lies_in(&self.rooms, room, entry.kept()).is_some();
         let aside = !here
             && self.inventory(other).objects.remove(&id)
-            && lies_in(&self.rooms, other, &entry).is_some();
+            && lies_in(&self.rooms, other, entry.kept()).is_some();
         if here || aside {
             // Of what is there the description is needed; a power cut may have taken it.
             let shared = room == Room::Queue && self.rooms.manifests.of(&entry.kept().id).is_some();
@@ -303,7 +304,7 @@ impl Replay<'_> {
             _ => None,
         };
         for entry in recorded.into_iter().chain(described).chain(shared) {
-            if entry.kept().id == *id && lies_in(&self.rooms, room, &entry).is_some() {
+            if entry.kept().id == *id && lies_in(&self.rooms, room, entry.kept()).is_some() {
                 return Ok(Some(entry));
             }
         }

@@ -58,14 +58,14 @@ pub fn put_back(
     only: Option<u32>,
 ) -> Result<(), NotBack> {
     let kept = entry.kept();
-    if kept.stage != Stage::Moved && lies_in(rooms, entry.room(), entry).is_none() {
+    if kept.stage != Stage::Moved && lies_in(rooms, entry.room(), kept).is_none() {
         // It never left. Its description goes first: one that outlived the record
         // would tell of a deletion that was called off.
         discard(rooms, entry.room(), &kept.id)?;
         own_file::sync_names(rooms.of(entry.room()))?;
         return Ok(());
     }
-    if lies_in(rooms, entry.room(), entry).is_none() {
+    if lies_in(rooms, entry.room(), kept).is_none() {
         return Err(NotBack::Gone);
     }
     let dir = open(root, to, only)?;

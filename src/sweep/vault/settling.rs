@@ -248,7 +248,7 @@ impl Changes {
             Tried::Stays(why) => why.clone(),
             Tried::Removed | Tried::Over => {
                 // A ledger that could not be written has it in its place though it was moved.
-                let there = rooms.filter(|_| !one.moved).and_then(|rooms| lies_in(rooms, room, &entry));
+                let there = rooms.filter(|_| !one.moved).and_then(|rooms| lies_in(rooms, room, entry.kept()));
                 if there.is_some() {
                     entry.kept_mut().stage = Stage::Moved;
                     self.all.push(super::replay::record(entry));
