@@ -89,13 +89,21 @@ pub(crate) fn removals(home: &Home) -> BTreeMap<String, (u32, u32)> {
 pub(crate) fn kept(root_dir: &Path, room: &str) -> (usize, usize) {
     let entries = fs::read_dir(root_dir.join(".guardian").join(room)).into_iter().flatten();
     let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    let infos = names.iter().filter(|name| name.ends_with(".info")).count();
+    let infos = names.iter().filter(|name| name.ends_with(".info") || name.ends_with(".infos")).count();
     (names.len() - infos, infos)
 }
 
 pub(crate) fn until_queue_is_empty(home: &Home) {
     home.until("the queue is empty", |home| {
         (home.ask("/v1/deletions/stats")?["total_pending"] == 0).then_some(())
+    });
+}
+
+/// Waits until a path is on record as removed, once and with its outcome: that
+/// follows after the queue knows it no more.
+pub(crate) fn until_removed_once(home: &Home, path: &Path) {
+    home.until("the removal is on record", |home| {
+        (removals(home).get(text(path)) == Some(&(1, 0))).then_some(())
     });
 }
 
