@@ -188,3 +188,30 @@ fn where_it_is(root_dir: &Path, paths: &[PathBuf]) -> Stretch {
         Stretch::Idle
     }
 }
+
+#[test]
+fn deletions_that_share_a_description_are_known_again_when_the_ledger_is_lost() {
+    let (mut home, root_dir) = started("", "");
+    home.done(&["pause"]);
+    let paths = many(&home, &root_dir, 40);
+    let out = home.done(&["delete", "--json", "--files0-from", text(&home.path("list"))]);
+    let given: Value = serde_json::from_str(&out).unwrap();
+    let given = given["items"].as_array().unwrap();
+    assert!(given.len() == 40 && given.iter().all(|one| one["moved"] == true), "{given:?}");
+    assert_eq!(kept(&root_dir, "queue"), (40, 1));
+    home.done(&["queue", "drop", given[0]["id"].as_str().unwrap()]);
+    assert_eq!(kept(&root_dir, "queue"), (39, 1));
+    assert_eq!(home.stop(), Some(0));
+    std::fs::write(home.path("state/ledger.redb"), vec![7; 50_000]).unwrap();
+    home.start();
+    // The pause was lost with the ledger: what was asked for is carried out.
+    home.until("all but what was given back went", |home| {
+        let removed = removals(home);
+        (removed.len() == 39 && removed.values().all(|counts| *counts == (1, 0))).then_some(())
+    });
+    let left: Vec<_> = paths.iter().filter(|path| path.exists()).collect();
+    assert_eq!(left.len(), 1);
+    assert_eq!(text(left[0]), given[0]["file_path"], "{given:?}");
+    home.until("the private directory is empty", |_| (kept(&root_dir, "queue") == (0, 0)).then_some(()));
+    assert!(items(&home, &["trash", "list"]).is_empty());
+}
