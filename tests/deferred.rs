@@ -1,7 +1,8 @@
 //! Deferred deletion from outside: through the command line and the socket, on
 //! real files.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![allow(clippy::print_stderr, reason = "what is skipped or measured is told there")]
 
 #[allow(dead_code, reason = "shared by several files of tests, none of which needs all of it")]
 mod harness;

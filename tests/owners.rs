@@ -1,7 +1,7 @@
 //! Deferred deletion and trash as an ordinary user asks for them, through the socket.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-#![expect(clippy::print_stderr, reason = "what is skipped is told there")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![allow(clippy::print_stderr, reason = "what is skipped or measured is told there")]
 
 #[allow(dead_code, reason = "shared by several files of tests, none of which needs all of it")]
 mod harness;

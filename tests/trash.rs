@@ -1,6 +1,7 @@
 //! The trash from outside: put, had back, over kills and a lost ledger.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![allow(clippy::print_stderr, reason = "what is skipped or measured is told there")]
 
 #[allow(dead_code, reason = "shared by several files of tests, none of which needs all of it")]
 mod harness;

@@ -1,8 +1,8 @@
 //! What was given up and can't be moved: it stays in its place, or is refused,
 //! and the reason is told.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-#![expect(clippy::print_stderr, reason = "what is skipped is told there")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![allow(clippy::print_stderr, reason = "what is skipped or measured is told there")]
 
 #[allow(dead_code, reason = "shared by several files of tests, none of which needs all of it")]
 mod harness;
