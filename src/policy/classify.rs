@@ -73,6 +73,8 @@ pub struct DirContext {
     pub result: bool,
     /// Inodes of the directory and of those above it; none where nobody has looked.
     pub above: Arc<[u64]>,
+    /// The tree that its files are part of, where a job's directory is the unit.
+    pub tree: Option<RelPath>,
 }
 
 /// Guardian's private directory, in each root.
@@ -87,6 +89,7 @@ impl DirContext {
             protected: private || rules.protect.covers(&path),
             result: rules.results.covers(&path),
             above: Arc::default(),
+            tree: tree_of(rules, &path),
             path,
         }
     }
@@ -203,6 +206,9 @@ mod aged;
 mod chunk;
 mod given;
 mod results;
+mod tree;
+
+pub use tree::{InTree, Obstacle, TreeFold, TreeVerdict, classify_in_tree, tree_of};
 
 struct Case<'a> {
     phase: Phase,

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::model::{Action, FileFacts, FileKind, FileTimes, Keep, Phase, RelPath, Skip, with_causes};
-use crate::policy::{DirContext, Verdict, classify, speaks_against};
+use crate::policy::{DirContext, Verdict, classify, classify_in_tree, speaks_against};
 use crate::sys::open_check::OpenCheck;
 use crate::sys::remove::{Refusal, Removed, Unit, Verified, verify};
 use crate::sys::xattr::Mark;
@@ -28,6 +28,8 @@ use super::root::GuardedRoot;
 use super::vault::Rooms;
 
 mod kept;
+mod tree;
+mod tree_out;
 
 /// How one action ended.
 #[derive(Debug)]
@@ -73,6 +75,8 @@ pub struct BatchEnd {
     pub ended: Vec<Option<Ended>>,
     /// Directories that lost entries, with their facts from before.
     pub directories: HashMap<RelPath, DirBefore>,
+    /// Files of trees that are not what was planned: as they were found.
+    pub differ: Vec<Action>,
 }
 
 /// Actions of one directory, or the links of one inode.
@@ -138,6 +142,9 @@ struct State<'a> {
     locks: DirectoryLocks,
     /// Where queue and trash lie, opened by the first that needs it.
     rooms: OnceLock<Result<Rooms, String>>,
+    /// The actions are the files of one tree, of which each was looked at: the
+    /// first that stays ends it.
+    of_a_tree: bool,
     end: Mutex<BatchEnd>,
     /// Directories from which something was removed.
     lost_from: Mutex<HashSet<RelPath>>,
@@ -167,7 +174,9 @@ impl<'a> Inspector<'a> {
 
     /// Why the file would stay. One that could not be removed for want of
     /// permission is no such case: a run tries, and reports the error.
-    pub fn objection_to(&mut self, action: &Action) -> Option<Skip> {
+    ///
+    /// `by_name`: files that will have gone by then.
+    pub fn objection_to(&mut self, action: &Action, by_name: &HashSet<RelPath>) -> Option<Skip> {
         if let Some((id, true)) = action.reason.kept() {
             return self.state.objection_to_moved(action, id);
         }
@@ -179,6 +188,13 @@ impl<'a> Inspector<'a> {
             }
         }
         let place = self.at.as_ref()?;
+        if action.reason.is_tree() {
+            let looked = self.state.look_through(action, place, by_name);
+            return looked.err().as_ref().and_then(skipped);
+        }
+        if self.state.goes_with_its_tree(action, place) {
+            return Some(Skip::Changed);
+        }
         if action.facts.id.kind == FileKind::Directory {
             return None;
         }
@@ -207,9 +223,10 @@ impl<'a> State<'a> {
             how: root.prepare_open_check(with.moment.emergency),
             locks: DirectoryLocks::default(),
             rooms: OnceLock::new(),
+            of_a_tree: false,
             end: Mutex::new(BatchEnd {
                 ended: actions.iter().map(|_| None).collect(),
-                directories: HashMap::new(),
+                ..BatchEnd::default()
             }),
             lost_from: Mutex::default(),
         }
@@ -223,6 +240,9 @@ impl State<'_> {
         let mut unit: Option<Unit> = None;
         for &number in &work.places {
             let Some(action) = self.actions.get(number) else { continue };
+            if self.of_a_tree && self.first_that_stayed().is_some() {
+                return;
+            }
             if let Some((id, true)) = action.reason.kept() {
                 self.note(number, self.remove_moved(action, id));
                 continue;
@@ -244,7 +264,8 @@ impl State<'_> {
             }
             let Some(place) = &at else { continue };
             let ended = self.remove_one(action, place, &mut unit);
-            if matches!(ended, Ended::Removed { .. }) {
+            let tree_went = action.reason.is_tree() && matches!(ended, Ended::RemovedTree { .. });
+            if tree_went || matches!(ended, Ended::Removed { .. }) {
                 let mut lost_from = self.lost_from.lock().unwrap_or_else(PoisonError::into_inner);
                 if !lost_from.contains(&place.path) {
                     lost_from.insert(place.path.clone());
@@ -266,6 +287,12 @@ impl State<'_> {
 
     fn remove_one(&self, action: &Action, place: &Place, unit: &mut Option<Unit>) -> Ended {
         let name = action.path.name();
+        if action.reason.is_tree() {
+            return self.remove_whole(action, place);
+        }
+        if self.goes_with_its_tree(action, place) {
+            return Ended::Skipped(Skip::Changed);
+        }
         if action.facts.id.kind == FileKind::Directory
             && let Some((id, _)) = action.reason.kept()
         {
@@ -392,16 +419,25 @@ impl State<'_> {
             );
             return against.map(|(keep, _)| skip_for(&keep));
         }
-        let verdict = classify(
-            action.phase,
-            &self.root.rules,
-            self.with.moment,
-            &known.jobs,
-            &known.references,
-            &place.context,
-            name,
-            facts,
-        );
+        self.policy_against(action.phase, &place.context, name, facts, known)
+    }
+
+    /// Why policy keeps a file, with its tree where that is the unit.
+    fn policy_against(
+        &self,
+        phase: Phase,
+        context: &DirContext,
+        name: &[u8],
+        facts: &FileFacts,
+        known: &Known<'_>,
+    ) -> Option<Skip> {
+        let (rules, moment) = (&self.root.rules, self.with.moment);
+        let Known { jobs, references } = known;
+        let verdict = if context.tree.is_some() && phase.takes_trees() {
+            classify_in_tree(phase, rules, moment, jobs, references, context, name, facts).verdict
+        } else {
+            classify(phase, rules, moment, jobs, references, context, name, facts)
+        };
         match verdict {
             Verdict::Remove { .. } => None,
             Verdict::Keep { keep, .. } => Some(skip_for(&keep)),

@@ -47,6 +47,7 @@ pub(super) fn rules() -> RootRules {
         retain: Retain::default(),
         registry_grace: None,
         orphans_untracked: false,
+        whole_trees: false,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::model::{Action, Phase, PlanAction, Resource, Skip, WirePath};
 use crate::policy::Returns;
 
 use super::super::execute::{BatchEnd, Conditions, Ended, execute};
-use super::super::merge::Mixed;
+use super::super::merge::{Mixed, weight};
 use super::super::record::RunRecord;
 use super::super::run::{IntendedBatch, RunRoot};
 use super::Running;
@@ -50,7 +50,7 @@ impl Running<'_, '_> {
             let vault = one.root.vault.as_ref().filter(|_| matches!(phase, Phase::Deferred | Phase::Trash));
             // Nothing moves in or out between the removal and its record.
             let turn = vault.map(|vault| vault.turn());
-            let BatchEnd { ended, directories } = execute(one.root, &actions, with);
+            let BatchEnd { ended, directories, differ } = execute(one.root, &actions, with);
             if let Some(vault) = vault {
                 let tries: Vec<(&Action, &Ended)> = actions
                     .iter()
@@ -112,11 +112,19 @@ impl Running<'_, '_> {
                         };
                         self.settle.unlinked(bytes);
                         gained = gained.saturating_add(bytes.max(inodes));
+                        if action.reason.is_tree() {
+                            let path = WirePath::from_path(&action.path.under(one.root.path()));
+                            record.failed(phase, path, why.clone());
+                            different.push(action);
+                        }
                         not_removed.push((number, why));
                     }
                     Some(Ended::Skipped(why)) => {
-                        record.skipped(phase, why);
-                        if matches!(why, Skip::Changed | Skip::Vanished) {
+                        if let Some(decided) = self.taken.get_mut(place) {
+                            decided.stays(action);
+                        }
+                        record.kept(phase, why, weight(action));
+                        if action.reason.is_tree() || matches!(why, Skip::Changed | Skip::Vanished) {
                             different.push(action);
                         }
                         not_removed.push((number, why.as_str().to_owned()));
@@ -139,6 +147,7 @@ impl Running<'_, '_> {
             self.around.carried_out(ticket, &not_removed);
             self.around.tried(&one.root.name, phase, &failed);
             self.around.removed(&one.root.name, &gone);
+            different.extend(&differ);
             self.around.found_different(&one.root.name, &different);
             if self.orders.list {
                 let policy = self.orders.head.policy;

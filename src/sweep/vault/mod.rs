@@ -14,6 +14,7 @@ mod nominate;
 pub mod replay;
 pub mod returning;
 mod settling;
+mod trees;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
