@@ -5,6 +5,7 @@
 //! believes is shown only where it differs. Must not know: HTTP, who asks.
 
 mod told;
+mod tree;
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
@@ -90,6 +91,13 @@ pub fn outside(path: &[u8], root: Option<&RootName>, why: &str) -> Explanation {
 /// # Errors
 /// When the path can't be looked at (not: when it does not exist).
 pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Result<Explanation, ApiError> {
+    let mut told = by_itself(root, path, with)?;
+    tree::tell(root, path, with, &mut told);
+    Ok(told)
+}
+
+/// The same for a path that is no part of a tree.
+fn by_itself(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Result<Explanation, ApiError> {
     let absolute = path.under(root.path());
     let mut told = outside(absolute.as_os_str().as_bytes(), Some(&root.name), "");
     told.exists = false;

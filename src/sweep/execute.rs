@@ -31,6 +31,9 @@ mod kept;
 mod tree;
 mod tree_out;
 
+#[cfg(test)]
+pub(crate) use tree_out::seam;
+
 /// How one action ended.
 #[derive(Debug)]
 pub enum Ended {

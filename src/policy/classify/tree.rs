@@ -105,6 +105,8 @@ pub enum TreeVerdict {
         obstacle: Obstacle,
         /// How many files there are that keep it.
         obstacles: u64,
+        /// When all of these will have ended, if time alone ends them (a lower bound).
+        due_at: Option<Timestamp>,
     },
 }
 
@@ -131,6 +133,8 @@ pub struct TreeFold<'a> {
     results_of: BTreeSet<JobId>,
     obstacle: Option<Obstacle>,
     obstacles: u64,
+    /// When the last of them ends; `None` once there is one that time doesn't end.
+    due_at: Option<Timestamp>,
 }
 
 impl<'a> TreeFold<'a> {
@@ -148,6 +152,7 @@ impl<'a> TreeFold<'a> {
             results_of: BTreeSet::new(),
             obstacle: None,
             obstacles: 0,
+            due_at: None,
         }
     }
 
@@ -182,6 +187,8 @@ impl<'a> TreeFold<'a> {
 
     /// Something at `path` keeps the tree.
     pub fn keep(&mut self, path: &RelPath, keep: Keep, detail: Detail) {
+        let due = detail.due_at.filter(|_| self.obstacles == 0 || self.due_at.is_some());
+        self.due_at = due.map(|due| due.max(self.due_at.unwrap_or(due)));
         self.obstacles += 1;
         let key = |keep: &Keep| weight(keep);
         let first = self.obstacle.as_ref();
@@ -228,7 +235,8 @@ impl<'a> TreeFold<'a> {
             // Nothing in it that the phase is about.
             let nothing = || Obstacle { path: top.clone(), keep: Keep::NotSubject, detail: none };
             let obstacles = self.obstacles.max(1);
-            return TreeVerdict::Keep { obstacle: self.obstacle.unwrap_or_else(nothing), obstacles };
+            let (obstacle, due_at) = (self.obstacle.unwrap_or_else(nothing), self.due_at);
+            return TreeVerdict::Keep { obstacle, obstacles, due_at };
         };
         let reason = Reason::Tree {
             files: self.files,

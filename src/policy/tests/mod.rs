@@ -6,6 +6,7 @@ mod flow;
 mod naming;
 mod pressure;
 mod references;
+mod trees;
 
 use std::time::Duration;
 
