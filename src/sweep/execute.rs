@@ -26,7 +26,9 @@ pub use super::conditions::{Conditions, Known};
 use super::flocks::{DirectoryLocks, keep};
 use super::root::GuardedRoot;
 use super::vault::Rooms;
+pub use inspector::Inspector;
 
+mod inspector;
 mod kept;
 mod tree;
 mod tree_out;
@@ -160,60 +162,6 @@ struct Place {
     context: DirContext,
     /// Who holds it, or a directory above it, by `flock`.
     holders: Arc<[u32]>,
-}
-
-/// Asks of planned files what [`execute`] asks of them, and changes nothing:
-/// so a plan leaves out what would stay when it is carried out.
-pub struct Inspector<'a> {
-    state: State<'a>,
-    at: Option<Place>,
-}
-
-impl<'a> Inspector<'a> {
-    /// For files of one root, as it is now.
-    pub fn new(root: &'a GuardedRoot, with: Conditions<'a>) -> Self {
-        Self { state: State::new(root, &[], with), at: None }
-    }
-
-    /// Why the file would stay. One that could not be removed for want of
-    /// permission is no such case: a run tries, and reports the error.
-    ///
-    /// `by_name`: files that will have gone by then.
-    pub fn objection_to(&mut self, action: &Action, by_name: &HashSet<RelPath>) -> Option<Skip> {
-        if let Some((id, true)) = action.reason.kept() {
-            return self.state.objection_to_moved(action, id);
-        }
-        let parent = action.path.parent().unwrap_or_default();
-        if self.at.as_ref().is_none_or(|place| place.path != parent) {
-            match self.state.enter(parent) {
-                Ok(place) => self.at = Some(place),
-                Err(error) => return skipped(&refused_directory(&error)),
-            }
-        }
-        let place = self.at.as_ref()?;
-        if action.reason.is_tree() {
-            let looked = self.state.look_through(action, place, by_name);
-            return looked.err().as_ref().and_then(skipped);
-        }
-        if self.state.goes_with_its_tree(action, place) {
-            return Some(Skip::Changed);
-        }
-        if action.facts.id.kind == FileKind::Directory {
-            return None;
-        }
-        let known = self.state.with.read();
-        match self.state.confirm(action, place, action.path.name(), &known) {
-            Err(Refusal::Skip(why)) => Some(why),
-            Ok(_) | Err(Refusal::Failed(_)) => None,
-        }
-    }
-}
-
-const fn skipped(ended: &Ended) -> Option<Skip> {
-    match ended {
-        Ended::Skipped(why) => Some(*why),
-        _ => None,
-    }
 }
 
 impl<'a> State<'a> {

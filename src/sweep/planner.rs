@@ -18,8 +18,10 @@ use super::named;
 use super::nominate::{Candidate, Candidates, Nominator};
 use super::root::GuardedRoot;
 use super::vault::KeptActions;
+use sources::{ended_jobs_files, once_each, sorted};
 use trees::Trees;
 
+mod sources;
 mod trees;
 
 /// What decisions are made with, beside the facts of each file.
@@ -358,56 +360,4 @@ impl<'a> Planner<'a> {
         }
         Ok(())
     }
-}
-
-/// Files of the jobs that ended in the way this phase is about, oldest first.
-fn ended_jobs_files<'a>(
-    root: &'a GuardedRoot,
-    nominator: &'a dyn Nominator,
-    with: Circumstances<'a>,
-    phase: Phase,
-) -> Result<Candidates<'a>, SweepError> {
-    let jobs: Vec<_> = {
-        let view = with.jobs.read().unwrap_or_else(PoisonError::into_inner);
-        let wanted = |state: crate::model::JobState| match phase {
-            Phase::CompletedJobs => state == crate::model::JobState::Completed,
-            Phase::Results => !state.is_alive(),
-            _ => state.is_failure(),
-        };
-        let mut jobs: Vec<_> = view
-            .jobs
-            .iter()
-            .filter(|(id, job)| {
-                wanted(job.state) && with.moment.forced_job.as_ref().is_none_or(|only| only == *id)
-            })
-            .map(|(id, _)| id.clone())
-            .collect();
-        jobs.sort();
-        jobs
-    };
-    let mut all = Vec::new();
-    for job in &jobs {
-        all.extend(nominator.of_job(job)?.chain(named::of_job(root, with, job)));
-    }
-    Ok(sorted(once_each(all.into_iter())?))
-}
-
-/// Each path once: two jobs, or a name and what was told, can nominate one file.
-fn once_each(
-    candidates: impl Iterator<Item = Result<Candidate, SweepError>>,
-) -> Result<Vec<Candidate>, SweepError> {
-    let mut seen = HashSet::new();
-    let mut all = Vec::new();
-    for candidate in candidates {
-        let candidate = candidate?;
-        if seen.insert(candidate.path()) {
-            all.push(candidate);
-        }
-    }
-    Ok(all)
-}
-
-fn sorted<'a>(mut all: Vec<Candidate>) -> Candidates<'a> {
-    all.sort_by(|a, b| (a.age_time, &a.dir, &a.name).cmp(&(b.age_time, &b.dir, &b.name)));
-    Box::new(all.into_iter().map(Ok))
 }

@@ -37,6 +37,7 @@ struct Bar {
 /// A directory of the tree, with what its files share.
 struct Dir {
     context: DirContext,
+    mtime: Timestamp,
     entries: Vec<Entry>,
 }
 
@@ -150,7 +151,7 @@ fn look(root: &GuardedRoot, top: &RelPath, with: &Knowledge<'_>) -> Seen {
                 bar(Skip::Held, "marked user.guardian.keep", root.user_marks.bind(facts.uid, true));
             }
         }
-        seen.dirs.push(Dir { context, entries: listing.entries });
+        seen.dirs.push(Dir { context, mtime: listing.dir.id.mtime, entries: listing.entries });
     }
     seen
 }
@@ -201,7 +202,10 @@ fn judge(root: &GuardedRoot, top: &RelPath, with: &Knowledge<'_>, seen: &Seen) -
                 fold.add(&dir.context.path.join(name), &facts, rules.age_by.newest(&facts), judged);
             }
         }
-        fold.end(moment, None, false)
+        let empty = seen.dirs.iter().filter(|dir| dir.entries.is_empty());
+        empty.fold(fold.end(moment, None, false), |verdict, dir| {
+            verdict.with_empty(phase, moment, &dir.context.path, dir.mtime)
+        })
     };
     let said = |phase: &Phase, emergency: bool| Said {
         policy: if emergency { format!("emergency:{phase}") } else { phase.as_str().to_owned() },
@@ -273,17 +277,20 @@ fn shown_verdict(root: &GuardedRoot, said: &Said, bars: &[Bar]) -> PolicyVerdict
 
 /// What will happen to the tree, in one sentence.
 fn summary(root: &GuardedRoot, shown: &str, said: &[Said], bars: &[Bar]) -> String {
-    for (emergency, when) in [(false, "at the next scheduled sweep"), (true, "in an emergency")] {
-        let goes = said.iter().filter(|one| one.emergency == emergency).find_map(|one| match &one.verdict {
+    let goes = |emergency: bool| {
+        said.iter().filter(|one| one.emergency == emergency).find_map(|one| match &one.verdict {
             TreeVerdict::Remove { reason, .. } => Some((one.phase, reason)),
             TreeVerdict::Keep { .. } => None,
-        });
-        let Some((phase, reason)) = goes else { continue };
-        return match barred(root, bars, emergency) {
-            None => format!("goes with its tree {shown} {when} ({phase}): {reason}"),
-            Some((_, why)) => {
-                format!("stays with its tree {shown}: {why}; otherwise it goes {when}: {reason}")
-            }
+        })
+    };
+    let urgent = match (goes(true), barred(root, bars, true)) {
+        (Some((phase, reason)), None) => format!("; in an emergency it goes ({phase}): {reason}"),
+        _ => String::new(),
+    };
+    if let Some((phase, reason)) = goes(false) {
+        return match barred(root, bars, false) {
+            None => format!("goes with its tree {shown} at the next scheduled sweep ({phase}): {reason}"),
+            Some((_, why)) => format!("stays with its tree {shown}: {why}; otherwise {reason}{urgent}"),
         };
     }
     let due = |one: &Said| match one.verdict {
@@ -292,9 +299,11 @@ fn summary(root: &GuardedRoot, shown: &str, said: &[Said], bars: &[Bar]) -> Stri
     };
     let subject = |one: &&Said| !matches!(&one.verdict, TreeVerdict::Keep { obstacle, .. } if obstacle.keep == Keep::NotSubject);
     let last = Timestamp::from_nanos(i64::MAX);
-    let first =
-        said.iter().filter(|one| !one.emergency).filter(subject).min_by_key(|one| due(one).unwrap_or(last));
-    let Some(first) = first else { return format!("stays with its tree {shown}: no policy takes it") };
-    let when = due(first).map_or_else(String::new, |due| format!("; not before {due:#} by {}", first.policy));
-    format!("stays with its tree {shown}: {}{when}", obstacle(root, &first.verdict))
+    let quiet = said.iter().filter(|one| !one.emergency).filter(subject);
+    let Some(first) = quiet.min_by_key(|one| due(one).unwrap_or(last)) else {
+        return format!("stays with its tree {shown}: no scheduled sweep takes it{urgent}");
+    };
+    let when = due(first)
+        .map_or_else(String::new, |due| format!("; goes after {due:#} at the earliest ({})", first.policy));
+    format!("stays with its tree {shown}: {}{when}{urgent}", obstacle(root, &first.verdict))
 }

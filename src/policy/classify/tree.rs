@@ -31,8 +31,8 @@ pub fn tree_of(rules: &RootRules, dir: &RelPath) -> Option<RelPath> {
 pub struct InTree {
     /// Whether the file may go with its tree.
     pub verdict: Verdict,
-    /// The phase would take it by itself too.
-    pub by_itself: bool,
+    /// The phase is about this file too, not only about its tree.
+    pub is_subject: bool,
 }
 
 /// Judges one file of a tree in one phase. It may go if the phase takes it, and
@@ -53,12 +53,15 @@ pub fn classify_in_tree(
     let judge = |phase, moment: &Moment| classify(phase, rules, moment, jobs, references, dir, name, facts);
     let own = judge(phase, moment);
     let others: &[Phase] = match &own {
-        Verdict::Remove { .. } => return InTree { verdict: own, by_itself: true },
+        Verdict::Remove { .. } => return InTree { verdict: own, is_subject: true },
         Verdict::Keep { keep: Keep::Result, .. } => &[Phase::Results],
         Verdict::Keep { keep: Keep::NotSubject, .. } if phase == Phase::Results => {
             &[Phase::CompletedJobs, Phase::FailedJobs, Phase::Orphans]
         }
-        Verdict::Keep { .. } => &[],
+        Verdict::Keep { keep, .. } => {
+            let is_subject = *keep != Keep::NotSubject;
+            return InTree { verdict: own, is_subject };
+        }
     };
     let retention = Moment { older_than: None, ..moment.clone() };
     let mut verdict = own;
@@ -73,7 +76,7 @@ pub fn classify_in_tree(
             break;
         }
     }
-    InTree { verdict, by_itself: false }
+    InTree { verdict, is_subject: false }
 }
 
 /// Why a tree stays.
@@ -110,6 +113,28 @@ pub enum TreeVerdict {
     },
 }
 
+/// Whether a directory of a tree in which nothing lies may still be wanted:
+/// where age decides, whoever made or emptied it within the phase's age is
+/// perhaps at work there. Where a job ended, its directories are its own.
+pub fn empty_directory_waits(phase: Phase, moment: &Moment, because: &Reason, mtime: Timestamp) -> bool {
+    matches!(phase, Phase::Orphans | Phase::MaxAge | Phase::Oldest) && moment.age(mtime) < because.limit()
+}
+
+impl TreeVerdict {
+    /// With the directory at `path` in the tree, in which nothing lies.
+    #[must_use]
+    pub fn with_empty(self, phase: Phase, moment: &Moment, path: &RelPath, mtime: Timestamp) -> Self {
+        let Self::Remove { reason, .. } = &self else { return self };
+        if !empty_directory_waits(phase, moment, reason, mtime) {
+            return self;
+        }
+        let (limit, due_at) = (reason.limit(), Some(mtime.min(moment.now).plus(reason.limit())));
+        let detail = Detail { job: None, age: Some(moment.age(mtime)), limit: Some(limit), due_at };
+        let obstacle = Obstacle { path: path.clone(), keep: Keep::TooYoung, detail };
+        Self::Keep { obstacle, obstacles: 1, due_at }
+    }
+}
+
 /// An inode with several links: those seen in the tree, all that there are, and its bytes.
 #[derive(Debug, Clone, Copy)]
 struct Linked {
@@ -123,6 +148,8 @@ struct Linked {
 pub struct TreeFold<'a> {
     top: &'a RelPath,
     files: u64,
+    /// There is a file that the phase is about.
+    is_subject: bool,
     bytes: u64,
     /// Inodes that lie wholly inside, those with several links aside.
     inside: u64,
@@ -143,6 +170,7 @@ impl<'a> TreeFold<'a> {
         Self {
             top,
             files: 0,
+            is_subject: false,
             bytes: 0,
             inside: 0,
             links: HashMap::new(),
@@ -159,6 +187,7 @@ impl<'a> TreeFold<'a> {
     /// Takes up the file at `path`, whose age counts from `age_time`.
     pub fn add(&mut self, path: &RelPath, facts: &FileFacts, age_time: Timestamp, judged: InTree) {
         self.files += 1;
+        self.is_subject |= judged.is_subject;
         let beneath = path.as_bytes().get(self.top.as_bytes().len() + 1..).unwrap_or_default();
         self.print.add(beneath, &facts.id);
         if facts.nlink <= 1 {
@@ -178,7 +207,7 @@ impl<'a> TreeFold<'a> {
                     self.results_of.insert(job.clone());
                 }
                 let youngest = |(time, at, _): &(Timestamp, RelPath, Reason)| (age_time, path) > (*time, at);
-                if judged.by_itself && self.because.as_ref().is_none_or(youngest) {
+                if judged.is_subject && self.because.as_ref().is_none_or(youngest) {
                     self.because = Some((age_time, path.clone(), reason));
                 }
             }
@@ -235,8 +264,9 @@ impl<'a> TreeFold<'a> {
             // Nothing in it that the phase is about.
             let nothing = || Obstacle { path: top.clone(), keep: Keep::NotSubject, detail: none };
             let obstacles = self.obstacles.max(1);
-            let (obstacle, due_at) = (self.obstacle.unwrap_or_else(nothing), self.due_at);
-            return TreeVerdict::Keep { obstacle, obstacles, due_at };
+            let said = self.obstacle.filter(|_| self.is_subject);
+            let due_at = self.due_at.filter(|_| said.is_some());
+            return TreeVerdict::Keep { obstacle: said.unwrap_or_else(nothing), obstacles, due_at };
         };
         let reason = Reason::Tree {
             files: self.files,

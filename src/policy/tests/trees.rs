@@ -70,7 +70,7 @@ proptest! {
             picked.iter().enumerate().map(|(ino, (name, hours))| (NAMES[*name], *hours, ino as u64)).collect();
         let moment = if emergency { Moment::emergency(now()) } else { Moment::ordinary(now()) };
         let (verdict, each) = fold(PHASES[phase], &moment, &registry(), &parts);
-        let all = each.iter().all(|one| one.verdict.is_remove()) && each.iter().any(|one| one.by_itself);
+        let all = each.iter().all(|one| one.verdict.is_remove()) && each.iter().any(|one| one.is_subject);
         prop_assert_eq!(matches!(verdict, TreeVerdict::Remove { .. }), all, "{:?}", verdict);
         let kept = each.iter().filter(|one| !one.verdict.is_remove()).count() as u64;
         if let TreeVerdict::Keep { obstacles, .. } = &verdict {
@@ -117,7 +117,7 @@ fn an_inode_counts_once_and_only_if_all_its_links_are_in_the_tree() {
     let top = path("job_1");
     let go = || InTree {
         verdict: Verdict::Remove { reason: Reason::MaxAge { age: HOUR, limit: HOUR }, age: HOUR },
-        by_itself: true,
+        is_subject: true,
     };
     let linked = |ino, nlink| {
         let mut facts = FileFacts { nlink, ..file(50.0) };

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use crate::model::{Action, FileFacts, FileKind, Reason, RelPath, Skip, TreePrint, with_causes};
-use crate::policy::{DirContext, speaks_against};
+use crate::policy::{DirContext, empty_directory_waits, speaks_against};
 use crate::sweep::flocks::keep;
 use crate::sys::SysError;
 use crate::sys::remove::Refusal;
@@ -93,7 +93,7 @@ impl State<'_> {
                 return Err(Ended::Skipped(Skip::Changed));
             }
             let here = self.enter(listing.path.clone()).map_err(|error| refused_directory(&error))?;
-            self.check_directory(&here, &listing)?;
+            self.check_directory(action, &here, &listing)?;
             for entry in listing.entries {
                 let path = listing.path.join(&entry.name);
                 if by_name.contains(&path) {
@@ -174,9 +174,9 @@ impl State<'_> {
         }
     }
 
-    /// A directory of the tree, open: nobody holds it, and if nothing is in it,
-    /// nobody was at work in it of late.
-    fn check_directory(&self, here: &Place, listing: &Listing) -> Result<(), Ended> {
+    /// A directory of the tree, open: nobody holds it, and if nothing lies in it,
+    /// it is not too young.
+    fn check_directory(&self, action: &Action, here: &Place, listing: &Listing) -> Result<(), Ended> {
         if here.dir.ino() != listing.dir.id.ino {
             return Err(Ended::Skipped(Skip::Changed));
         }
@@ -187,9 +187,8 @@ impl State<'_> {
         if keep(&here.holders, listing.dir.uid, moment.emergency) {
             return Err(Ended::Skipped(Skip::Held));
         }
-        let on_demand = moment.forced_job.is_some() || moment.older_than.is_some();
-        let waits = moment.age(listing.dir.id.mtime) < self.root.rules.orphan_age(moment.emergency);
-        if listing.entries.is_empty() && waits && !on_demand {
+        let waits = || empty_directory_waits(action.phase, moment, &action.reason, listing.dir.id.mtime);
+        if listing.entries.is_empty() && waits() {
             return Err(Ended::Skipped(Skip::Changed));
         }
         Ok(())

@@ -131,7 +131,7 @@ impl Planner<'_> {
         let (phase, root, with) = (self.phase, self.root, self.with);
         if root.own.contains(&candidate.facts.id) {
             let verdict = Verdict::Keep { keep: Keep::Protected, detail: Detail::default() };
-            return InTree { verdict, by_itself: false };
+            return InTree { verdict, is_subject: false };
         }
         let context = self.context(candidate);
         let jobs = with.jobs.read().unwrap_or_else(PoisonError::into_inner);

@@ -8,9 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{HOUR, Observer, World};
-use crate::model::{
-    Covers, HoldId, HoldRecord, JobId, JobState, Phase, Policy, Recorded, RelPath, Report, Stage,
-};
+use crate::model::{Covers, HoldId, HoldRecord, JobState, Policy, Recorded, RelPath, Report, Stage};
 use crate::store::ledger::Ledger;
 use crate::sweep::execute::seam;
 use crate::sweep::named::look;
@@ -157,14 +155,6 @@ fn one_file_that_must_stay_keeps_the_whole_tree_in_plan_and_run() {
             "special",
         ),
         ("an open file", Box::new(|t| Some(File::open(t.world.path("job_1/sub/c")).unwrap())), "in_use"),
-        (
-            "an empty directory just made",
-            Box::new(|t| {
-                fs::create_dir(t.world.path("job_1/new")).unwrap();
-                None
-            }),
-            "changed",
-        ),
     ];
     for (what, prepare, why) in cases {
         let trees = Trees::new(true);
@@ -177,7 +167,6 @@ fn one_file_that_must_stay_keeps_the_whole_tree_in_plan_and_run() {
         if why != "special" {
             assert!(report.skipped[why] > 0, "{what}: {:?}", report.skipped);
         }
-        let _ = Phase::FailedJobs;
         assert_eq!(trees.world.files(), before, "{what}");
         assert!(trees.queued().is_empty());
     }
@@ -392,7 +381,6 @@ fn a_tree_that_frees_nothing_stays_where_the_aim_is_space() {
 fn a_file_planned_alone_does_not_leave_its_tree_and_a_tree_not_where_files_are_the_unit() {
     let mut trees = Trees::new(true);
     trees.failed("1", 2 * HOUR);
-    let _ = JobId::parse("1").unwrap();
     let orders = trees.world.orders(Policy::FailedJobs);
     let plan = |trees: &Trees| {
         let roots = [trees.world.run_root(false)];
@@ -413,4 +401,43 @@ fn a_file_planned_alone_does_not_leave_its_tree_and_a_tree_not_where_files_are_t
         let reports = crate::sweep::carry_out::carry_out_plan(&orders, &roots, shared, &observer, &mut rest);
         assert_eq!(reports[0].files_deleted, 0, "{:?}", reports[0]);
     }
+}
+
+#[test]
+fn a_file_that_expired_goes_by_name_and_the_rest_of_its_tree_as_planned() {
+    let trees = Trees::new(true);
+    let files = trees.failed("1", 2 * HOUR);
+    trees.failed("2", 2 * HOUR);
+    for file in [&files[0], &trees.world.path("job_2/a")] {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(file, "user.guardian.expires", b"1000000000", flags).unwrap();
+        trees.world.age(file, 2 * HOUR);
+    }
+    // An expired file that is open stays, and so does its tree.
+    let _open = File::open(trees.world.path("job_2/a")).unwrap();
+    let orders = trees.world.orders(Policy::Scheduled);
+    let planned = trees.world.planned(&orders);
+    assert_eq!(planned, [files[0].clone(), trees.world.path("job_1")]);
+    let report = trees.run(Policy::Scheduled);
+    assert_eq!((report.files_deleted, report.errors_total), (3, 0), "{report:?}");
+    assert!(!trees.world.path("job_1").exists());
+    assert!(trees.world.path("job_2/a").exists() && trees.world.path("job_2/sub/c").exists());
+}
+
+#[test]
+fn where_age_decides_a_directory_just_made_keeps_its_tree_though_nothing_lies_in_it() {
+    let trees = Trees::new(true);
+    trees.world.file("job_9/a", 10, 90 * HOUR);
+    let empty = trees.world.path("job_9/new");
+    fs::create_dir(&empty).unwrap();
+    assert!(trees.world.planned(&trees.world.orders(Policy::Orphans)).is_empty());
+    let report = trees.run(Policy::Orphans);
+    assert_eq!((report.files_deleted, report.skipped["changed"]), (0, 1), "{report:?}");
+    trees.world.age(&empty, 25 * HOUR);
+    assert_eq!(trees.run(Policy::Orphans).files_deleted, 1);
+    // Where a job ended, its directories are its own.
+    trees.failed("1", 2 * HOUR);
+    fs::create_dir(trees.world.path("job_1/new")).unwrap();
+    assert_eq!(trees.run(Policy::FailedJobs).files_deleted, 3);
+    assert!(!trees.world.path("job_1").exists());
 }
