@@ -38,16 +38,6 @@ struct Out<'v> {
     turn: MutexGuard<'v, ()>,
 }
 
-/// How it left.
-enum Left<'v> {
-    /// Into the private directory.
-    Moved(Out<'v>),
-    /// A rename can't be.
-    InPlace,
-    /// It stays.
-    Stays(Ended),
-}
-
 impl State<'_> {
     /// Removes a tree: all of it, or nothing.
     pub(super) fn remove_whole(&self, action: &Action, place: &Place) -> Ended {
@@ -56,18 +46,27 @@ impl State<'_> {
             Err(ended) => return ended,
         };
         match self.take_out(action, place, &whole) {
-            Left::Moved(out) => self.remove_moved_tree(action, place, &whole, out),
-            Left::InPlace => self.remove_where_it_lies(&whole),
-            Left::Stays(ended) => ended,
+            Ok(out) => self.remove_moved_tree(action, place, &whole, out),
+            Err(None) => self.remove_where_it_lies(&whole),
+            Err(Some(stays)) => stays,
         }
     }
 
-    fn take_out<'v>(&'v self, action: &Action, place: &Place, whole: &Whole) -> Left<'v> {
+    /// Moves a tree into the private directory.
+    ///
+    /// # Errors
+    /// Why it stays; `None`: a rename can't be.
+    fn take_out<'v>(
+        &'v self,
+        action: &Action,
+        place: &Place,
+        whole: &Whole,
+    ) -> Result<Out<'v>, Option<Ended>> {
         let (Some(vault), Ok(rooms)) = (self.root.vault.as_deref(), self.rooms()) else {
-            return Left::InPlace;
+            return Err(None);
         };
         let turn = if self.with.moment.emergency { vault.turn_within(TURN) } else { Some(vault.turn()) };
-        let Some(turn) = turn else { return Left::InPlace };
+        let turn = turn.ok_or(None)?;
         let (entry, name) = (entry_of(self, action), action.path.name());
         let id = entry.kept().id.clone();
         if let Ok(seen) = place.dir.look(name, FileTimes::default()) {
@@ -80,10 +79,10 @@ impl State<'_> {
         }
         self.seam(Stage::Waiting);
         match self.rename(action, place, whole, rooms, &id) {
-            Ok(()) => Left::Moved(Out { vault, rooms, entry, turn }),
+            Ok(()) => Ok(Out { vault, rooms, entry, turn }),
             Err(stays) => {
                 self.discard(rooms, &id);
-                stays.map_or(Left::InPlace, Left::Stays)
+                Err(stays)
             }
         }
     }
