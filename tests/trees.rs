@@ -371,3 +371,24 @@ fn an_emergency_takes_trees_whole_until_there_is_room() {
     assert!(path.join("job_b/old").exists() && !path.join("job_c").exists());
     drop(held);
 }
+
+#[test]
+fn with_no_byte_free_trees_still_go_whole() {
+    if !volumes::inside("with_no_byte_free_trees_still_go_whole") {
+        return;
+    }
+    let mut home = Home::new();
+    let path = scratch(&home);
+    volumes::tmpfs(&path, 16).unwrap();
+    let keys = "unit = \"tree\"\nhigh_water = 90\nlow_water = 70";
+    home.configure("sample_interval = \"1s\"", &root(&path, keys));
+    fs::create_dir(path.join("job_a")).unwrap();
+    for name in ["old", "new"] {
+        file(&path.join("job_a").join(name), 4 << 20, 9 * HOUR);
+    }
+    let full = File::create(path.join("full")).unwrap();
+    while std::io::Write::write(&mut &full, &[1; 4096]).is_ok() {}
+    home.start();
+    let report = home.until_cleaned();
+    assert_eq!((&report["files_deleted"], path.join("job_a").exists()), (&Value::from(2), false), "{report}");
+}

@@ -9,6 +9,9 @@
 //! from the first of these until the file is gone, so that a job or a hold that
 //! was answered can't lose a file to a decision made before.
 //!
+//! A job's directory that goes as one is looked at as a whole ([`tree`]), and
+//! leaves by one rename ([`tree_out`]).
+//!
 //! One failing file never stops the rest.
 
 use std::collections::{HashMap, HashSet};
