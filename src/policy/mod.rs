@@ -38,7 +38,7 @@ pub use classify::{
     empty_directory_waits, tree_of,
 };
 pub use clock_guard::{ClockGuard, Doubt, MAX_ABSENCE, MAX_DRIFT};
-pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, describe, explain};
+pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, explain};
 pub use fuse::{Amount, Fuse, fuse};
 pub use futility::{Aim, POOR_BATCHES, Returns, aim};
 pub use given_up::{deferred_until, speaks_against, trash_until};

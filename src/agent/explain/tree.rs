@@ -6,11 +6,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{EMERGENCY, Knowledge, QUIET};
+use super::Knowledge;
+use super::verdicts::{EMERGENCY, QUIET};
 use crate::api::{Explanation, PolicyVerdict, Verdict as WireVerdict};
-use crate::model::{FileKind, Keep, Phase, RelPath, Skip, Timestamp, with_causes};
+use crate::model::{FileKind, Keep, Phase, RelPath, Skip, TimeSpan, Timestamp, with_causes};
 use crate::policy::{
-    DirContext, Moment, TreeFold, TreeVerdict, classify_in_tree, describe, speaks_against, tree_of,
+    Detail, DirContext, Moment, TreeFold, TreeVerdict, classify_in_tree, speaks_against, tree_of,
 };
 use crate::sweep::flocks::{DirectoryLocks, keep};
 use crate::sweep::root::GuardedRoot;
@@ -77,7 +78,8 @@ pub(super) fn tell(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>, tol
     let by_name = |policy: &PolicyVerdict| {
         policy.verdict == WireVerdict::Remove && said.iter().all(|one| one.policy != policy.policy)
     };
-    if !told.policies.iter().any(by_name) {
+    let waits = told.given_up.iter().any(|entry| entry.moved != Some(true));
+    if !waits && !told.policies.iter().any(by_name) {
         told.summary = summary(root, &shown, &said, &seen.bars);
     }
 }
@@ -221,14 +223,44 @@ fn expires(root: &GuardedRoot, dir: &RelPath, name: &[u8]) -> Option<Timestamp> 
     xattr::expires_by_name(&root.dir.open_dir(dir).ok()?, name)
 }
 
+/// Why a file keeps its tree, in words.
+fn described(keep: &Keep, detail: &Detail) -> String {
+    let mut text = match keep {
+        Keep::ActiveJob => "its job is pending, active, or only just presumed failed",
+        Keep::Held => "held",
+        Keep::Protected => "protected",
+        Keep::TooYoung => "too young",
+        Keep::RegistryGrace => "names a job that may be older than the registry",
+        Keep::RegistryLost => "names a job, and the ledger was lost (guardian registry trust)",
+        Keep::JobRetention => "its job ended too recently",
+        Keep::Result => "a result",
+        Keep::Unexpired => "not expired yet",
+        Keep::SessionAlive => "its session goes on",
+        Keep::NotSubject => return "not subject to this policy".to_owned(),
+        Keep::Special => "not a file or a link",
+        Keep::Linked => "has links outside the plan",
+        Keep::ClockUncertain => "the clock is not trusted (guardian clock trust)",
+        Keep::IndexIncomplete => "the index is incomplete",
+        Keep::Referred => "something refers to it",
+    }
+    .to_owned();
+    if let Some(job) = &detail.job {
+        text.push_str(&format!("; job {job}"));
+    }
+    if let (Some(age), Some(limit)) = (detail.age, detail.limit) {
+        text.push_str(&format!("; {}, limit {}", TimeSpan::from_secs(age.as_secs()), TimeSpan(limit)));
+    }
+    format!("kept: {text}")
+}
+
 /// What keeps the tree, in words.
 fn obstacle(root: &GuardedRoot, verdict: &TreeVerdict) -> String {
     let TreeVerdict::Keep { obstacle, obstacles, .. } = verdict else { return String::new() };
     if obstacle.keep == Keep::NotSubject {
-        return describe(&obstacle.keep, &obstacle.detail);
+        return described(&obstacle.keep, &obstacle.detail);
     }
     let path = obstacle.path.under(root.path());
-    format!("{}: {}{}", path.display(), describe(&obstacle.keep, &obstacle.detail), more(*obstacles))
+    format!("{}: {}{}", path.display(), described(&obstacle.keep, &obstacle.detail), more(*obstacles))
 }
 
 fn more(all: u64) -> String {
