@@ -494,7 +494,7 @@ impl Engine {
 fn amount(plan: &Plan) -> Amount {
     let surprising = || plan.actions.iter().filter(|action| action.reason.kept().is_none());
     Amount {
-        files: surprising().count() as u64,
+        files: surprising().map(|action| action.reason.files()).sum(),
         bytes: surprising().map(|action| action.expected_bytes).sum(),
     }
 }

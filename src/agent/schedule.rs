@@ -286,7 +286,7 @@ fn plan_only(agent: &Agent, commission: &Commission<'_>, target: &Target, why: &
     match agent.engine.plan(commission, std::slice::from_ref(target)) {
         Ok(plans) => {
             for (plan, _, _) in plans {
-                tracing::info!(root = %plan.root, policy = %plan.policy, files = plan.actions.len(), reason = why, "planned only");
+                tracing::info!(root = %plan.root, policy = %plan.policy, files = plan.files(), reason = why, "planned only");
                 log_plan(agent, &plan);
             }
         }

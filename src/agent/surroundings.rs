@@ -200,9 +200,13 @@ impl RunWorld<'_> {
     fn mark_jobs(&self, actions: &[&Action]) {
         let Some(ledger) = self.jobs else { return };
         let mut marked = self.without_results.lock().unwrap_or_else(PoisonError::into_inner);
-        for action in actions {
-            if let Reason::OldResult { job, .. } = &action.reason
-                && marked.insert(job.clone())
+        let jobs = actions.iter().flat_map(|action| match &action.reason {
+            Reason::OldResult { job, .. } => std::slice::from_ref(job),
+            Reason::Tree { results_of, .. } => results_of,
+            _ => &[],
+        });
+        for job in jobs {
+            if marked.insert(job.clone())
                 && let Err(error) = ledger.mark_without_results(job, clock::now())
             {
                 tracing::warn!(job = %job, reason = %super::chain(&error), "a job is not marked as one without results");
@@ -263,7 +267,10 @@ impl Surroundings for RunWorld<'_> {
                 reason: action.reason.clone(),
                 ino: action.facts.id.ino,
                 size: action.facts.id.size,
-                allocated: action.facts.allocated,
+                allocated: match &action.reason {
+                    Reason::Tree { bytes, .. } => *bytes,
+                    _ => action.facts.allocated,
+                },
                 uid: action.facts.uid,
                 mtime: action.facts.id.mtime,
             })

@@ -177,12 +177,8 @@ pub(super) const KEYS: &[Key] = &[
 
 /// Keys whose feature is not in this version: accepted at their default only.
 /// Removing a line is all that is needed once the feature is there.
-const LATER: &[(Scope, &str)] = &[
-    (Scope::Agent, "ballast"),
-    (Scope::Agent, "forecast_warning"),
-    (Scope::Root, "unit"),
-    (Scope::Hook, "command"),
-];
+const LATER: &[(Scope, &str)] =
+    &[(Scope::Agent, "ballast"), (Scope::Agent, "forecast_warning"), (Scope::Hook, "command")];
 
 /// Words whose feature is not in this version, of keys that otherwise are.
 const LATER_WORDS: &[(Scope, &str, &str)] = &[(Scope::Root, "watch", "fanotify")];

@@ -23,6 +23,7 @@ mod request;
 mod schema;
 mod time;
 mod trash;
+mod tree_print;
 mod units;
 mod usage;
 
@@ -46,5 +47,6 @@ pub use request::{Selection, SweepRequest};
 pub use schema::some_span;
 pub use time::Timestamp;
 pub use trash::{TrashEntry, TrashTotals};
+pub use tree_print::TreePrint;
 pub use units::{ByteSize, Percent, TimeSpan, UnitError};
 pub use usage::{Level, Resource, VolumeUsage};

@@ -113,3 +113,20 @@ words!(
         Expired = "expired",
     }
 );
+
+impl Phase {
+    /// Whether guardian chooses here by age or by the state of a job. There a
+    /// job's directory can be the unit; what its owner gave up by name goes by
+    /// name.
+    pub const fn takes_trees(self) -> bool {
+        match self {
+            Self::Orphans
+            | Self::FailedJobs
+            | Self::Oldest
+            | Self::Results
+            | Self::CompletedJobs
+            | Self::MaxAge => true,
+            Self::Deferred | Self::Expired | Self::Chunks | Self::Trash | Self::Sessions => false,
+        }
+    }
+}

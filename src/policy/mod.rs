@@ -33,7 +33,10 @@ mod settle;
 pub use backoff::{Backoff, FIRST_PAUSE, LONGEST_PAUSE};
 pub use batching::next_batch;
 pub use breaker::{Breaker, SUSPENSION, Switched, TRIES};
-pub use classify::{Detail, DirContext, Verdict, classify};
+pub use classify::{
+    Detail, DirContext, InTree, Obstacle, TreeFold, TreeVerdict, Verdict, classify, classify_in_tree,
+    empty_directory_waits, tree_of,
+};
 pub use clock_guard::{ClockGuard, Doubt, MAX_ABSENCE, MAX_DRIFT};
 pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, explain};
 pub use fuse::{Amount, Fuse, fuse};

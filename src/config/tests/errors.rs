@@ -101,8 +101,8 @@ fn one_line_tells_what_is_wrong() {
             "0.toml:3:12: root.s.capacity: found 0; allowed: a size above 0, or \"\" for none",
         ),
         (
-            "retain.trash = '720h'\nunit = 'tree'",
-            "0.toml:4:8: root.s.unit: found \"tree\"; allowed: only the default \"file\" in this version",
+            "retain.trash = '720h'\nunit = 'directory'",
+            "0.toml:4:8: root.s.unit: found \"directory\"; allowed: \"file\" or \"tree\"",
         ),
         (
             "retain.orphans = '24'",

@@ -6,6 +6,7 @@ mod flow;
 mod naming;
 mod pressure;
 mod references;
+mod trees;
 
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ pub(super) fn rules() -> RootRules {
         retain: Retain::default(),
         registry_grace: None,
         orphans_untracked: false,
+        whole_trees: false,
     }
 }
 

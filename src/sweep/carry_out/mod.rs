@@ -13,7 +13,7 @@ mod planned;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::model::{Keep, Phase, Report, Skip, VolumeUsage};
+use crate::model::{Action, Keep, Phase, Report, Skip, VolumeUsage};
 use crate::policy::{Returns, Settle};
 use crate::usage::Probe;
 
@@ -22,7 +22,7 @@ pub use planned::carry_out_plan;
 use super::dirs::Emptied;
 use super::execute::Conditions;
 use super::last_phase::{LastPhase, aim_of};
-use super::merge::{Merged, Taken};
+use super::merge::{Merged, Room, Taken};
 use super::planner::Decided;
 use super::record::RunRecord;
 use super::run::{Orders, RunRoot, Shared, Surroundings, circumstances, places};
@@ -45,6 +45,8 @@ struct Running<'a, 'r> {
     settle: Settle,
     /// Roots that may lose nothing more (see [`Orders::at_most`]).
     full: HashSet<usize>,
+    /// Roots whose queue or trash somebody else was at, for too long.
+    turned_away: HashSet<(usize, Phase)>,
     order: u64,
     freed: u64,
     /// Bytes written off because they did not show in time.
@@ -114,6 +116,7 @@ impl<'a, 'r> Running<'a, 'r> {
             settle: Settle::new(before.as_ref().map_or(0, |usage| usage.used), patience(&probe)),
             probe,
             full: HashSet::new(),
+            turned_away: HashSet::new(),
             order: 0,
             freed: 0,
             missing: 0,
@@ -188,7 +191,8 @@ impl<'a, 'r> Running<'a, 'r> {
     fn phase(&mut self, phase: Phase, roots: &[RunRoot<'_>]) -> PhaseEnd {
         let emergency = self.orders.is_emergency();
         let mut at = places(roots, phase, emergency);
-        at.retain(|place| !self.is_suspended(*place, phase));
+        at.retain(|place| !self.is_suspended(*place, phase) && self.may_ask_vault(*place, phase));
+        self.turned_away.clear();
         let (shared, for_space) = (self.shared, self.orders.for_space());
         let with = |one| circumstances(shared, one, for_space);
         if at.is_empty() {
@@ -229,14 +233,19 @@ impl<'a, 'r> Running<'a, 'r> {
             if bound == Some(0) {
                 break PhaseEnd::Exhausted;
             }
-            let files = self.batch_files(roots, phase);
-            if files == 0 {
+            let room = self.room(roots, phase);
+            if room.batch == 0 {
                 self.note_all("stopped at max_files; the next run goes on from here");
                 self.ended = Some("max_files".to_owned());
                 break PhaseEnd::Stopped;
             }
-            let batch = match merged.batch(files, need, self.orders.target.resource, &mut self.taken) {
-                Ok(batch) if batch.is_empty() => break PhaseEnd::Exhausted,
+            let batch = match merged.batch(room, need, self.orders.target.resource, &mut self.taken) {
+                Ok(batch) if batch.is_empty() => match merged.waiting() {
+                    None => break PhaseEnd::Exhausted,
+                    Some(tree) => {
+                        break self.stopped_at(tree);
+                    }
+                },
                 Ok(batch) => self.within_judged(batch),
                 Err(error) => {
                     let said = crate::model::with_causes(&error);
@@ -252,7 +261,7 @@ impl<'a, 'r> Running<'a, 'r> {
             let used_before = usage.map(|usage| usage.used_and_available(resource).0);
             let gained = self.carry_out_batch(phase, roots, batch);
             for place in &at {
-                if self.is_suspended(*place, phase) {
+                if self.is_suspended(*place, phase) || self.turned_away.contains(&(*place, phase)) {
                     merged.leave_out(*place);
                 }
             }
@@ -293,6 +302,17 @@ impl<'a, 'r> Running<'a, 'r> {
         why.is_some()
     }
 
+    /// Whether queue and trash of a root are known by now; its report says if not.
+    fn may_ask_vault(&mut self, place: usize, phase: Phase) -> bool {
+        let vault = self.roots.get(place).and_then(|one| one.root.vault.as_ref());
+        let unknown =
+            matches!(phase, Phase::Deferred | Phase::Trash) && vault.is_some_and(|vault| !vault.is_settled());
+        if unknown && let Some(record) = self.records.get_mut(place) {
+            record.note(format!("{phase}: left out: ledger and private directory are being compared"));
+        }
+        !unknown
+    }
+
     fn last_phase(&mut self, roots: &[RunRoot<'_>]) -> Result<Option<u64>, PhaseEnd> {
         let usage = self.probe.look().ok();
         let missing = usage.as_ref().map_or(0, |now| self.orders.target.excess(now));
@@ -322,7 +342,18 @@ impl<'a, 'r> Running<'a, 'r> {
         }
     }
 
-    fn batch_files(&self, roots: &[RunRoot<'_>], phase: Phase) -> u64 {
+    /// The run ends before a tree that is more than may still go in it.
+    fn stopped_at(&mut self, tree: &Action) -> PhaseEnd {
+        let files = tree.reason.files();
+        self.note_all(&format!(
+            "stopped at max_files: {} with {files} files waits for the next run",
+            tree.path
+        ));
+        self.ended = Some("max_files".to_owned());
+        PhaseEnd::Stopped
+    }
+
+    fn room(&self, roots: &[RunRoot<'_>], phase: Phase) -> Room {
         let by_roots = match phase {
             // Each entry can be a tree.
             Phase::Deferred | Phase::Trash => ENTRIES,
@@ -330,7 +361,8 @@ impl<'a, 'r> Running<'a, 'r> {
         };
         let batch = self.orders.batch.unwrap_or(by_roots).max(1);
         let deleted: u64 = self.records.iter().map(RunRecord::files_deleted).sum();
-        self.orders.max_files.map_or(batch, |most| batch.min(most.saturating_sub(deleted)))
+        let left = self.orders.max_files.map(|most| most.saturating_sub(deleted));
+        Room { batch: left.map_or(batch, |left| batch.min(left)), left, untouched: deleted == 0 }
     }
 
     fn remove_emptied(&mut self) {
