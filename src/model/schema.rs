@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::{
     ByteSize, ChunkId, EntryId, HoldId, JobId, LedgerId, PlanId, RootName, RunId, SessionId, TimeSpan,
-    Timestamp,
+    Timestamp, TreePrint,
 };
 
 macro_rules! described {
@@ -55,6 +55,8 @@ described!(PlanId, _generator => made());
 described!(EntryId, _generator => made());
 described!(HoldId, _generator => made());
 described!(LedgerId, _generator => made());
+
+described!(TreePrint, _generator => json_schema!({ "type": "string", "pattern": "^[0-9a-f]{16}$" }));
 
 described!(Timestamp, generator => match generator.contract() {
     Contract::Serialize => json_schema!({ "type": "string", "format": "date-time" }),

@@ -404,7 +404,8 @@ fn everything_is_strict(desk: &mut Desk) {
         let mut named: Vec<_> =
             told.split("allowed: ").nth(1).unwrap_or_default().split(", ").map(str::to_owned).collect();
         named.retain(|name| name != "none");
-        (named.sort(), allowed.sort());
+        named.sort();
+        allowed.sort();
         desk.expect(named == allowed, || format!("{operation:?}: {named:?} {allowed:?}"));
         desk.judged(Kind::Wrong, method, &target, b"", &answer);
         if let Some(body) = described.get("requestBody") {
@@ -440,7 +441,8 @@ fn everything_is_strict(desk: &mut Desk) {
             .filter(|one| one.path == operation.path)
             .map(|one| one.method)
             .collect();
-        (told.sort(), known.sort());
+        told.sort();
+        known.sort();
         desk.expect(told == known, || format!("{operation:?}: {told:?} {known:?}"));
     }
     let answer = call(&socket, "GET", "/v1/nothing", b"");
