@@ -17,6 +17,8 @@ use crate::sys::clock;
 use crate::usage::VolumeMonitor;
 
 use super::engine::{Commission, Target};
+use super::forecast::ForecastWatch;
+use super::metrics::AlertKind;
 use super::state::{Agent, ReadyRoot, Seen, Slot};
 use super::surroundings::Control;
 use super::turns::VolumeId;
@@ -52,6 +54,7 @@ struct Volume {
     looked_at: Option<Duration>,
     /// How long that took.
     took: Duration,
+    forecast: ForecastWatch,
     backoff: Backoffs,
     emergency: Option<JoinHandle<Yield>>,
     unreadable: bool,
@@ -165,6 +168,7 @@ impl Guard {
             if state == RootState::Suspended {
                 let why = reason.clone().unwrap_or_default();
                 self.agent.engine.alert(
+                    AlertKind::RootSuspended,
                     Level::Critical,
                     Some(&root),
                     format!("the root is suspended: {why}"),
@@ -200,6 +204,7 @@ impl Guard {
                         members,
                         looked_at: None,
                         took: Duration::ZERO,
+                        forecast: ForecastWatch::default(),
                         backoff: Backoffs::default(),
                         emergency: other.and_then(|volume| volume.emergency),
                         unreadable: false,
@@ -259,6 +264,8 @@ fn look(
     levels: &mut HashMap<(crate::model::RootName, Resource), LevelState>,
     now: Duration,
 ) {
+    let roots: Vec<_> = volume.members.iter().map(|member| member.slot.name()).collect();
+    volume.forecast.note_removals(agent, &mut volume.monitor, &roots);
     let looked = match volume.is_network {
         true => volume.monitor.look_within(now, NETWORK_PATIENCE),
         false => volume.monitor.look(now),
@@ -277,7 +284,8 @@ fn look(
     };
     volume.unreadable = false;
     for member in &volume.members {
-        let seen = Seen { at: clock::now(), usage: look.usage, time_to_full: volume.monitor.time_to_full() };
+        let (rate, outlook) = (volume.monitor.rate(), volume.monitor.outlook());
+        let seen = Seen { at: clock::now(), looked_at: look.at, usage: look.usage, rate, outlook };
         *member.slot.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         for resource in [Resource::Bytes, Resource::Inodes] {
             let state = levels.entry((member.slot.name().clone(), resource)).or_default();
@@ -297,6 +305,7 @@ fn look(
             }
         }
     }
+    volume.forecast.look(agent, &volume.monitor, &roots, now);
     end_emergency(volume, now);
     begin_emergency(agent, volume, now);
 }
@@ -317,7 +326,7 @@ fn tell_level(
     let (time, root) = (clock::now(), root.clone());
     if rose || lasts {
         let message = format!("usage is {}: {usage_percent}% of {}", level.as_str(), log::name(resource));
-        agent.engine.alert(level, Some(&root), message);
+        agent.engine.alert(AlertKind::Level, level, Some(&root), message);
     }
     agent.engine.events.publish(&Event::Level { time, root, resource, level, rose, lasts, usage_percent });
 }

@@ -19,6 +19,7 @@ use crate::sys::clock;
 
 use super::engine::{Commission, Target};
 use super::failures::{self, Failures};
+use super::metrics::AlertKind;
 use super::state::Agent;
 use super::surroundings::Control;
 
@@ -312,7 +313,7 @@ fn blown(agent: &Agent, commission: &Commission<'_>, target: &Target, percent: f
         policy = commission.request.policy
     );
     tracing::error!(root = %target.root.name, policy = %commission.request.policy, plan = %id, "{note}");
-    agent.engine.alert(Level::Warning, Some(&target.root.name), note.clone());
+    agent.engine.alert(AlertKind::Fuse, Level::Warning, Some(&target.root.name), note.clone());
     let mut remarks = agent.remarks.lock().unwrap_or_else(PoisonError::into_inner);
     remarks.insert(target.root.name.clone(), vec![note]);
 }

@@ -333,7 +333,7 @@ impl Running {
             .enable_all()
             .build()
             .map_err(|source| start("the socket's runtime", source))?;
-        let (shutdown, mut stopped) = tokio::sync::watch::channel(false);
+        let (shutdown, stopped) = tokio::sync::watch::channel(false);
         let serving = {
             let _inside = runtime.enter();
             let listener = tokio::net::UnixListener::from_std(listener)
@@ -341,12 +341,13 @@ impl Running {
             let commands = super::commands::shared(Arc::clone(&agent));
             let admins = super::access::Administrators::new(agent.settings().agent.admin_group.clone());
             let leaving = Leaving("the socket", notices.clone());
+            let metrics = super::metrics::serving::serve(Arc::clone(&agent), Arc::clone(&commands), &stopped);
             runtime.spawn(async move {
                 let _leaving = leaving;
-                let told = async move {
-                    let _ = stopped.wait_for(|stop| *stop).await;
-                };
-                crate::api::serve(listener, commands, move |stream| admins.identify(stream), told).await;
+                let told = super::metrics::serving::told(stopped);
+                let socket =
+                    crate::api::serve(listener, commands, move |stream| admins.identify(stream), told);
+                tokio::join!(socket, metrics);
             })
         };
         let mut workers = Vec::new();

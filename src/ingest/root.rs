@@ -78,6 +78,7 @@ pub(super) struct Root {
     unwatched_at: Option<Instant>,
     limit: Option<Limit>,
     lost_while_scanning: HashSet<u64>,
+    events: u64,
     overflows: u64,
     pub(super) drift: u64,
     last_reconcile: Option<Timestamp>,
@@ -117,6 +118,7 @@ impl Root {
             unwatched_at: None,
             limit: None,
             lost_while_scanning: HashSet::new(),
+            events: 0,
             overflows: 0,
             drift: 0,
             last_reconcile: None,
@@ -136,6 +138,7 @@ impl Root {
 
     /// Takes in what was heard of this root.
     pub(super) fn hear(&mut self, seen: Seen) {
+        self.events += 1;
         if seen.what == What::DirectoryGone {
             self.watch_ended(seen.dir.ino);
         } else if !self.lost_while_scanning.contains(&seen.dir.ino) {
@@ -443,6 +446,7 @@ impl Root {
             unwatched_examples: unwatched.iter().take(10).filter_map(|ino| self.tree.path(*ino)).collect(),
             limit: self.limit.filter(|_| !unwatched.is_empty()),
             stale: self.urgent.len() as u64,
+            events: self.events,
             overflows: self.overflows,
             drift: self.drift,
             last_reconcile: self.last_reconcile,

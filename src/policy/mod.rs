@@ -11,6 +11,7 @@ mod breaker;
 mod classify;
 mod clock_guard;
 mod explain;
+mod forecast;
 mod fuse;
 mod futility;
 mod given_up;
@@ -36,6 +37,10 @@ pub use breaker::{Breaker, SUSPENSION, Switched, TRIES};
 pub use classify::{Detail, DirContext, Verdict, classify};
 pub use clock_guard::{ClockGuard, Doubt, MAX_ABSENCE, MAX_DRIFT};
 pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, describe, explain};
+pub use forecast::{
+    FARTHEST, Forecast, ForecastAlert, ForecastChange, LAST_MOMENTS, MIN_SAMPLES, MIN_SPAN, Outlook,
+    PERSISTENCE,
+};
 pub use fuse::{Amount, Fuse, fuse};
 pub use futility::{Aim, POOR_BATCHES, Returns, aim};
 pub use given_up::{deferred_until, speaks_against, trash_until};
