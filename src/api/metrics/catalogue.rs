@@ -97,7 +97,7 @@ metrics! {
     Counter EVENTS = "guardian_events" [""] {"root"} "Changes that the kernel reported";
     Counter OVERFLOWS = "guardian_overflows" [""] {"root"} "Directories that were reported as lost";
     Counter DRIFT = "guardian_drift_entries" [""] {"root"} "Entries of the index that comparisons with the disk set right";
-    Gauge LAST_RECONCILE = "guardian_last_reconcile" ["seconds"] {"root"} "When the last comparison of everything ended, in Unix time";
+    Gauge LAST_RECONCILE = "guardian_last_reconcile_timestamp" ["seconds"] {"root"} "When the last comparison of everything ended, in Unix time";
 
     Counter RUNS = "guardian_runs" [""] {"root", "policy", "trigger", "result"} "Runs that ended: done, short of their target, or with errors";
     Counter REMOVED = "guardian_removed_files" [""] {"root", "policy", "phase"} "Names removed, counted when a run ends";
@@ -107,14 +107,14 @@ metrics! {
     Counter ERRORS = "guardian_errors" [""] {"root", "policy"} "Removals that failed";
     Histogram RUN_DURATION = "guardian_run_duration" ["seconds"] {"root", "policy"} "How long runs took";
     Histogram PHASE_DURATION = "guardian_phase_duration" ["seconds"] {"root", "phase"} "How long their phases took, choosing and removing";
-    Gauge LAST_RUN = "guardian_last_run" ["seconds"] {"root", "policy"} "When the last run ended, in Unix time; absent before the first since the start";
-    Gauge LAST_SUCCESS = "guardian_last_success" ["seconds"] {"root", "policy"} "The same of the last one without errors that reached its target, if it had one";
+    Gauge LAST_RUN = "guardian_last_run_timestamp" ["seconds"] {"root", "policy"} "When the last run ended, in Unix time; absent before the first since the start";
+    Gauge LAST_SUCCESS = "guardian_last_success_timestamp" ["seconds"] {"root", "policy"} "The same of the last one without errors that reached its target, if it had one";
     Gauge SHORTFALL = "guardian_shortfall" [""] {"root", "resource"} "What the last emergency missed of its target, in bytes or inodes; absent before the first";
     Counter FUTILE = "guardian_futile_emergencies" [""] {"root"} "Emergencies that freed less than a tenth of what was needed";
     Gauge SUSPENDED_POLICY = "guardian_policy_suspended" [""] {"root", "phase"} "1: the policy is left alone for a while because its removals fail";
 
     Gauge QUEUE_ENTRIES = "guardian_queue_entries" [""] {"root"} "Deferred deletions that wait";
-    Gauge QUEUE_OLDEST = "guardian_queue_oldest" ["seconds"] {} "When the oldest of them was asked for, in Unix time; absent while none waits";
+    Gauge QUEUE_OLDEST = "guardian_queue_oldest_timestamp" ["seconds"] {} "When the oldest of them was asked for, in Unix time; absent while none waits";
     Gauge TRASH_ENTRIES = "guardian_trash_entries" [""] {"root"} "Soft-deleted files and directories";
     Gauge TRASH_BYTES = "guardian_trash" ["bytes"] {"root"} "Their allocated bytes";
     Gauge PRIVATE_BYTES = "guardian_private_directory" ["bytes"] {"root"} "Allocated bytes that queue and trash hold in the root's private directory";
