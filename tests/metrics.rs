@@ -223,6 +223,56 @@ fn what_nobody_knows_has_no_sample() {
 }
 
 #[test]
+fn what_is_due_goes_before_the_mark_where_emptying_would_take_longer_than_filling() {
+    let mut home = Home::new();
+    let root_dir = scratch(&home);
+    let big = |name: &str, bytes: u64| {
+        let file = fs::File::create(root_dir.join(name)).unwrap();
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)
+    };
+    // Room that is taken without being written, so that there is much to free.
+    if let Err(why) = big("young_big", 3 << 30) {
+        eprintln!("skipped: 3 GiB can't be allocated at once here: {why}");
+        return;
+    }
+    home.configure(
+        "sample_interval = \"1s\"\norphan_sweep_interval = \"24h\"\nsweep_interval = \"24h\"",
+        &root(
+            &root_dir,
+            "capacity = \"4GiB\"\nadoption_grace = \"0s\"\nwarning = 50\nhigh_water = 99\nlow_water = 1",
+        ),
+    );
+    home.start();
+    home.until_root_is("ready");
+    // How fast it is emptied is known from small files, of which a second has few bytes.
+    (0..600).for_each(|number| file(&root_dir.join(format!("small_{number}")), 2048, 90 * HOUR));
+    home.done(&["sweep", "orphans"]);
+    let drain = find(&samples(&scrape(&home, None).body), "guardian_drain_bytes_per_second", &[])[0];
+    fs::write(root_dir.join("old"), "x").unwrap();
+    harness::aged(&root_dir.join("old"), 90 * HOUR);
+    let mut number = 0;
+    let report = home.until("what is due goes", |home| {
+        std::thread::sleep(Duration::from_millis(100));
+        if number < 100 {
+            big(&format!("young_{number}"), 8 << 20).unwrap();
+            number += 1;
+        }
+        home.reports()
+            .into_iter()
+            .find(|report| report["trigger"] == "forecast" && report["policy"] == "orphans")
+    });
+    eprintln!("emptied at {drain:.0} bytes/s; {report}");
+    assert!(!root_dir.join("old").exists(), "{report}");
+    assert!(
+        root_dir.join("young_big").exists()
+            && (0..number).all(|n| root_dir.join(format!("young_{n}")).exists())
+    );
+    assert!(home.log().contains("fills faster than it could be emptied"), "{}", home.log());
+    let emergencies = home.reports().into_iter().filter(|report| report["policy"] == "emergency").count();
+    assert_eq!(emergencies, 0, "no mark was reached");
+}
+
+#[test]
 fn the_textfile_is_whole_and_readable_and_nothing_in_its_way_is_written_to() {
     let mut home = Home::new();
     let dir = home.path("collector");

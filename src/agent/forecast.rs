@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::model::{Level, RootName, TimeSpan};
-use crate::policy::{ForecastAlert, ForecastChange};
+use crate::model::{Level, Resource, RootName, TimeSpan};
+use crate::policy::{ForecastAlert, ForecastChange, Haste, Marks, emergency_needed, hurries};
 use crate::usage::VolumeMonitor;
 
 use super::metrics::AlertKind;
@@ -21,6 +21,8 @@ pub struct ForecastWatch {
     alerts: HashMap<RootName, ForecastAlert>,
     /// Bytes unlinked beneath its roots when last looked at.
     unlinked: u64,
+    /// When the scheduled sweeps were last brought forward for it.
+    hurried_at: Option<Duration>,
 }
 
 impl ForecastWatch {
@@ -48,6 +50,43 @@ impl ForecastWatch {
                 }
                 None => {}
             }
+        }
+    }
+}
+
+impl ForecastWatch {
+    /// Brings the scheduled sweeps forward where the volume will be full before it
+    /// could be emptied.
+    pub fn hurry(
+        &mut self,
+        agent: &Agent,
+        monitor: &VolumeMonitor,
+        roots: &[&RootName],
+        marks: &[Marks],
+        now: Duration,
+    ) {
+        let Some(look) = monitor.last() else { return };
+        let bytes = Resource::Bytes;
+        let is_warned = marks.iter().any(|marks| look.usage.percent(bytes) >= marks.of(bytes).0);
+        let is_emergency = marks.iter().any(|marks| emergency_needed(&look.usage, marks).is_some());
+        let low = marks.iter().map(|marks| marks.of(bytes).2).min_by(f64::total_cmp);
+        let haste = Haste {
+            is_between_marks: is_warned && !is_emergency,
+            time_to_full: monitor.outlook().time_to_full(),
+            to_free: low.map_or(0, |low| look.usage.excess_over(bytes, low)),
+            drain_rate: agent.engine.meters.drain_rate(roots.iter().copied()),
+            since_last: self.hurried_at.map(|at| now.saturating_sub(at)),
+        };
+        if let Some(to_drain) = hurries(&haste) {
+            self.hurried_at = Some(now);
+            let names: Vec<&str> = roots.iter().map(|root| root.as_str()).collect();
+            tracing::info!(
+                root = %names.join(" "),
+                time_to_full_seconds = haste.time_to_full.map(|time| time.as_secs()),
+                time_to_drain_seconds = to_drain.as_secs(),
+                "the volume fills faster than it could be emptied: what is due is swept now"
+            );
+            agent.hurry();
         }
     }
 }

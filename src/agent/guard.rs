@@ -306,6 +306,8 @@ fn look(
         }
     }
     volume.forecast.look(agent, &volume.monitor, &roots, now);
+    let marks: Vec<Marks> = volume.members.iter().map(|one| one.root.guarded.marks).collect();
+    volume.forecast.hurry(agent, &volume.monitor, &roots, &marks, now);
     end_emergency(volume, now);
     begin_emergency(agent, volume, now);
 }

@@ -7,6 +7,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -70,6 +71,10 @@ pub fn work(agent: &Arc<Agent>) {
     while !agent.stop.is_raised() {
         let now = clock::now();
         let settings = agent.settings();
+        if agent.hurried.swap(false, Ordering::AcqRel) && settings.agent.automatic {
+            run(agent, Policy::Scheduled, Trigger::Forecast, 0);
+            run(agent, Policy::Orphans, Trigger::Forecast, 0);
+        }
         let mut next = LONGEST;
         for (name, policy, interval) in [
             (SCHEDULED, Policy::Scheduled, settings.agent.sweep_interval),

@@ -297,6 +297,7 @@ impl Running {
             presence_bell: Bell::default(),
             schedule_bell: Bell::default(),
             desk: super::vault::Desk::default(),
+            hurried: AtomicBool::new(false),
             eased: AtomicBool::new(false),
             beat: AtomicU64::new(0),
             logged_plans: Mutex::default(),

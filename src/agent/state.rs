@@ -217,6 +217,8 @@ pub struct Agent {
     pub schedule_bell: Bell,
     /// Queue and trash.
     pub desk: super::vault::Desk,
+    /// A volume fills so fast that what is due is to go now.
+    pub hurried: AtomicBool,
     /// Something may go now that had to stay: emergencies that wait try again.
     pub eased: AtomicBool,
     /// Counts the guard's rounds: the supervisor sees by it that it lives.
@@ -248,6 +250,12 @@ impl Agent {
         self.eased.store(true, Ordering::Release);
         self.stir.bell.ring();
         // When its files go by themselves is known now.
+        self.schedule_bell.ring();
+    }
+
+    /// Has the scheduled sweeps come now.
+    pub fn hurry(&self) {
+        self.hurried.store(true, Ordering::Release);
         self.schedule_bell.ring();
     }
 

@@ -26,7 +26,7 @@ pub const MIN_SPAN: Duration = Duration::from_secs(10);
 /// (Mann-Kendall): noise on a flat line is no trend.
 const SIGNIFICANT: f64 = 2.5;
 /// Further away is no forecast.
-pub const FARTHEST: Duration = Duration::from_secs(365 * 24 * 3600);
+const FARTHEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The gap between two samples of the sustained rate, how long they count, and
 /// over how long a rise must have lasted.
@@ -36,7 +36,7 @@ const SUSTAINED: Duration = Duration::from_secs(1);
 /// A rise over fewer samples than this may be a single write.
 const SUSTAINED_SAMPLES: usize = 4;
 /// The sustained rate counts when it fills the volume within this.
-pub const LAST_MOMENTS: Duration = Duration::from_secs(60);
+const LAST_MOMENTS: Duration = Duration::from_secs(60);
 
 /// Guardian's own removals of more than this share of a volume begin the series
 /// anew; less is part of how it fills.
@@ -201,7 +201,7 @@ fn trend(samples: &VecDeque<Sample>) -> Option<f64> {
 /// How often a lasting forecast is reported again.
 const REPEAT: Duration = Duration::from_secs(3600);
 /// A forecast must hold for so long before it is a warning,
-pub const PERSISTENCE: Duration = Duration::from_secs(5);
+const PERSISTENCE: Duration = Duration::from_secs(5);
 /// unless the volume is full within this.
 const AT_ONCE: Duration = Duration::from_secs(30);
 /// It is over when the forecast is so many times as far away as what is warned of,

@@ -19,6 +19,7 @@ mod glob_literals;
 mod globs;
 mod growth;
 mod holds;
+mod hurry;
 mod level;
 mod liveness;
 mod naming;
@@ -37,10 +38,7 @@ pub use breaker::{Breaker, SUSPENSION, Switched, TRIES};
 pub use classify::{Detail, DirContext, Verdict, classify};
 pub use clock_guard::{ClockGuard, Doubt, MAX_ABSENCE, MAX_DRIFT};
 pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, describe, explain};
-pub use forecast::{
-    FARTHEST, Forecast, ForecastAlert, ForecastChange, LAST_MOMENTS, MIN_SAMPLES, MIN_SPAN, Outlook,
-    PERSISTENCE,
-};
+pub use forecast::{Forecast, ForecastAlert, ForecastChange, MIN_SAMPLES, MIN_SPAN, Outlook};
 pub use fuse::{Amount, Fuse, fuse};
 pub use futility::{Aim, POOR_BATCHES, Returns, aim};
 pub use given_up::{deferred_until, speaks_against, trash_until};
@@ -48,6 +46,7 @@ pub use glob_literals::literals;
 pub use globs::Globs;
 pub use growth::Growth;
 pub use holds::Holding;
+pub use hurry::{HURRY_PAUSE, Haste, hurries};
 pub use level::{Crossing, HYSTERESIS_POINTS, LevelState, REPEAT};
 pub use liveness::{Presumption, START_GRACE, deadline_after_beat, deadline_after_downtime, presume};
 pub use naming::{MAX_PAIRS, PathReadings, PatternError, Patterns, Reading};

@@ -84,6 +84,7 @@ fn of_root(agent: &Agent, slot: &Slot, out: &mut Figures) {
     }
     of_volume(slot, name, out);
     of_index(agent, slot, name, out);
+    out.add(&c::DRAIN, &[name], agent.engine.meters.drain_rate(std::iter::once(slot.name())));
     for phase in agent.engine.breakers.suspensions(slot.name(), clock::since_boot()) {
         out.flag(&c::SUSPENDED_POLICY, &[name, phase.as_str()], true);
     }

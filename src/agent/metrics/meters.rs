@@ -4,7 +4,7 @@
 //! for as long as adding numbers takes, and no scrape holds them longer than
 //! it takes to copy them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +55,10 @@ const BUCKETS: [f64; 14] =
 /// An emergency that frees less than this share of what was needed was in vain.
 const FUTILE_SHARE: f64 = 0.1;
 
+/// How fast a volume is emptied is taken from so many runs that freed at least this.
+const DRAIN_RUNS: usize = 8;
+const DRAIN_BYTES: u64 = 1 << 20;
+
 #[derive(Clone, Copy, Debug)]
 struct Buckets;
 
@@ -86,6 +90,8 @@ pub struct Meters {
     alerts: Counters,
     /// Bytes unlinked by root, for the forecast.
     by_root: Mutex<HashMap<RootName, u64>>,
+    /// What the last runs freed, and in how many seconds.
+    drained: Mutex<HashMap<RootName, VecDeque<(u64, f64)>>>,
 }
 
 fn register<M: Registered + Clone>(registry: &mut Registry, metric: &Metric, registered: &M) {
@@ -128,6 +134,7 @@ impl Default for Meters {
             futile: counters(&mut registry, &catalogue::FUTILE),
             alerts: counters(&mut registry, &catalogue::ALERTS),
             by_root: Mutex::default(),
+            drained: Mutex::default(),
             registry,
         }
     }
@@ -169,6 +176,28 @@ impl Meters {
         roots.filter_map(|root| all.get(root)).sum()
     }
 
+    /// How fast the last runs over roots of one volume freed bytes, per second.
+    pub fn drain_rate<'a>(&self, roots: impl Iterator<Item = &'a RootName>) -> Option<f64> {
+        let all = self.drained.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut bytes, mut seconds) = (0.0, 0.0);
+        for (freed, took) in roots.filter_map(|root| all.get(root)).flatten() {
+            bytes += *freed as f64;
+            seconds += took;
+        }
+        (seconds > 0.0).then(|| bytes / seconds)
+    }
+
+    fn note_drain(&self, report: &Report) {
+        if report.bytes_freed >= DRAIN_BYTES && report.duration_seconds > 0.0 {
+            let mut all = self.drained.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = all.entry(report.root.clone()).or_default();
+            last.push_back((report.bytes_freed, report.duration_seconds));
+            if last.len() > DRAIN_RUNS {
+                last.pop_front();
+            }
+        }
+    }
+
     /// A run over one root has ended.
     pub fn ran(&self, report: &Report) {
         if report.dry_run {
@@ -198,6 +227,7 @@ impl Meters {
         if result == "done" {
             self.last_success.get_or_create(&catalogue::LAST_SUCCESS.labelled(&[root, policy])).set(ended);
         }
+        self.note_drain(report);
         if report.policy == Policy::Emergency {
             self.emergency(report);
         }

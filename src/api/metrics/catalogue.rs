@@ -107,6 +107,7 @@ metrics! {
     Counter ERRORS = "guardian_errors" [""] {"root", "policy"} "Removals that failed";
     Histogram RUN_DURATION = "guardian_run_duration" ["seconds"] {"root", "policy"} "How long runs took";
     Histogram PHASE_DURATION = "guardian_phase_duration" ["seconds"] {"root", "phase"} "How long their phases took, choosing and removing";
+    Gauge DRAIN = "guardian_drain" ["bytes_per_second"] {"root"} "How fast the last runs that freed something did so; absent before the first";
     Gauge LAST_RUN = "guardian_last_run_timestamp" ["seconds"] {"root", "policy"} "When the last run ended, in Unix time; absent before the first since the start";
     Gauge LAST_SUCCESS = "guardian_last_success_timestamp" ["seconds"] {"root", "policy"} "The same of the last one without errors that reached its target, if it had one";
     Gauge SHORTFALL = "guardian_shortfall" [""] {"root", "resource"} "What the last emergency missed of its target, in bytes or inodes; absent before the first";
