@@ -9,6 +9,9 @@ mod meters;
 pub mod serving;
 mod textfile;
 
+#[cfg(test)]
+mod tests;
+
 pub use meters::{AlertKind, Meters};
 
 use super::state::Agent;

@@ -73,7 +73,16 @@ impl Collector for Figures {
             for (labels, value) in samples {
                 match metric.kind {
                     Kind::Info => family.encode_info(labels)?,
+                    // Without labels there is one sample, and no empty braces.
+                    Kind::Counter if labels.is_empty() => {
+                        ConstCounter::new(*value).encode(family)?;
+                        break;
+                    }
                     Kind::Counter => ConstCounter::new(*value).encode(family.encode_family(labels)?)?,
+                    Kind::Gauge | Kind::Histogram if labels.is_empty() => {
+                        ConstGauge::new(*value).encode(family)?;
+                        break;
+                    }
                     Kind::Gauge | Kind::Histogram => {
                         ConstGauge::new(*value).encode(family.encode_family(labels)?)?;
                     }
