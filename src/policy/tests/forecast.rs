@@ -181,6 +181,7 @@ fn a_warning_comes_once_again_each_hour_and_ends_when_it_is_far_away() {
     assert!(alert.is_raised());
     assert_eq!(alert.observe(secs(16), soon, within), None);
     assert_eq!(alert.observe(secs(20), far(3700), within), None, "just past the limit is no recovery");
+    assert_eq!(alert.observe(secs(90), far(3700), within), None, "however long that lasts");
     assert_eq!(alert.observe(secs(3615), soon, within), Some(ForecastChange::Lasts(secs(1800))));
     assert_eq!(alert.observe(secs(3620), Outlook::Unknown, within), None, "not knowing is no recovery");
     assert_eq!(alert.observe(secs(3630), Outlook::Steady, within), None, "nor is a moment of calm");
