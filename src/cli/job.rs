@@ -1,6 +1,7 @@
 //! `guardian job …`.
 
 use super::client::Client;
+use super::exec;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::session::{Paging, Session, Worker, ago};
@@ -55,6 +56,8 @@ enum JobAct {
         /// The job
         id: JobId,
     },
+    /// Run a command as a job
+    Exec(exec::ExecArgs),
     /// All jobs
     List {
         #[command(flatten)]
@@ -83,6 +86,7 @@ pub(super) fn run(args: JobArgs, session: &mut Session<'_>) -> Result<Exit, Fail
             |client| client.get(&format!("/v1/jobs/{id}")),
             |own| own.job_get(&id),
         ),
+        JobAct::Exec(args) => exec::run(args, session),
         JobAct::List { paging } => list(&paging, session),
     }
 }

@@ -11,6 +11,7 @@ mod chunk;
 mod client;
 mod config;
 mod demo;
+mod exec;
 mod explain;
 mod failure;
 mod files;
