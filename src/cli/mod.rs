@@ -36,6 +36,7 @@ mod stats;
 mod status;
 mod sweep;
 mod table;
+mod top;
 mod track;
 mod trust;
 
@@ -97,6 +98,7 @@ fn dispatch(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Failure> {
         Verb::Status(args) => status::run(&args, session),
         Verb::Stats => stats::run(session),
         Verb::Health => health::run(session),
+        Verb::Top => top::run(session),
         Verb::Files(args) => files::run(&args, session),
         Verb::Explain(args) => explain::run(&args, session),
         Verb::History(args) => history::run(&args, session),

@@ -73,7 +73,7 @@ impl Table {
 
 /// Cuts the middle out of what is too long: of a path the end says most, and
 /// the beginning the rest.
-fn shorten(text: &str, width: usize) -> String {
+pub(super) fn shorten(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {
         return text.to_owned();
