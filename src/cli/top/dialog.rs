@@ -6,7 +6,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Clear, Paragraph};
 
 use super::super::output::Tone;
-use super::super::table::shorten;
+use super::super::table::wrap;
 use super::model::{Dialog, Model};
 use super::view::Theme;
 use crate::model::escape_control;
@@ -71,28 +71,28 @@ fn end_of(text: &str, width: usize) -> String {
     std::iter::once('…').chain(text.chars().skip(length - width.saturating_sub(1))).collect()
 }
 
-/// A box in the middle, as large as its text where there is room; longer lines lose their middle.
+/// A box in the middle, as large as its text where there is room; longer lines go on in the next.
 fn page(frame: &mut Frame<'_>, head: &str, lines: Vec<Line<'_>>, theme: Theme) {
     let area = frame.area();
     let most = area.width.saturating_sub(4);
     let longest = lines.iter().map(Line::width).chain([head.chars().count() + 2, 30]).max().unwrap_or(30);
     let width = u16::try_from(longest + 4).unwrap_or(u16::MAX).min(most);
-    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height.saturating_sub(2));
-    let at = Rect { x: (area.width - width) / 2, y: (area.height - height) / 2, width, height };
     let room = usize::from(width).saturating_sub(4);
     let lines: Vec<Line<'_>> = lines
         .into_iter()
-        .map(|line| if line.width() > room { shortened(&line, room) } else { line })
+        .flat_map(|line| if line.width() > room { wrapped(&line, room) } else { vec![line] })
         .map(|mut line| {
             line.spans.insert(0, " ".into());
             line
         })
         .collect();
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height.saturating_sub(2));
+    let at = Rect { x: (area.width - width) / 2, y: (area.height - height) / 2, width, height };
     frame.render_widget(Clear, at);
     let block = Block::bordered().title(format!(" {head} ")).title_style(theme.of(Tone::Strong));
     frame.render_widget(Paragraph::new(lines).block(block), at);
 }
 
-fn shortened(line: &Line<'_>, room: usize) -> Line<'static> {
-    Line::styled(shorten(&line.to_string(), room), line.style)
+fn wrapped<'a>(line: &Line<'_>, room: usize) -> Vec<Line<'a>> {
+    wrap(&line.to_string(), room).into_iter().map(|part| Line::styled(part, line.style)).collect()
 }
