@@ -17,6 +17,7 @@ mod failure;
 mod files;
 mod follow;
 mod generate;
+mod global;
 mod health;
 mod history;
 mod hold;

@@ -10,9 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::args::{Global, When};
 use super::client::{Answer, Client, Refusal};
 use super::failure::{Exit, Failure};
+use super::global::{Global, When};
 use super::host::{Host, Sources, Standalone};
 use super::output::{Format, Output};
 use super::settings::{directory, is_directory, read, sockets};
