@@ -54,15 +54,23 @@ impl Terminal {
         String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned()
     }
 
-    /// Waits until all these words stand on the screen. Only what is different is
-    /// drawn, so it is made to draw everything: as after a stop.
-    fn until(&self, home: &Home, words: &str) {
-        home.until(&format!("{words:?} on the screen"), |_| {
-            self.seen.lock().unwrap().clear();
-            kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
-            std::thread::sleep(Duration::from_millis(200));
+    /// The whole screen. Only what is different is drawn, so it is made to draw
+    /// everything, as after a stop.
+    fn screen(&self, home: &Home) -> String {
+        self.seen.lock().unwrap().clear();
+        kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
+        home.until("the screen is drawn", |_| {
             let seen = self.seen();
-            words.split(' ').all(|word| seen.contains(word)).then_some(())
+            let drawn = seen.rsplit_once("\u{1b}[?1049h")?.1;
+            Some(drawn.rsplit_once("\u{1b}[?25l")?.0.to_owned())
+        })
+    }
+
+    /// Waits until all these words stand on the screen.
+    fn until(&self, home: &Home, words: &str) {
+        home.until(&format!("{words:?} on the screen"), |home| {
+            let screen = self.screen(home);
+            words.split(' ').all(|word| screen.contains(word)).then_some(())
         });
     }
 
@@ -116,7 +124,6 @@ fn it_shows_the_roots_and_gives_the_terminal_back_at_q() {
     let mut terminal = Terminal::with(&mut top(&home, &[]));
     terminal.until(&home, "scratch");
     terminal.until(&home, "EVENTS");
-    assert!(terminal.seen().contains("\u{1b}[?1049h"), "on a screen of its own");
     let modes = tcgetattr(&terminal.theirs).unwrap().local_modes;
     assert!(!modes.contains(LocalModes::ICANON), "keys come one by one");
     terminal.press("q");
@@ -148,7 +155,7 @@ fn it_outlives_the_agent_and_finds_it_again() {
     home.kill();
     terminal.until(&home, "does not answer");
     home.start();
-    terminal.until(&home, "healthy");
+    home.until("the agent is found again", |home| (!terminal.screen(home).contains("answer,")).then_some(()));
     terminal.press("q");
     assert_eq!(terminal.ended(&home), Some(0));
 }

@@ -74,7 +74,10 @@ pub(super) fn run(session: &Session<'_>) -> Result<Exit, Failure> {
             screen.terminal.draw(|frame| view::draw(frame, &model, theme, now())).map_err(failed)?;
             drawn = Some(Instant::now());
         }
-        let came = match event::poll(LOOK) {
+        if !screen.wait(LOOK) {
+            return Ok(Exit::Interrupted);
+        }
+        let came = match event::poll(Duration::ZERO) {
             Ok(came) => came,
             Err(why) if why.kind() == std::io::ErrorKind::Interrupted => false,
             Err(why) => return Err(failed(why)),

@@ -1,20 +1,30 @@
 //! The terminal while `guardian top` has it: raw, on its other screen, and
 //! back as it was in every case, a panic too.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ratatui::DefaultTerminal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use super::super::failure::Exit;
 
 /// Gives the terminal back when dropped.
 pub(super) struct Screen {
     pub(super) terminal: DefaultTerminal,
     ended_by: Arc<AtomicUsize>,
     continued: Arc<AtomicBool>,
+    /// Where keys come from.
+    input: File,
 }
+
+/// How long the loop has to end after a signal.
+const END_WITHIN: Duration = Duration::from_secs(2);
 
 impl Screen {
     /// Takes the terminal. A panic gives it back before it is reported.
@@ -26,7 +36,32 @@ impl Screen {
         flag::register(SIGCONT, Arc::clone(&continued))?;
         // What was decided from --color and NO_COLOR holds; nothing decides it again.
         ratatui::crossterm::style::force_color_output(colour);
-        Ok(Self { terminal: ratatui::try_init()?, ended_by, continued })
+        // A terminal that hangs up can catch a reader of keys in a loop: then the loop never ends by itself.
+        let watched = Arc::clone(&ended_by);
+        std::thread::Builder::new().name("guardian-end".to_owned()).spawn(move || {
+            while watched.load(Ordering::Relaxed) == 0 {
+                std::thread::sleep(END_WITHIN / 4);
+            }
+            std::thread::sleep(END_WITHIN);
+            let _ = ratatui::try_restore();
+            std::process::exit(Exit::Interrupted.code().into());
+        })?;
+        let input = if io::stdin().is_terminal() { "/dev/stdin" } else { "/dev/tty" };
+        let input = File::open(input)?;
+        let terminal = ratatui::try_init().inspect_err(|_| {
+            // Half of it may have been done.
+            let _ = ratatui::try_restore();
+        })?;
+        Ok(Self { terminal, ended_by, continued, input })
+    }
+
+    /// Waits for keys and signals; false once the terminal is gone.
+    pub(super) fn wait(&self, longest: Duration) -> bool {
+        let mut fds = [PollFd::new(&self.input, PollFlags::IN)];
+        let longest = Timespec { tv_sec: 0, tv_nsec: longest.subsec_nanos().into() };
+        // A signal ends the wait, too: whoever waits looks for it.
+        let _ = poll(&mut fds, Some(&longest));
+        !fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
     }
 
     /// Whether a signal asked for an end.

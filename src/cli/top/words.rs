@@ -27,11 +27,12 @@ pub(super) fn of_event(event: &Event, now: Timestamp) -> (Timestamp, Tone, Strin
             (*time, tone_of(*level), text)
         }
         Event::Sweep { time, policy, trigger, roots, state, reports, .. } => {
+            let why = trigger.as_str().replace('_', " ");
             let roots = roots.iter().map(|root| root.as_str()).collect::<Vec<_>>().join(", ");
             let of = if reports.len() == 1 { String::new() } else { format!(" over {roots}") };
             let (tone, text) = match state {
                 SweepState::Queued => (Tone::Faint, format!("{policy}{of} waits")),
-                SweepState::Running => (Tone::Strong, format!("{roots}: {policy} begins ({trigger})")),
+                SweepState::Running => (Tone::Strong, format!("{roots}: {policy} begins ({why})")),
                 SweepState::Done => (Tone::Good, ended(policy.as_str(), &of, "done", reports)),
                 SweepState::Cancelled => (Tone::Warn, ended(policy.as_str(), &of, "cancelled", reports)),
                 SweepState::Failed => (Tone::Bad, ended(policy.as_str(), &of, "failed", reports)),
