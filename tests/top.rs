@@ -10,7 +10,6 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use harness::{Home, root, scratch};
 use rustix::fs::{Mode, OFlags};

@@ -132,7 +132,6 @@ pub(super) fn begin(command: Command, gate: &Gate, signals: &HeldSignals) -> Beg
         }
         let Ok(Some(Arrived { signal, .. })) = signals.next(SHORT_LOOK) else { continue };
         match signal {
-            SIGTSTP => signals.obey(SIGTSTP),
             SIGCHLD | SIGCONT | SIGTTOU => {}
             ending if ENDING.contains(&ending) && gate.decide(CALLED_OFF) => return Begun::CalledOff(ending),
             other => early.push(other),
@@ -143,7 +142,12 @@ pub(super) fn begin(command: Command, gate: &Gate, signals: &HeldSignals) -> Beg
 /// Waits for the command, passing signals on. Its status as a shell tells it.
 pub(super) fn to_its_end(mut child: Child, early: Vec<i32>, signals: &HeldSignals) -> io::Result<u8> {
     let terminal = Terminal::look();
-    early.into_iter().for_each(|signal| pass_on(&child, signal));
+    for signal in early {
+        pass_on(&child, signal);
+        if signal == SIGTSTP {
+            signals.obey(signal);
+        }
+    }
     loop {
         if let Some(status) = child.try_wait()? {
             terminal.take_back();

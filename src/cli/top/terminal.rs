@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -46,8 +47,12 @@ impl Screen {
             let _ = ratatui::try_restore();
             std::process::exit(Exit::Interrupted.code().into());
         })?;
-        let input = if io::stdin().is_terminal() { "/dev/stdin" } else { "/dev/tty" };
-        let input = File::open(input)?;
+        let stdin = io::stdin();
+        let input = if stdin.is_terminal() {
+            File::from(stdin.as_fd().try_clone_to_owned()?)
+        } else {
+            File::open("/dev/tty")?
+        };
         let terminal = ratatui::try_init().inspect_err(|_| {
             // Half of it may have been done.
             let _ = ratatui::try_restore();
