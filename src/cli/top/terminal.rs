@@ -81,8 +81,9 @@ impl Screen {
         }
         use ratatui::crossterm::{execute, terminal};
         terminal::enable_raw_mode()?;
-        execute!(io::stdout(), terminal::EnterAlternateScreen)?;
-        self.terminal.clear()?;
+        execute!(io::stdout(), terminal::EnterAlternateScreen, terminal::Clear(terminal::ClearType::All))?;
+        // A new one draws everything, and asks the terminal nothing.
+        self.terminal = ratatui::Terminal::new(ratatui::backend::CrosstermBackend::new(io::stdout()))?;
         Ok(true)
     }
 }
