@@ -32,6 +32,7 @@ use crate::sweep::walked::Walked;
 use crate::sys::clock;
 
 use super::breakers::Breakers;
+use super::metrics::{AlertKind, Meters};
 use super::recorder::Recorder;
 use super::references::References;
 use super::surroundings::{Control, Feed, RunWorld, ShownRun, new_id};
@@ -116,6 +117,8 @@ pub struct Engine {
     pub recorder: Recorder,
     /// What happens, for whoever listens.
     pub events: Arc<Events>,
+    /// What is counted.
+    pub meters: Meters,
     /// Policies whose removals fail, by root.
     pub breakers: Breakers,
     /// One run at a time on a volume.
@@ -184,6 +187,7 @@ impl Engine {
             clock: Mutex::new(clock),
             recorder: Recorder::default(),
             events: Arc::new(Events::begun(clock::now())),
+            meters: Meters::default(),
             breakers: Breakers::default(),
             turns: Turns::default(),
         }
@@ -450,6 +454,8 @@ impl Engine {
             },
             told_at: Mutex::default(),
             breakers: &self.breakers,
+            meters: &self.meters,
+            took: Mutex::default(),
             // Whoever asks for it himself may try.
             kept_back: commission.trigger != Trigger::Manual,
             batch_began: Mutex::new(Timestamp::EPOCH),
@@ -463,15 +469,17 @@ impl Engine {
     fn tell_end(&self, world: &RunWorld<'_>, reports: &[Report]) {
         let over = if world.control.is_cancelled() { SweepState::Cancelled } else { SweepState::Done };
         world.shown.tell_end(&self.events, world.control, over, reports);
+        self.meters.phases_took(&lock(&world.took).by_phase);
         for report in reports.iter().filter(|report| report.target_reached == Some(false)) {
             let level = if report.policy == Policy::Emergency { Level::Critical } else { Level::Warning };
             let message = format!("{} ended short of its target", report.policy);
-            self.alert(level, Some(&report.root), message);
+            self.alert(AlertKind::Shortfall, level, Some(&report.root), message);
         }
     }
 
     /// Tells whoever listens what the log says too.
-    pub fn alert(&self, level: Level, root: Option<&RootName>, message: String) {
+    pub fn alert(&self, kind: AlertKind, level: Level, root: Option<&RootName>, message: String) {
+        self.meters.alert(kind, level, root);
         self.events.publish(&Event::Alert { time: clock::now(), level, root: root.cloned(), message });
     }
 
@@ -479,6 +487,7 @@ impl Engine {
     /// are written aside: the next must be able to begin at once.
     fn remember(&self, trigger: Trigger, reports: &[Report]) {
         reports.iter().for_each(super::log::run_ended);
+        reports.iter().for_each(|report| self.meters.ran(report));
         if trigger == Trigger::EmergencyThreshold {
             let (ledger, audit) = (self.ledger.clone(), self.audit.clone());
             self.recorder.record_aside(ledger, audit, self.recorded.clone(), reports.to_vec());

@@ -15,6 +15,8 @@ use crate::model::Level;
 use crate::sys::clock;
 use crate::usage::VolumeMonitor;
 
+use super::forecast::ForecastWatch;
+use super::metrics::AlertKind;
 use super::state::Agent;
 use super::turns::VolumeId;
 use super::{commands, presence};
@@ -107,6 +109,7 @@ impl Guard {
             if state == RootState::Suspended {
                 let why = reason.clone().unwrap_or_default();
                 self.agent.engine.alert(
+                    AlertKind::RootSuspended,
                     Level::Critical,
                     Some(&root),
                     format!("the root is suspended: {why}"),
@@ -141,6 +144,7 @@ impl Guard {
                         is_network: members.iter().any(Member::is_network),
                         members,
                         looked_at: None,
+                        forecast: ForecastWatch::default(),
                         took: Duration::ZERO,
                         backoff: Backoffs::default(),
                         emergency: other.and_then(|volume| volume.emergency),

@@ -32,6 +32,10 @@ pub fn reload(agent: &Arc<Agent>, again: &ReadAgain) {
                 tracing::error!(reason = %chain(&error), "the new configuration is refused; the old one stays in force");
             } else {
                 new.agent.log_format = old.agent.log_format;
+                if new.agent.metrics_listen != old.agent.metrics_listen {
+                    tracing::warn!("metrics_listen changes only with a restart; the old one stays in force");
+                    new.agent.metrics_listen = old.agent.metrics_listen;
+                }
                 take(agent, new);
                 tracing::info!("the configuration was reloaded");
             }

@@ -7,6 +7,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::sys::clock;
 
 use super::engine::{Commission, Target};
 use super::failures::{self, Failures};
+use super::metrics::AlertKind;
 use super::state::Agent;
 use super::surroundings::Control;
 
@@ -69,6 +71,10 @@ pub fn work(agent: &Arc<Agent>) {
     while !agent.stop.is_raised() {
         let now = clock::now();
         let settings = agent.settings();
+        if agent.hurried.swap(false, Ordering::AcqRel) && settings.agent.automatic {
+            run(agent, Policy::Scheduled, Trigger::Forecast, 0);
+            run(agent, Policy::Orphans, Trigger::Forecast, 0);
+        }
         let mut next = LONGEST;
         for (name, policy, interval) in [
             (SCHEDULED, Policy::Scheduled, settings.agent.sweep_interval),
@@ -312,7 +318,7 @@ fn blown(agent: &Agent, commission: &Commission<'_>, target: &Target, percent: f
         policy = commission.request.policy
     );
     tracing::error!(root = %target.root.name, policy = %commission.request.policy, plan = %id, "{note}");
-    agent.engine.alert(Level::Warning, Some(&target.root.name), note.clone());
+    agent.engine.alert(AlertKind::Fuse, Level::Warning, Some(&target.root.name), note.clone());
     let mut remarks = agent.remarks.lock().unwrap_or_else(PoisonError::into_inner);
     remarks.insert(target.root.name.clone(), vec![note]);
 }

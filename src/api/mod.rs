@@ -14,6 +14,7 @@ mod commands;
 mod error;
 mod events;
 mod kept;
+pub mod metrics;
 mod openapi;
 mod params;
 mod patience;

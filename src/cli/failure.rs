@@ -21,6 +21,8 @@ pub enum Exit {
     Refused,
     /// Interrupted.
     Interrupted,
+    /// As the command ended that was run.
+    Command(u8),
 }
 
 impl Exit {
@@ -34,6 +36,7 @@ impl Exit {
             Self::NoAgent => 4,
             Self::Refused => 5,
             Self::Interrupted => 130,
+            Self::Command(status) => status,
         }
     }
 

@@ -101,6 +101,8 @@ words!(
         Scheduled = "scheduled",
         /// Usage reached the high-water mark, or available space fell below `min_free`.
         EmergencyThreshold = "emergency_threshold",
+        /// The volume will be full before it could be emptied: what is due goes now.
+        Forecast = "forecast",
         /// A chunk was reported complete.
         ChunkCompleted = "chunk_completed",
         /// A job failed.

@@ -90,7 +90,7 @@ impl Judge {
                 return Err(format!("the header {name} is missing"));
             }
         }
-        let kind = answer.header("content-type").unwrap_or_default();
+        let kind = answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
         let schema = &described["content"][kind]["schema"];
         if schema.is_null() {
             return Err(format!("{kind:?} is not described for status {}", answer.status));

@@ -16,12 +16,13 @@ use crate::harness::{Home, file, root, scratch};
 const DAY: u64 = 86_400;
 
 /// The routes of the contract and what was added to them; the document must know these and no others.
-const ROUTES: [&str; 47] = [
+const ROUTES: [&str; 48] = [
     "DELETE /v1/deletions",
     "DELETE /v1/deletions/{id}",
     "DELETE /v1/holds/{id}",
     "DELETE /v1/sweeps/{id}",
     "DELETE /v1/trash",
+    "GET /metrics",
     "GET /v1/audit",
     "GET /v1/deletions",
     "GET /v1/deletions/stats",
@@ -189,6 +190,7 @@ fn reading(desk: &mut Desk) {
     desk.done("GET /v1/openapi.json", Value::Null, 200);
     desk.done("GET /v1/health?strict=true", Value::Null, 200);
     desk.done("GET /v1/stats", Value::Null, 200);
+    desk.done("GET /metrics", Value::Null, 200);
     let files = desk.done("GET /v1/files?root=scratch&limit=1000", Value::Null, 200);
     desk.expect(files["items"].as_array().is_some_and(|all| all.len() == 9), || format!("{files}"));
     desk.wrong("GET /v1/files?root=nowhere", Value::Null, 400, "nowhere");

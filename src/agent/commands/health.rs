@@ -64,6 +64,7 @@ pub(super) fn root(agent: &Agent, slot: &Slot) -> RootResource {
         path: WirePath::from_path(&slot.settings.path),
         state,
         reason,
+        patterns: slot.settings.patterns.clone(),
         adopted_at: record.as_ref().and_then(|record| record.adopted_at),
         adoption_grace_until: record.and_then(|record| record.new_until).filter(|until| now < *until),
     }
@@ -103,7 +104,10 @@ fn root_health(agent: &Agent, slot: &Slot) -> RootHealth {
             Some(OpenCheckKind::Proc | OpenCheckKind::Untried) => OpenCheck::Proc,
             Some(OpenCheckKind::Partial) | None => OpenCheck::Partial,
         },
-        time_to_full_seconds: slot.seen().and_then(|seen| seen.time_to_full).map(|span| span.as_secs()),
+        time_to_full_seconds: slot
+            .seen()
+            .and_then(|seen| seen.outlook.time_to_full())
+            .map(|span| span.as_secs()),
         notes,
     }
 }

@@ -10,7 +10,9 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::agent::forecast::ForecastWatch;
 use crate::agent::log;
+use crate::agent::metrics::AlertKind;
 use crate::agent::state::{Agent, ReadyRoot, Seen, Slot};
 use crate::api::Event;
 use crate::model::{Resource, RootName};
@@ -53,6 +55,7 @@ pub(super) struct Volume {
     pub(super) looked_at: Option<Duration>,
     /// How long that took.
     pub(super) took: Duration,
+    pub(super) forecast: ForecastWatch,
     pub(super) backoff: Backoffs,
     pub(super) emergency: Option<JoinHandle<Yield>>,
     pub(super) unreadable: bool,
@@ -76,6 +79,8 @@ impl Volume {
 
 /// Asks a volume how full it is and tells what changed; whether it answered.
 pub(super) fn look(agent: &Arc<Agent>, volume: &mut Volume, levels: &mut Levels, now: Duration) -> bool {
+    let roots: Vec<&RootName> = volume.members.iter().map(|member| member.slot.name()).collect();
+    volume.forecast.note_removals(agent, &mut volume.monitor, &roots);
     let looked = match volume.is_network {
         true => volume.monitor.look_within(now, NETWORK_PATIENCE),
         false => volume.monitor.look(now),
@@ -94,7 +99,8 @@ pub(super) fn look(agent: &Arc<Agent>, volume: &mut Volume, levels: &mut Levels,
     };
     volume.unreadable = false;
     for member in &volume.members {
-        let seen = Seen { at: clock::now(), usage: look.usage, time_to_full: volume.monitor.time_to_full() };
+        let (rate, outlook) = (volume.monitor.rate(), volume.monitor.outlook());
+        let seen = Seen { at: clock::now(), looked_at: look.at, usage: look.usage, rate, outlook };
         *member.slot.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         for resource in [Resource::Bytes, Resource::Inodes] {
             let state = levels.entry((member.slot.name().clone(), resource)).or_default();
@@ -114,6 +120,9 @@ pub(super) fn look(agent: &Arc<Agent>, volume: &mut Volume, levels: &mut Levels,
             }
         }
     }
+    let marks: Vec<Marks> = volume.members.iter().map(|one| one.root.guarded.marks).collect();
+    volume.forecast.look(agent, &volume.monitor, &roots, now);
+    volume.forecast.hurry(agent, &volume.monitor, &roots, &marks, now);
     true
 }
 
@@ -127,7 +136,7 @@ fn tell_level(agent: &Agent, root: &RootName, resource: Resource, crossing: Cros
     let (time, root) = (clock::now(), root.clone());
     if rose || lasts {
         let message = format!("usage is {}: {usage_percent}% of {}", level.as_str(), log::name(resource));
-        agent.engine.alert(level, Some(&root), message);
+        agent.engine.alert(AlertKind::Level, level, Some(&root), message);
     }
     agent.engine.events.publish(&Event::Level { time, root, resource, level, rose, lasts, usage_percent });
 }

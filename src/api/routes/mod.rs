@@ -78,6 +78,7 @@ fn observing() -> Vec<Route> {
         route(GET, "/v1/explain", "explain", "What each policy says about a path, and why", observe::explain),
         route(GET, "/v1/history", "history", "Reports of past runs, newest first", observe::history),
         route(GET, "/v1/audit", "audit", "Removals and changes on record, newest first", observe::audit),
+        route(GET, "/metrics", "metrics", "Figures for Prometheus", super::metrics::metrics),
         route(GET, "/v1/events", "events", "What happens, as it happens: server-sent events", events::stream),
     ]
 }
@@ -236,16 +237,16 @@ pub(super) fn router(agent: Agent) -> Router {
     all.fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(agent)
 }
 
-async fn no_such_path(uri: Uri) -> ApiError {
+pub(super) async fn no_such_path(uri: Uri) -> ApiError {
     ApiError::not_found(format!("there is no {}", uri.path()))
 }
 
-async fn no_such_method(method: Method, uri: Uri) -> ApiError {
+pub(super) async fn no_such_method(method: Method, uri: Uri) -> ApiError {
     ApiError::new(Problem::MethodNotAllowed, format!("{} does not take {method}", uri.path()))
 }
 
 /// Asks the agent on a blocking thread. A panic there ends this request only.
-async fn ask<T, F>(agent: &Agent, question: F) -> Result<T, ApiError>
+pub(super) async fn ask<T, F>(agent: &Agent, question: F) -> Result<T, ApiError>
 where
     T: Send + 'static,
     F: FnOnce(&dyn Commands) -> Result<T, ApiError> + Send + 'static,

@@ -20,7 +20,7 @@ fn from<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     Ok(serde_json::from_value(value).unwrap())
 }
 
-pub(super) fn report() -> Value {
+pub(in crate::cli) fn report() -> Value {
     json!({
         "id": "r1", "volume_run": "v1", "policy": "orphans", "trigger": "manual", "root": "scratch",
         "dry_run": false, "resource": "bytes",
@@ -104,6 +104,9 @@ impl Commands for Fake {
     fn stats(&self) -> Result<Stats, ApiError> {
         from(json!({"roots": [], "agent": {"version": "0", "pid": 1, "started_at": 0, "uptime_seconds": 1,
             "memory_bytes": null, "sweeps_queued": 0, "sweeps_running": 0, "paused": false, "dry_run": false}}))
+    }
+    fn metrics(&self) -> Result<String, ApiError> {
+        Ok("# EOF\n".to_owned())
     }
     fn roots(&self) -> Result<Vec<RootResource>, ApiError> {
         from(json!([{"name": "scratch", "path": "/", "state": "ready"}]))

@@ -3,6 +3,7 @@
 mod classify;
 mod ends;
 mod flow;
+mod forecast;
 mod naming;
 mod pressure;
 mod references;
