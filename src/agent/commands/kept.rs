@@ -81,6 +81,7 @@ impl KeptCommands for Served {
     }
 
     fn deletion_retry(&self, id: &EntryId, by: &PeerIdentity) -> Result<DeletionResource, ApiError> {
+        self.limit(by, "try a deletion again")?;
         let keeper = keeper(&self.agent);
         let entry = keeper.retry(id, &Asker::from(by))?;
         self.record(by, json!({ "action": "deletion_retry", "entry": id }));
@@ -93,12 +94,14 @@ impl KeptCommands for Served {
     }
 
     fn deletion_drop(&self, id: &EntryId, by: &PeerIdentity) -> Result<Returned, ApiError> {
+        self.limit(by, "take back a deletion")?;
         let returned = keeper(&self.agent).drop_one(id, &Asker::from(by))?;
         self.record(by, json!({ "action": "deletion_drop", "entry": id, "now": returned.now }));
         Ok(returned)
     }
 
     fn deletions_clear(&self, by: &PeerIdentity) -> Result<Listing<Returned>, ApiError> {
+        self.limit(by, "clear the queue")?;
         let returned = keeper(&self.agent).clear(&Asker::from(by))?;
         self.record(by, json!({ "action": "deletions_clear", "count": returned.items.len() }));
         Ok(returned)
@@ -118,10 +121,7 @@ impl KeptCommands for Served {
         request: RestoreRequest,
         by: &PeerIdentity,
     ) -> Result<Returned, ApiError> {
-        let limit = self.agent.settings().agent.rate_limit;
-        self.rates
-            .take(by.uid, limit, crate::sys::clock::since_boot())
-            .map_err(|seconds| ApiError::rate_limited(format!("uid {} asked too often", by.uid), seconds))?;
+        self.limit(by, "restore")?;
         let returned = keeper(&self.agent).restore(id, request.to.as_ref(), &Asker::from(by))?;
         self.record(by, json!({ "action": "trash_restore", "entry": id, "path": returned.path }));
         Ok(returned)

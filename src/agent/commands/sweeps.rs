@@ -34,18 +34,7 @@ impl Served {
             request,
             &agent.engine.references.read().unwrap_or_else(PoisonError::into_inner),
         )?;
-        let limit = agent.settings().agent.rate_limit;
-        self.rates.take(by.uid, limit, clock::since_boot()).map_err(|seconds| {
-            ApiError::rate_limited(
-                format!(
-                    "uid {} asked too often to {what}: {} in {} s are allowed",
-                    by.uid,
-                    limit.count,
-                    limit.per.as_secs()
-                ),
-                seconds,
-            )
-        })
+        self.limit(by, what)
     }
 
     pub(super) fn ask_sweep(
