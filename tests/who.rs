@@ -8,6 +8,8 @@
 mod harness;
 #[path = "who/limits.rs"]
 mod limits;
+#[path = "who/record.rs"]
+mod record;
 #[path = "who/subtle.rs"]
 mod subtle;
 #[path = "who/table.rs"]

@@ -426,6 +426,7 @@ impl Running {
                 .registry
                 .prune(keep, Now::read())
                 .and_then(|_| self.agent.ledger.prune_history(now.minus(keep)))
+                .and_then(|_| self.agent.ledger.prune_requests(now.minus(keep)))
                 .and_then(|_| self.agent.references.prune(keep, now));
             if let Err(error) = pruned {
                 tracing::warn!(reason = %chain(&error), "old records are kept");

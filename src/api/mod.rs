@@ -15,6 +15,7 @@ mod kept;
 mod params;
 mod patience;
 mod references;
+mod refusals;
 mod routes;
 mod server;
 mod wire;

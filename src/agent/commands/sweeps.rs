@@ -65,10 +65,15 @@ impl Served {
         self.admit(&request, by, "sweep")?;
         let what = json!({ "action": "sweep", "request": &request });
         // A dry run writes nothing.
-        if !dry {
-            self.record(by, what);
+        if dry {
+            return self.queue(request, by);
         }
-        match agent.runs.ask(request, Trigger::Manual, Some(by.requester())) {
+        self.record(by, what.clone());
+        self.on_behalf(by, what, || self.queue(request, by))
+    }
+
+    fn queue(&self, request: SweepRequest, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
+        match self.agent.runs.ask(request, Trigger::Manual, Some(by.requester())) {
             Asked::New(run) | Asked::Joined(run) => Ok(run.resource()),
             Asked::Refused => Err(ApiError::new(
                 Problem::Unavailable,

@@ -16,6 +16,7 @@ use axum::http::Method;
 use axum::http::Uri;
 use axum::routing::{get, post};
 
+use super::refusals::{Refusals, tell};
 use super::{ApiError, Commands, Problem};
 
 /// What every route works with.
@@ -30,6 +31,7 @@ pub(super) fn router(agent: Agent) -> Router {
         .route("/v1/explain", get(observe::explain))
         .route("/v1/history", get(observe::history))
         .route("/v1/audit", get(observe::audit))
+        .route("/v1/requests", get(observe::requests))
         .route("/v1/events", get(events::stream))
         .route("/v1/sweeps", get(sweeps::list).post(sweeps::create))
         .route("/v1/sweeps/{id}", get(sweeps::show).delete(sweeps::cancel))
@@ -64,6 +66,7 @@ pub(super) fn router(agent: Agent) -> Router {
         .route("/v1/clock/trust", post(manage::clock_trust))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::new(Refusals::default()), tell))
         .with_state(agent)
 }
 

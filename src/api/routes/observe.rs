@@ -7,7 +7,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::{Agent, ask};
 use crate::api::params::Params;
-use crate::api::{ApiError, AuditEntry, AuditFilter, Explanation, FileEntry, HistoryFilter, Listing, Stats};
+use crate::api::{
+    ApiError, AuditEntry, AuditFilter, Explanation, FileEntry, HistoryFilter, Listing, RequestEntry,
+    RequestFilter, Stats,
+};
 use crate::model::{Level, Policy, Report, RunId, Timestamp, WirePath};
 
 pub(super) async fn health(
@@ -111,4 +114,18 @@ pub(super) async fn audit(
     };
     let page = params.page()?;
     ask(&agent, move |agent| agent.audit(&filter, &page)).await.map(Json)
+}
+
+pub(super) async fn requests(
+    State(agent): State<Agent>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Listing<RequestEntry>>, ApiError> {
+    let params = Params::read(query.as_deref(), &["since", "uid", "action", "after", "limit"])?;
+    let filter = RequestFilter {
+        since: since(&params)?,
+        uid: params.parsed("uid")?,
+        action: params.text("action")?.map(str::to_owned),
+    };
+    let page = params.page()?;
+    ask(&agent, move |agent| agent.requests(&filter, &page)).await.map(Json)
 }

@@ -14,6 +14,7 @@ mod queue;
 mod read;
 mod records;
 mod references;
+mod requests;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ use super::error::Fault;
 use super::{RootKey, StoreError};
 use crate::model::{JobId, JobRecord, LedgerId, Report, RootName, Timestamp};
 use begin::Unborn;
-use tables::{HISTORY, JOBS, LAST_RUNS, META, REQUESTS, ROOTS};
+use tables::{HISTORY, JOBS, LAST_RUNS, META, ROOTS};
 
 /// Name of the file in the state directory.
 const FILE: &str = "ledger.redb";
@@ -41,8 +42,6 @@ const FILE: &str = "ledger.redb";
 const BACKUP: &str = "ledger.bak";
 /// The ledger is small; redb needs no more for it, in bytes.
 const CACHE_BYTES: usize = 8 << 20;
-/// Most requests kept.
-const KEPT_REQUESTS: u64 = 10_000;
 
 /// Where the ledger came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +148,16 @@ impl Ledger {
 
     fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, Fault>) -> Result<T, StoreError> {
         self.make_file()?;
-        self.holder.write(Commit::Durable, change).map_err(|fault| self.holder.error("write", fault))
+        let request = requests::in_hand(&self.id);
+        let written = self.holder.write(Commit::Durable, |t| {
+            let value = change(t)?;
+            request.as_ref().map_or(Ok(()), |request| requests::append(t, request))?;
+            Ok(value)
+        });
+        if written.is_ok() && request.is_some() {
+            requests::recorded();
+        }
+        written.map_err(|fault| self.holder.error("write", fault))
     }
 
     /// Records whether unknown jobs may be taken for finished ones.
@@ -244,20 +252,6 @@ impl Ledger {
     /// Records when a schedule ran.
     pub fn set_last_run(&self, schedule: &str, at: Timestamp) -> Result<(), StoreError> {
         self.write(|t| tables::put(t, LAST_RUNS, schedule.as_bytes(), &at))
-    }
-
-    /// Records who asked for what; the oldest of more than 10,000 is forgotten.
-    pub fn log_request(&self, request: &RequestRecord) -> Result<(), StoreError> {
-        self.write(|t| {
-            let mut table = t.open_table(REQUESTS)?;
-            let last = table.last()?.and_then(|(key, _)| key.value().first_chunk().copied());
-            let next = last.map_or(0, u64::from_be_bytes) + 1;
-            table.insert(next.to_be_bytes().as_slice(), tables::encode(request)?.as_slice())?;
-            if let Some(old) = next.checked_sub(KEPT_REQUESTS) {
-                table.remove(old.to_be_bytes().as_slice())?;
-            }
-            Ok(())
-        })
     }
 
     /// Copies jobs, roots, holds and sessions to `path` (JSON, replaced as a whole).
