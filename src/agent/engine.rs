@@ -11,10 +11,10 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::api::{Event, Events, SweepState};
+use crate::api::{Events, SweepState};
 use crate::model::{
-    Level, Phase, Plan, Policy, Report, Requester, Resource, RootName, RunId, SweepRequest, Timestamp,
-    Trigger, VolumeUsage,
+    AlertKind, ByteSize, Level, Phase, Plan, Policy, Report, Requester, Resource, RootName, RunId,
+    SweepRequest, Timestamp, Trigger, VolumeUsage,
 };
 use crate::policy::{Amount, ClockGuard, JobsView, ReferenceView};
 use crate::store::RootKey;
@@ -31,6 +31,7 @@ use crate::sweep::run::{Orders, RunRoot, Shared, plan};
 use crate::sweep::walked::Walked;
 use crate::sys::clock;
 
+use super::alerts::{Alert, Alerts, Subject};
 use super::breakers::Breakers;
 use super::recorder::Recorder;
 use super::references::References;
@@ -116,6 +117,8 @@ pub struct Engine {
     pub recorder: Recorder,
     /// What happens, for whoever listens.
     pub events: Arc<Events>,
+    /// What somebody should know.
+    pub alerts: Alerts,
     /// Policies whose removals fail, by root.
     pub breakers: Breakers,
     /// One run at a time on a volume.
@@ -172,6 +175,7 @@ impl Engine {
         references: Arc<RwLock<ReferenceView>>,
         clock: ClockGuard,
     ) -> Self {
+        let events = Arc::<Events>::default();
         Self {
             ledger,
             audit,
@@ -183,7 +187,8 @@ impl Engine {
             recorded: None,
             clock: Mutex::new(clock),
             recorder: Recorder::default(),
-            events: Arc::default(),
+            alerts: Alerts::new(Arc::clone(&events)),
+            events,
             breakers: Breakers::default(),
             turns: Turns::default(),
         }
@@ -442,6 +447,7 @@ impl Engine {
             control: commission.control,
             between,
             stop: commission.stop,
+            alerts: &self.alerts,
             events: &self.events,
             shown: ShownRun {
                 policy: commission.request.policy,
@@ -463,16 +469,23 @@ impl Engine {
     fn tell_end(&self, world: &RunWorld<'_>, reports: &[Report]) {
         let over = if world.control.is_cancelled() { SweepState::Cancelled } else { SweepState::Done };
         world.shown.tell(&self.events, world.control, over, reports);
-        for report in reports.iter().filter(|report| report.target_reached == Some(false)) {
-            let level = if report.policy == Policy::Emergency { Level::Critical } else { Level::Warning };
-            let message = format!("{} ended short of its target", report.policy);
-            self.alert(level, Some(&report.root), message);
+        let now = clock::since_boot();
+        for report in reports.iter().filter(|report| !report.dry_run) {
+            let subject =
+                Subject::of(AlertKind::Shortfall, Some(&report.root)).part(super::log::name(report.resource));
+            match report.target_reached {
+                Some(true) => self.alerts.end(&subject),
+                Some(false) => {
+                    let alert = Alert::new(subject, short(report), short_of(report));
+                    // What guardian began by itself goes on until there is room.
+                    match report.trigger {
+                        Trigger::EmergencyThreshold => self.alerts.raise(&alert, now),
+                        _ => self.alerts.once(&alert),
+                    }
+                }
+                None => {}
+            }
         }
-    }
-
-    /// Tells whoever listens what the log says too.
-    pub fn alert(&self, level: Level, root: Option<&RootName>, message: String) {
-        self.events.publish(&Event::Alert { time: clock::now(), level, root: root.cloned(), message });
     }
 
     /// Reports go to the log at once. Those of an emergency that the guard began
@@ -487,6 +500,19 @@ impl Engine {
             Recorder::record(ledger, audit, self.recorded.as_deref(), reports);
         }
     }
+}
+
+fn short(report: &Report) -> Level {
+    if report.policy == Policy::Emergency { Level::Critical } else { Level::Warning }
+}
+
+fn short_of(report: &Report) -> String {
+    let missing = report.shortfall.as_ref().map(|short| match report.resource {
+        Resource::Bytes => ByteSize(short.bytes).to_string(),
+        Resource::Inodes => format!("{} inodes", short.bytes),
+    });
+    let missing = missing.map_or_else(String::new, |missing| format!(": {missing} are missing"));
+    format!("target not reached by {} {}{missing}", report.policy, report.id)
 }
 
 /// What a plan takes, by its actions. What was given up one by one is no

@@ -11,11 +11,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::api::{Event, RootState};
-use crate::model::{Level, Policy, Report, Resource, SweepRequest, Trigger};
+use crate::model::{
+    AlertKind, AlertState, Level, Policy, Report, Resource, RootName, SweepRequest, TimeSpan, Trigger,
+};
 use crate::policy::{Backoff, Crossing, LevelState, Marks, resource_needed};
 use crate::sys::clock;
 use crate::usage::VolumeMonitor;
 
+use super::alerts::{Alert, CONDITIONS, Subject, conditions};
 use super::engine::{Commission, Target};
 use super::state::{Agent, ReadyRoot, Seen, Slot};
 use super::surroundings::Control;
@@ -87,11 +90,10 @@ impl Backoffs {
 pub struct Guard {
     agent: Arc<Agent>,
     volumes: HashMap<VolumeId, Volume>,
-    levels: HashMap<(crate::model::RootName, Resource), LevelState>,
+    levels: HashMap<(RootName, Resource), LevelState>,
     presence_due: Duration,
-    doubted: bool,
     /// What was last told of the roots.
-    states: HashMap<crate::model::RootName, RootState>,
+    states: HashMap<RootName, RootState>,
 }
 
 impl Guard {
@@ -102,7 +104,6 @@ impl Guard {
             volumes: HashMap::new(),
             levels: HashMap::new(),
             presence_due: Duration::ZERO,
-            doubted: false,
             states: HashMap::new(),
         }
     }
@@ -115,6 +116,7 @@ impl Guard {
             self.call_presence(now);
             self.gather();
             self.tell_states();
+            self.tell_alerts(now);
             let pause = self.look_at_volumes();
             self.agent.beat.fetch_add(1, Ordering::Relaxed);
             self.agent.stir.bell.wait(pause);
@@ -127,23 +129,20 @@ impl Guard {
         }
     }
 
-    fn check_clock(&mut self, now: Duration) {
+    fn check_clock(&self, now: Duration) {
         let wall = clock::now();
-        let doubt = {
-            let mut guard = self.agent.engine.clock.lock().unwrap_or_else(PoisonError::into_inner);
-            guard.observe(wall, now, clock::time_is_synchronised())
-        };
-        if doubt.is_some() != self.doubted {
-            self.doubted = doubt.is_some();
-            match doubt {
-                Some(why) => tracing::error!(
-                    reason = ?why,
-                    "the clock can't be trusted: age policies pause outside emergencies; \
-                     help: synchronise the time, or run `guardian clock trust`"
-                ),
-                None => tracing::info!("the clock is trusted again"),
-            }
-        }
+        let mut guard = self.agent.engine.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        guard.observe(wall, now, clock::time_is_synchronised());
+    }
+
+    /// What is alarming as long as it is so, and what lasts for an hour.
+    fn tell_alerts(&self, now: Duration) {
+        let alerts = &self.agent.engine.alerts;
+        alerts.observe(CONDITIONS, &conditions(&self.agent), now);
+        let slots = self.agent.slots();
+        let is_there = |root: &RootName| slots.iter().any(|slot| slot.name() == root);
+        alerts.end_where(|subject| subject.root.as_ref().is_some_and(|root| !is_there(root)));
+        alerts.remind(now);
     }
 
     /// While volumes are looked at often, so are the roots.
@@ -162,14 +161,6 @@ impl Guard {
                 continue;
             }
             let root = slot.name().clone();
-            if state == RootState::Suspended {
-                let why = reason.clone().unwrap_or_default();
-                self.agent.engine.alert(
-                    Level::Critical,
-                    Some(&root),
-                    format!("the root is suspended: {why}"),
-                );
-            }
             self.agent.engine.events.publish(&Event::Root { time: clock::now(), root, state, reason });
         }
     }
@@ -256,7 +247,7 @@ impl Volume {
 fn look(
     agent: &Arc<Agent>,
     volume: &mut Volume,
-    levels: &mut HashMap<(crate::model::RootName, Resource), LevelState>,
+    levels: &mut HashMap<(RootName, Resource), LevelState>,
     now: Duration,
 ) {
     let looked = match volume.is_network {
@@ -269,13 +260,20 @@ fn look(
     let look = match looked {
         Ok(look) => look,
         Err(error) => {
-            if !std::mem::replace(&mut volume.unreadable, true) {
-                tracing::error!(reason = %super::chain(&error), "a volume can't be looked at");
+            volume.unreadable = true;
+            let message = format!("the volume can't be looked at: {}", super::chain(&error));
+            for member in &volume.members {
+                let subject = Subject::of(AlertKind::VolumeUnreadable, Some(member.slot.name()));
+                agent.engine.alerts.raise(&Alert::new(subject, Level::Critical, message.as_str()), now);
             }
             return;
         }
     };
-    volume.unreadable = false;
+    if std::mem::take(&mut volume.unreadable) {
+        for member in &volume.members {
+            agent.engine.alerts.end(&Subject::of(AlertKind::VolumeUnreadable, Some(member.slot.name())));
+        }
+    }
     for member in &volume.members {
         let seen = Seen { at: clock::now(), usage: look.usage, time_to_full: volume.monitor.time_to_full() };
         *member.slot.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(seen);
@@ -285,44 +283,49 @@ fn look(
             let percent = look.usage.percent(resource);
             let crossing = state.observe(now, &look.usage, resource, marks);
             if let Some(crossing) = crossing {
-                tell_level(agent, member.slot.name(), resource, crossing, percent);
+                tell_level(agent, member, resource, crossing, percent);
             }
-            match crossing {
-                Some(Crossing::Rose { to, .. }) => {
-                    log::level(member.slot.name(), resource, to, false, percent);
-                }
-                Some(Crossing::Fell { to, .. }) => log::fell(member.slot.name(), resource, to, percent),
-                Some(Crossing::Lasts(to)) => log::level(member.slot.name(), resource, to, true, percent),
-                None => {}
+            if state.level() < Level::Critical {
+                let of = |kind| Subject::of(kind, Some(member.slot.name())).part(log::name(resource));
+                agent.engine.alerts.end(&of(AlertKind::Shortfall));
+                agent.engine.alerts.end(&of(AlertKind::Futile));
             }
         }
     }
-    end_emergency(volume, now);
+    end_emergency(agent, volume, now);
     begin_emergency(agent, volume, now);
 }
 
-fn tell_level(
-    agent: &Agent,
-    root: &crate::model::RootName,
-    resource: Resource,
-    crossing: Crossing,
-    percent: f64,
-) {
-    let (level, rose, lasts) = match crossing {
-        Crossing::Rose { to, .. } => (to, true, false),
-        Crossing::Fell { to, .. } => (to, false, false),
-        Crossing::Lasts(level) => (level, false, true),
+fn tell_level(agent: &Agent, member: &Member, resource: Resource, crossing: Crossing, percent: f64) {
+    let (level, state) = match crossing {
+        Crossing::Rose { to, .. } => (to, AlertState::Raised),
+        Crossing::Lasts(to) => (to, AlertState::Lasts),
+        Crossing::Fell { to: Level::Healthy, .. } => (Level::Healthy, AlertState::Ended),
+        Crossing::Fell { to, .. } => (to, AlertState::Eased),
     };
-    let usage_percent = (percent * 100.0).round() / 100.0;
-    let (time, root) = (clock::now(), root.clone());
-    if rose || lasts {
-        let message = format!("usage is {}: {usage_percent}% of {}", level.as_str(), log::name(resource));
-        agent.engine.alert(level, Some(&root), message);
+    let (rose, lasts) = (state == AlertState::Raised, state == AlertState::Lasts);
+    let name = member.slot.name();
+    // Who filled it is of interest while it is full.
+    let grown = (rose || lasts).then(|| agent.grown(&member.root)).flatten();
+    match state {
+        AlertState::Raised | AlertState::Lasts => {
+            log::level(name, resource, level, lasts, percent, grown.as_ref());
+        }
+        AlertState::Eased | AlertState::Ended => log::fell(name, resource, level, percent),
     }
+    let usage_percent = (percent * 100.0).round() / 100.0;
+    let kind = match resource {
+        Resource::Bytes => AlertKind::Usage,
+        Resource::Inodes => AlertKind::Inodes,
+    };
+    let message = format!("usage is {}: {usage_percent}% of {}", level.as_str(), log::name(resource));
+    let alert = Alert::new(Subject::of(kind, Some(name)), level, message);
+    agent.engine.alerts.announce(&alert, state, grown);
+    let (time, root) = (clock::now(), name.clone());
     agent.engine.events.publish(&Event::Level { time, root, resource, level, rose, lasts, usage_percent });
 }
 
-fn end_emergency(volume: &mut Volume, now: Duration) {
+fn end_emergency(agent: &Agent, volume: &mut Volume, now: Duration) {
     if !volume.emergency.as_ref().is_some_and(JoinHandle::is_finished) {
         return;
     }
@@ -331,13 +334,18 @@ fn end_emergency(volume: &mut Volume, now: Duration) {
     let in_vain = || vec![(Resource::Bytes, 0, 1), (Resource::Inodes, 0, 1)];
     for (resource, freed, needed) in ended.join().unwrap_or_else(|_| in_vain()) {
         let pause = volume.backoff.of(resource).ended(freed, needed, now);
-        if !pause.is_zero() {
-            tracing::warn!(
-                resource = ?resource,
-                freed,
-                "the emergency freed next to nothing; the next waits {} s at most",
-                pause.as_secs()
-            );
+        for member in &volume.members {
+            let subject = Subject::of(AlertKind::Futile, Some(member.slot.name())).part(log::name(resource));
+            if pause.is_zero() {
+                agent.engine.alerts.end(&subject);
+            } else {
+                let message = format!(
+                    "an emergency freed next to nothing of the {} needed; the next waits {} at most",
+                    log::name(resource),
+                    TimeSpan(pause)
+                );
+                agent.engine.alerts.raise(&Alert::new(subject, Level::Warning, message), now);
+            }
         }
     }
     volume.monitor.cut();

@@ -304,6 +304,7 @@ impl Running {
             readings,
             remarks: Mutex::default(),
         });
+        agent.take_hooks();
         // The socket first: a second agent ends here, before it touches a root.
         let socket = agent.settings().agent.socket.clone();
         let listener = listen(&socket)?;
@@ -485,6 +486,7 @@ impl Running {
         let _ = self.shutdown.send(true);
         agent.stop.raise();
         agent.runs.close("the agent stops");
+        agent.engine.alerts.hooks().stop();
         agent.engine.events.close();
         agent.stir.bell.ring();
         agent.schedule_bell.ring();

@@ -127,6 +127,17 @@ pub struct EventReader {
 }
 
 impl EventReader {
+    /// What waits for this reader once all is said, for tests.
+    #[cfg(test)]
+    pub(crate) fn rest(mut self) -> Vec<Event> {
+        let mut all = Vec::new();
+        while let Ok(text) = self.receiver.try_recv() {
+            let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or_default();
+            all.extend(serde_json::from_str::<Event>(data));
+        }
+        all
+    }
+
     /// As the body of an answer. On a tokio runtime.
     pub(super) fn into_body(self) -> EventBody {
         let (out, body) = mpsc::channel(ON_THE_WAY);
@@ -178,10 +189,18 @@ impl HttpBody for EventBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Level;
+    use crate::model::{AlertKind, AlertState, Level};
 
     fn alert(message: String) -> Event {
-        Event::Alert { time: crate::model::Timestamp::EPOCH, level: Level::Warning, root: None, message }
+        Event::Alert {
+            time: crate::model::Timestamp::EPOCH,
+            kind: AlertKind::Clock,
+            state: AlertState::Raised,
+            level: Level::Warning,
+            root: None,
+            message,
+            grown: None,
+        }
     }
 
     async fn rest(mut body: EventBody) -> String {

@@ -19,6 +19,7 @@ pub mod peer;
 pub mod prealloc;
 pub mod private_dir;
 pub mod process;
+pub mod program;
 pub mod remove;
 mod stat;
 #[cfg(test)]

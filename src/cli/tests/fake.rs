@@ -240,9 +240,12 @@ impl Commands for Fake {
         let message = "a first word".to_owned();
         self.events.publish(&Event::Alert {
             time: Timestamp::EPOCH,
+            kind: AlertKind::Clock,
+            state: AlertState::Raised,
             level: Level::Warning,
             root: None,
             message,
+            grown: None,
         });
         self.events.close();
         reader
