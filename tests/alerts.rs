@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 #![expect(clippy::print_stderr, reason = "what is skipped is told there")]
 
+#[path = "alerts/blame.rs"]
+mod blame;
 #[allow(dead_code, reason = "not every file of tests uses all of it")]
 mod harness;
 #[path = "alerts/hooks.rs"]

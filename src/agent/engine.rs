@@ -12,8 +12,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::api::{Events, SweepState};
+use crate::ingest::RecentGrowth;
 use crate::model::{
-    AlertKind, ByteSize, Level, Phase, Plan, Policy, Report, Requester, Resource, RootName, RunId,
+    AlertKind, ByteSize, Grown, Level, Phase, Plan, Policy, Report, Requester, Resource, RootName, RunId,
     SweepRequest, Timestamp, Trigger, VolumeUsage,
 };
 use crate::policy::{Amount, ClockGuard, JobsView, ReferenceView};
@@ -105,6 +106,8 @@ pub struct Engine {
     pub feed: Option<Arc<dyn Feed>>,
     /// Whether all files of a root are in the index.
     pub complete: Box<dyn Fn(RootKey) -> bool + Send + Sync>,
+    /// What came to a root lately; `None` where nobody follows its changes.
+    pub recent: Box<dyn Fn(RootKey) -> Option<RecentGrowth> + Send + Sync>,
     /// The registered jobs.
     pub jobs: Arc<RwLock<JobsView>>,
     /// Holds, tracked files, sessions.
@@ -182,6 +185,7 @@ impl Engine {
             index: None,
             feed: None,
             complete: Box::new(|_| false),
+            recent: Box::new(|_| None),
             jobs,
             references,
             recorded: None,
@@ -400,9 +404,12 @@ impl Engine {
                     choose_past(&mut roots, commission.request, start.as_ref(), resource);
                     let shared = self.shared();
                     let world = self.world(commission, &group, between);
+                    // Before it changes again who holds what.
+                    let grown = self.grown_before(commission, &group);
                     let mut done = carry_out(&orders, &roots, shared, &world);
                     for report in &mut done {
                         report.notes.extend(left_out.iter().cloned());
+                        report.grown = grown.get(&report.root).cloned();
                     }
                     self.remember(commission.trigger, &done);
                     self.tell_end(&world, &done);
@@ -427,6 +434,21 @@ impl Engine {
             }
             None => Ok(reports),
         }
+    }
+
+    /// Who filled a root in the last minutes, if that is known.
+    pub fn grown(&self, root: &GuardedRoot, key: Option<RootKey>) -> Option<Grown> {
+        let (key, index) = (key?, self.index.as_ref()?);
+        super::blame::grown(&(self.recent)(key)?, index, key, root, &self.jobs)
+    }
+
+    /// The same of all roots of a volume, where an emergency is to say it.
+    fn grown_before(&self, commission: &Commission<'_>, group: &[Target]) -> HashMap<RootName, Grown> {
+        if commission.request.policy != Policy::Emergency {
+            return HashMap::new();
+        }
+        let of = |target: &Target| Some((target.root.name.clone(), self.grown(&target.root, target.key)?));
+        group.iter().filter_map(of).collect()
     }
 
     fn is_stopped(&self, commission: &Commission<'_>) -> bool {

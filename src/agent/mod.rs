@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod alerts;
+pub mod blame;
 pub mod breakers;
 pub mod census;
 pub mod chunks;

@@ -273,7 +273,8 @@ impl Running {
             clock_guard(&ledger),
         );
         engine.recorded = Some(Arc::clone(&references));
-        let (feed, status) = (ingest.handle(), ingest.handle());
+        let (feed, status, recent) = (ingest.handle(), ingest.handle(), ingest.handle());
+        engine.recent = Box::new(move |key| recent.recent_growth(key));
         engine.index = Some(index.clone());
         engine.feed = Some(Arc::new(super::feed::IndexFeed::new(index, feed)));
         engine.complete = Box::new(move |key| {

@@ -260,8 +260,7 @@ impl Agent {
 
     /// Who filled a root in the last minutes, if that is known.
     pub fn grown(&self, root: &ReadyRoot) -> Option<Grown> {
-        let _ = root;
-        None
+        self.engine.grown(&root.guarded, root.key)
     }
 
     /// The configured roots.

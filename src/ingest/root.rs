@@ -1,7 +1,7 @@
 //! One root: what is known of it, and what waits to be done.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::model::{FileKind, RelPath, Timestamp};
@@ -9,6 +9,7 @@ use crate::store::RootKey;
 use crate::store::index::{Change, Index};
 use crate::watch::{Batch, DirId, Limit, Seen, Watcher, What};
 
+use super::growth::Growths;
 use super::handles::Handles;
 use super::hints::{Heard, Hints};
 use super::links::Hunt;
@@ -32,6 +33,8 @@ pub(super) struct World {
     pub(super) watcher: Arc<Watcher>,
     pub(super) index: Index,
     pub(super) settings: Settings,
+    /// What came to each root lately, for whoever asks.
+    pub(super) growths: Arc<Mutex<Growths>>,
 }
 
 /// One root.

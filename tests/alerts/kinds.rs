@@ -35,19 +35,8 @@ fn a_volume_that_fills_is_told_at_each_mark_and_when_it_is_back_to_normal() {
 
 #[test]
 fn an_emergency_that_falls_short_is_told_once_however_often_it_is_tried() {
-    let (home, at) = started("", SMALL, |home| telling(home, BOTH));
-    let paths = fill(&at, "held", 15, 50);
-    let held: Vec<&str> = paths.iter().map(|path| path.to_str().unwrap()).collect();
-    // What is full of held files can't be helped. They are held before the agent is at it:
-    // whatever it took meanwhile is put back.
-    let mut hold = vec!["hold"];
-    let there: Vec<&str> = held.iter().copied().filter(|path| fs::metadata(path).is_ok()).collect();
-    hold.extend(&there);
-    home.run(&hold);
-    let missing = 15 - paths.iter().filter(|path| path.exists()).count();
-    for path in fill(&at, "more", missing, 0) {
-        home.done(&["hold", path.to_str().unwrap()]);
-    }
+    let (home, at) = started("", &format!("protect = [\"kept_*\"]\n{SMALL}"), |home| telling(home, BOTH));
+    let paths = fill(&at, "kept", 15, 50);
     until_told(&home, "shortfall");
     until_told(&home, "futile");
     let runs = home.reports().len();
@@ -58,9 +47,7 @@ fn an_emergency_that_falls_short_is_told_once_however_often_it_is_tried() {
     let log = home.log();
     assert_eq!(log.matches("target not reached").count(), 1, "{log}");
     assert_eq!(logged(&home, "shortfall").len(), 1);
-    for entry in fs::read_dir(&at).unwrap().map(Result::unwrap).filter(|one| one.path().is_file()) {
-        fs::remove_file(entry.path()).unwrap();
-    }
+    paths.iter().for_each(|path| fs::remove_file(path).unwrap());
     once_and_over(&home, "shortfall");
     once_and_over(&home, "futile");
 }

@@ -46,18 +46,25 @@ impl Peer {
             "{method} {path} HTTP/1.1\r\nHost: guardian\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let asking = std::thread::spawn(move || {
-            let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
-            set_thread_groups(&[group]).unwrap();
-            set_thread_res_gid(group, group, group).unwrap();
-            set_thread_res_uid(user, user, user).unwrap();
+        as_user(uid, move || {
             let mut stream = UnixStream::connect(socket).unwrap();
             stream.set_read_timeout(Some(super::PATIENCE)).unwrap();
             stream.write_all(request.as_bytes()).unwrap();
             answer(&mut stream)
-        });
-        asking.join().unwrap()
+        })
     }
+}
+
+/// Does something as a user, alone in its own group.
+pub(crate) fn as_user<T: Send + 'static>(uid: u32, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let working = std::thread::spawn(move || {
+        let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
+        set_thread_groups(&[group]).unwrap();
+        set_thread_res_gid(group, group, group).unwrap();
+        set_thread_res_uid(user, user, user).unwrap();
+        work()
+    });
+    working.join().unwrap()
 }
 
 /// Reads the head, and of the body what the head promises: a stream of events has no end.

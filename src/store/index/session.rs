@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
+use super::grown::Tally;
 use super::rows::{self, key, sortable};
 use super::{Applied, Change, Counters, DirEntry, FileEntry, Readings, RootInfo, RootState, codec};
 use crate::model::Timestamp;
 use crate::store::RootKey;
 use crate::store::error::Fault;
+use crate::sys::clock;
 
 type Rows<'t> = Table<'t, &'static [u8], &'static [u8]>;
 /// What becomes of names of one directory: a file, or gone.
@@ -32,6 +34,7 @@ pub(super) struct Session<'t> {
     readings: Readings,
     place_changes: BTreeMap<(Box<[u8]>, u64), i64>,
     pending: HashMap<u64, Edits>,
+    tally: Tally,
 }
 
 impl<'t> Session<'t> {
@@ -63,6 +66,7 @@ impl<'t> Session<'t> {
             readings,
             place_changes: BTreeMap::new(),
             pending: HashMap::new(),
+            tally: Tally::new(clock::now()),
         })
     }
 
@@ -134,6 +138,7 @@ impl<'t> Session<'t> {
             }
         }
         self.flush_edits()?;
+        applied.grown = std::mem::take(&mut self.tally.grown);
         Ok(applied)
     }
 
@@ -439,6 +444,9 @@ impl<'t> Session<'t> {
         for (entry, step) in before.map(|e| (e, -1)).into_iter().chain(after.map(|e| (e, 1))) {
             self.count_file(dir, entry, step)?;
         }
+        let mut readings = Vec::new();
+        (self.readings)(name, &mut readings);
+        self.tally.changed(dir, readings.into_iter().next(), before, after);
         let expiry = |entry: Option<&FileEntry>| entry.and_then(|entry| entry.expires_at);
         if expiry(before) != expiry(after) {
             if let Some(at) = expiry(before) {
