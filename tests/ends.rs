@@ -1,13 +1,18 @@
-//! What jobs give up and leave behind, through the program and its socket: chunks, failures, results.
+//! What jobs leave behind, through the program and its socket: failures and
+//! results; what they give up themselves is in `chunks`, what files say of
+//! their own end in `marks`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 #![expect(clippy::print_stderr, reason = "what failed is told there")]
 
+#[path = "ends/chunks.rs"]
+mod chunks;
 #[allow(dead_code, reason = "not every file of tests needs all of it")]
 mod harness;
+#[path = "ends/marks.rs"]
+mod marks;
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use harness::{Home, root, scratch};
@@ -52,153 +57,15 @@ fn both(agent: &str, more: &str, test: impl Fn(&mut Home, &Path)) {
     }
 }
 
-#[test]
-fn a_completed_chunk_goes_at_once_while_its_job_is_at_work_and_nothing_else_does() {
-    both("", "", |home, path| {
-        home.done(&["job", "start", "a"]);
-        for name in
-            ["job_a_chunk_1_x", "job_a_chunk_1_y", "job_a_chunk_2_x", "job_a_x", "job_b_chunk_1_x", "z"]
-        {
-            put(&path.join(name));
-        }
-        put(&path.join("job_a_chunk_1_dir/deep"));
-        let told = json_of(&home.done(&["chunk", "complete", "a", "1", "--json"]));
-        assert_eq!(told["sweep"]["report"]["trigger"], "chunk_completed", "{told}");
-        assert_eq!(told["sweep"]["report"]["phases"][0]["policy"], "chunks", "{told}");
-        assert_eq!(told["sweep"]["report"]["files_deleted"], 3, "{told}");
-        let left = names(path);
-        assert!(!left.iter().any(|name| name.starts_with("job_a_chunk_1") && name != "job_a_chunk_1_dir"));
-        for name in ["job_a_chunk_2_x", "job_a_x", "job_b_chunk_1_x", "z"] {
-            assert!(left.contains(&name.to_owned()), "{left:?}");
-        }
-        // The same chunk again, in later work: what is written since is not given up.
-        put(&path.join("job_a_chunk_1_again"));
-        home.run(&["sweep", "--json"]);
-        assert!(path.join("job_a_chunk_1_again").exists());
-        let (code, _, err) = home.run(&["chunk", "complete", "nobody", "1"]);
-        assert!(code != 0 && err.contains("nobody"), "{code} {err}");
-    });
+fn mark(path: &Path, key: &str, value: &str) {
+    let file = File::open(path).unwrap();
+    rustix::fs::fsetxattr(&file, key, value.as_bytes(), rustix::fs::XattrFlags::empty()).unwrap();
 }
 
-#[test]
-fn named_files_go_and_those_that_are_not_of_the_chunk_are_refused_by_name() {
-    both("", "", |home, path| {
-        home.done(&["job", "start", "a"]);
-        let own = put(&path.join("job_a_chunk_1_x"));
-        let spared = put(&path.join("job_a_chunk_1_y"));
-        let other = put(&path.join("job_a_chunk_2_x"));
-        let outside = put(&home.path("job_a_chunk_1_z"));
-        let tree = path.join("job_a_chunk_1_dir");
-        fs::create_dir(&tree).unwrap();
-        let link = path.join("link");
-        std::os::unix::fs::symlink(home.path(""), &link).unwrap();
-        let through = format!("{}/job_a_chunk_1_z", link.display());
-        let gone = path.join("job_a_chunk_1_gone");
-        let list = home.path("list");
-        let mut file = File::create(&list).unwrap();
-        for name in [&own, &other, &outside, tree.to_str().unwrap(), gone.to_str().unwrap()] {
-            file.write_all(name.as_bytes()).unwrap();
-            file.write_all(b"\0").unwrap();
-        }
-        let (code, out, err) =
-            home.run(&["chunk", "complete", "a", "1", "--files0-from", list.to_str().unwrap(), "--json"]);
-        assert_eq!(code, 1, "{out}{err}");
-        let told = json_of(&out);
-        let refused: Vec<&str> =
-            told["refused"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap()).collect();
-        assert_eq!(refused, [&other, &outside, tree.to_str().unwrap()], "{told}");
-        assert!(!Path::new(&own).exists());
-        for kept in [&spared, &other, &outside] {
-            assert!(Path::new(kept).exists(), "{kept}");
-        }
-        // By a link out of the root: nothing happens to where it leads.
-        assert_eq!(home.run(&["chunk", "complete", "a", "1", &through]).0, 1);
-        assert!(Path::new(&outside).exists());
-        let (code, _, err) = home.run(&["chunk", "complete", "a", "1", "--files0-from", "/dev/null"]);
-        assert!(code == 2 && err.contains("no path"), "{err}");
-        assert!(Path::new(&spared).exists(), "an empty list does not stand for everything");
-    });
-}
-
-#[test]
-fn an_open_file_of_a_completed_chunk_stays_and_goes_at_a_later_sweep_also_after_a_kill() {
-    let (mut home, path) = home("", "");
-    home.start();
-    home.done(&["job", "start", "a"]);
-    let held = path.join("job_a_chunk_1_held");
-    put(&held);
-    put(&path.join("job_a_chunk_1_free"));
-    let open = File::open(&held).unwrap();
-    let told = json_of(&home.done(&["chunk", "complete", "a", "1", "--json"]));
-    assert_eq!(told["sweep"]["report"]["files_deleted"], 1, "{told}");
-    assert_eq!(told["sweep"]["report"]["skipped"]["in_use"], 1, "{told}");
-    home.kill();
-    drop(open);
-    home.start();
-    home.until_root_is("ready");
-    put(&path.join("job_a_chunk_1_later"));
-    let told = json_of(&home.done(&["sweep", "--json"]));
-    assert_eq!(told["files_deleted"], 1, "{told}");
-    assert_eq!(names(&path), ["job_a_chunk_1_later"]);
-}
-
-#[test]
-fn an_emergency_takes_what_a_completed_chunk_left_before_anything_else() {
-    let (home, path) = home("automatic = false", "capacity = \"1MiB\"\nlow_water = 50\nhigh_water = 95");
-    let mut home = home;
-    home.start();
-    home.done(&["job", "start", "a"]);
-    let held = path.join("job_a_chunk_1_held");
-    harness::file(&held, 600_000, 5);
-    harness::file(&path.join("old"), 300_000, 90_000);
-    let open = File::open(&held).unwrap();
-    home.done(&["chunk", "complete", "a", "1"]);
-    drop(open);
-    let told = json_of(&home.done(&["sweep", "emergency", "--json"]));
-    assert_eq!(names(&path), ["old"], "{told}");
-    let phase = told["phases"].as_array().unwrap().iter().find(|one| one["policy"] == "chunks").unwrap();
-    assert_eq!(phase["files_deleted"], 1, "{told}");
-}
-
-#[test]
-fn a_job_that_starts_again_has_given_up_nothing_of_its_new_life() {
-    both("", "", |home, path| {
-        home.done(&["job", "start", "a"]);
-        let held = path.join("job_a_chunk_1_held");
-        put(&held);
-        let open = File::open(&held).unwrap();
-        home.done(&["chunk", "complete", "a", "1"]);
-        drop(open);
-        home.done(&["job", "fail", "a"]);
-        home.done(&["job", "start", "a"]);
-        home.done(&["sweep"]);
-        assert!(held.exists());
-    });
-}
-
-#[test]
-fn a_chunk_is_completed_over_the_socket_and_held_or_marked_files_stay() {
-    let (mut home, path) = home("", "protect = [\"*.keep\"]");
-    home.start();
-    home.done(&["job", "start", "a"]);
-    for name in ["job_a_chunk_1_x", "job_a_chunk_1_x.keep", "job_a_chunk_1_marked", "job_a_chunk_1_later"] {
-        put(&path.join(name));
-    }
-    let mark = |name: &str, key: &str, value: &[u8]| {
-        let file = File::open(path.join(name)).unwrap();
-        rustix::fs::fsetxattr(&file, key, value, rustix::fs::XattrFlags::empty()).unwrap();
-    };
-    mark("job_a_chunk_1_marked", "user.guardian.keep", b"1");
-    // An expiry is the time by which it goes at the latest; its job is done with it now.
-    mark("job_a_chunk_1_later", "user.guardian.expires", b"2099-01-01T00:00:00Z");
-    let client = guardian::cli::Client::find(&[home.path("socket")]).unwrap();
-    let answer = client.post("/v1/jobs/a/chunks/1/complete?wait=true", &json!({})).unwrap();
-    let told: Value = serde_json::from_slice(&answer.body).unwrap();
-    assert_eq!(told["sweep"]["state"], "done", "{told}");
-    assert_eq!(told["sweep"]["report"]["files_deleted"], 2, "{told}");
-    assert_eq!(names(&path), ["job_a_chunk_1_marked", "job_a_chunk_1_x.keep"]);
-    assert!(client.post("/v1/jobs/a/chunks/1/complete", &json!({"file": []})).is_err());
-    assert!(client.post("/v1/jobs/nobody/chunks/1/complete", &json!({})).is_err());
+/// Seconds since 1970, so many from now.
+fn unix(offset: i64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    (i64::try_from(now.as_secs()).unwrap() + offset).to_string()
 }
 
 /// Keys of a root whose policies act at once.
@@ -346,91 +213,6 @@ fn what_is_past_the_maximum_age_goes_at_the_scheduled_sweep_and_results_stay() {
         assert_eq!(phase["files_deleted"], 1, "{told}");
         assert_eq!(phase["skipped"]["active_job"], 1, "{told}");
         assert!(phase["cutoff"].is_string(), "{told}");
-    });
-}
-
-fn mark(path: &Path, key: &str, value: &str) {
-    let file = File::open(path).unwrap();
-    rustix::fs::fsetxattr(&file, key, value.as_bytes(), rustix::fs::XattrFlags::empty()).unwrap();
-}
-
-/// Seconds since 1970, so many from now.
-fn unix(offset: i64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    (i64::try_from(now.as_secs()).unwrap() + offset).to_string()
-}
-
-#[test]
-fn files_go_when_their_own_mark_says_so_and_a_later_word_counts() {
-    both("", "retain.orphans = \"1s\"", |home, path| {
-        let file = |name: &str| {
-            let file = path.join(name);
-            harness::file(&file, 1000, 7200);
-            file
-        };
-        mark(&file("past"), "user.guardian.expires", "2001-01-01T00:00:00Z");
-        mark(&file("past_seconds"), "user.expires", &unix(-5));
-        mark(&file("later"), "user.expires", &unix(7200));
-        mark(&file("nonsense"), "user.expires", "tomorrow");
-        mark(&file("put_off"), "user.expires", &unix(-5));
-        // Guardian's own key goes before the other.
-        let two = file("two");
-        mark(&two, "user.expires", &unix(-5));
-        mark(&two, "user.guardian.expires", &unix(7200));
-        let of_job = file("job_a_x");
-        mark(&of_job, "user.expires", &unix(-5));
-        home.done(&["job", "start", "a"]);
-        home.until("the marks are known", |home| {
-            let told = json_of(&home.done(&["sweep", "expired", "--dry-run", "--json"]));
-            (told["files_deleted"] == 3).then_some(())
-        });
-        mark(&path.join("put_off"), "user.expires", &unix(7200));
-        let told = json_of(&home.done(&["sweep", "expired", "--json"]));
-        assert_eq!(names(path), ["job_a_x", "later", "nonsense", "put_off", "two"], "{told}");
-        assert_eq!(told["phases"][0]["skipped"]["active_job"], 1, "{told}");
-        // What expires later is no orphan before.
-        let told = json_of(&home.done(&["sweep", "orphans", "--json"]));
-        assert_eq!(names(path), ["job_a_x", "later", "put_off", "two"], "{told}");
-        let told = home.done(&["explain", path.join("later").to_str().unwrap()]);
-        assert!(told.contains("expire"), "{told}");
-        home.done(&["job", "complete", "a"]);
-        home.done(&["sweep", "expired"]);
-        assert_eq!(names(path), ["later", "put_off", "two"]);
-    });
-}
-
-#[test]
-fn the_agent_sees_marks_from_before_its_start_and_such_as_are_set_by_name_only() {
-    let (mut home, path) = home("", "");
-    let (before, after, never) = (path.join("sub/before"), path.join("sub/after"), path.join("sub/never"));
-    for file in [&before, &after, &never] {
-        put(file);
-    }
-    mark(&before, "user.expires", &unix(-5));
-    home.start();
-    let due = |count: u64| {
-        home.until("the marks are known", |home| {
-            let told = json_of(&home.done(&["sweep", "expired", "--dry-run", "--json"]));
-            (told["files_deleted"] == count).then_some(())
-        });
-    };
-    due(1);
-    rustix::fs::setxattr(&after, "user.expires", b"100", rustix::fs::XattrFlags::empty()).unwrap();
-    due(2);
-    rustix::fs::removexattr(&before, "user.expires").unwrap();
-    due(1);
-    home.done(&["sweep"]);
-    assert_eq!(names(&path.join("sub")), ["before", "never"]);
-}
-
-#[test]
-fn without_xattr_expiry_a_mark_means_nothing() {
-    both("", "xattr_expiry = false", |home, path| {
-        let file = path.join("x");
-        put(&file);
-        mark(&file, "user.expires", "100");
-        home.done(&["sweep", "expired"]);
-        assert!(file.exists());
     });
 }
 

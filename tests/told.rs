@@ -6,12 +6,13 @@
 
 #[allow(dead_code, reason = "not every file of tests uses all of it")]
 mod harness;
+#[path = "told/held.rs"]
+mod held;
+#[path = "told/others.rs"]
+mod others;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use guardian::cli::{Client, Refusal};
 use harness::{Home, file, root, scratch};
@@ -188,39 +189,6 @@ fn the_agent_removes_by_itself_what_has_expired_and_the_files_of_forgotten_sessi
 }
 
 #[test]
-fn what_is_held_stays_until_it_is_released() {
-    both("protect = [\"*.keep\"]", |home, at| {
-        let single = put(at, "single", 50);
-        let deep = put(at, "tree/a/deep", 50);
-        let free = put(at, "free", 50);
-        let protected = put(at, "x.keep", 50);
-        home.done(&["hold", text(&single), "--for", "1h", "--reason", "looked at by hand"]);
-        home.done(&["hold", text(&at.join("tree"))]);
-        // A hold is on the directory itself, under whatever name.
-        fs::rename(at.join("tree"), at.join("moved")).unwrap();
-        let deep_now = at.join("moved/a/deep");
-        let said = explained(home, &single);
-        assert!(notes(&said).contains("looked at by hand"), "{said}");
-        assert!(
-            notes(&explained(home, &deep_now)).contains("held with tree"),
-            "{}",
-            explained(home, &deep_now)
-        );
-
-        let report = sweep(home, &["orphans"]);
-        assert_eq!(report["files_deleted"], 1, "{report}");
-        assert_eq!(report["skipped"]["held"], 2, "{report}");
-        assert!(
-            !free.exists() && single.exists() && deep_now.exists() && protected.exists() && !deep.exists()
-        );
-
-        home.done(&["release", text(&single), text(&at.join("tree"))]);
-        assert_eq!(sweep(home, &["orphans"])["files_deleted"], 2);
-        assert!(!single.exists() && !deep_now.exists() && protected.exists());
-    });
-}
-
-#[test]
 fn what_is_tracked_for_a_job_is_its_file_whatever_it_is_called() {
     both("", |home, at| {
         let (mine, other) = (put(at, "plain", 50), put(at, "other", 0));
@@ -240,32 +208,6 @@ fn what_is_tracked_for_a_job_is_its_file_whatever_it_is_called() {
             (&json!(1), false, true),
             "{report}"
         );
-    });
-}
-
-#[test]
-fn marks_on_files_and_locks_on_directories_keep_them_as_holds_do() {
-    both("", |home, at| {
-        let (marked, locked) = (put(at, "marked", 50), put(at, "locked/a/f", 50));
-        let (free, other) = (put(at, "free", 50), put(at, "young", 0));
-        let keep = rustix::fs::setxattr(&marked, "user.guardian.keep", b"1", rustix::fs::XattrFlags::empty());
-        if let Err(why) = keep {
-            eprintln!("skipped: no extended attributes here: {why}");
-            return;
-        }
-        let dir = fs::File::open(at.join("locked")).unwrap();
-        rustix::fs::flock(&dir, rustix::fs::FlockOperation::LockExclusive).unwrap();
-        let report = sweep(home, &["orphans"]);
-        assert_eq!(
-            (&report["files_deleted"], &report["skipped"]["held"]),
-            (&json!(1), &json!(2)),
-            "{report}"
-        );
-        assert!(marked.exists() && locked.exists() && other.exists() && !free.exists());
-        drop(dir);
-        rustix::fs::removexattr(&marked, "user.guardian.keep").unwrap();
-        assert_eq!(sweep(home, &["orphans"])["files_deleted"], 2);
-        assert!(!marked.exists() && !locked.exists() && other.exists());
     });
 }
 
@@ -372,60 +314,4 @@ fn the_socket_takes_and_shows_what_the_contract_names() {
     assert_eq!((&ended["state"], &report["trigger"]), (&json!("ended"), &json!("session_ended")), "{ended}");
     assert_eq!((&report["skipped"]["held"], held.exists()), (&json!(1), true), "{ended}");
     assert_eq!(post("/v1/sessions/none/end", json!({}))["refused"], 404);
-}
-
-#[test]
-fn whoever_is_no_administrator_speaks_for_its_own_files_alone() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can ask as somebody else");
-        return;
-    }
-    const SOMEBODY: u32 = 4242;
-    let mut home = Home::new();
-    let at = scratch(&home);
-    home.configure("", &root(&at, ""));
-    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    open(at.parent().unwrap());
-    open(&at);
-    home.start();
-    home.until_root_is("ready");
-    let theirs = put(&at, "d/theirs", 50);
-    let mine = put(&at, "d/mine", 50);
-    for path in [&theirs, &at.join("d")] {
-        std::os::unix::fs::chown(path, Some(SOMEBODY), None).unwrap();
-    }
-    // The program as well must be where somebody else can run it.
-    let program = home.path("guardian");
-    fs::copy(env!("CARGO_BIN_EXE_guardian"), &program).unwrap();
-    open(&program);
-    let socket = home.path("socket");
-    let ask = |arguments: &[&str]| {
-        let mut command = Command::new(&program);
-        command.env_clear().args(arguments).arg("--socket").arg(&socket).current_dir("/");
-        let output = command.uid(SOMEBODY).gid(SOMEBODY).output().unwrap();
-        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-    };
-    for verb in [&["hold"][..], &["track", "--expires-at", PAST]] {
-        let mut all = verb.to_vec();
-        all.push(text(&mine));
-        let (code, err) = ask(&all);
-        assert!(code == 5 && err.contains("belongs to uid 0"), "{all:?}: {code} {err}");
-    }
-    home.done(&["session", "touch", "roots"]);
-    assert_eq!(ask(&["session", "end", "roots"]).0, 5);
-    assert_eq!(ask(&["track", text(&theirs), "--session", "roots"]).0, 5);
-    // Its hold on its own directory keeps its own files in it.
-    let (code, err) = ask(&["hold", text(&at.join("d"))]);
-    assert_eq!(code, 0, "{err}");
-    let report = sweep(&home, &["orphans"]);
-    assert_eq!((&report["files_deleted"], &report["skipped"]["held"]), (&json!(1), &json!(1)), "{report}");
-    assert!(theirs.exists() && !mine.exists());
-    home.done(&["hold", text(&theirs)]);
-    assert_eq!(ask(&["release", text(&theirs)]).0, 5, "held by somebody else");
-    assert_eq!(ask(&["release", text(&at.join("d"))]).0, 0);
-    home.done(&["release", text(&theirs)]);
-    assert_eq!(ask(&["session", "touch", "own"]).0, 0);
-    assert_eq!(ask(&["track", text(&theirs), "--session", "own"]).0, 0);
-    let (code, err) = ask(&["session", "end", "own"]);
-    assert!(code == 0 && !theirs.exists(), "{code} {err}");
 }

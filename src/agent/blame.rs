@@ -18,6 +18,9 @@ use crate::sweep::root::GuardedRoot;
 /// How many of each are named.
 const NAMED: usize = 5;
 
+/// Directories are looked up of those that count most: somebody waits for the answer.
+const LOOKED_UP: usize = 512;
+
 /// Puts names to what came. `None` when nothing did, or the index can't be asked.
 pub fn grown(
     recent: &RecentGrowth,
@@ -32,6 +35,10 @@ pub fn grown(
     let mut by_directory = HashMap::<RelPath, i64>::new();
     for (maker, sum) in &recent.sums.sums {
         *by_user.entry(maker.uid).or_default() += sum.bytes;
+    }
+    let mut makers: Vec<_> = recent.sums.sums.iter().collect();
+    makers.sort_unstable_by_key(|(_, sum)| std::cmp::Reverse(sum.bytes.unsigned_abs()));
+    for (maker, sum) in makers.into_iter().take(LOOKED_UP) {
         let dir = dirs.entry(maker.dir).or_insert_with(|| snapshot.path_of(key, maker.dir).ok().flatten());
         // A directory that is gone has no name; nor what was in it.
         let Some(dir) = dir else { continue };

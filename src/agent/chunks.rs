@@ -1,41 +1,79 @@
 //! Chunks that are reported complete: which of the files that were named are
 //! theirs, and when a report has served.
 //!
-//! Must not know: HTTP, who asks, how removal works.
+//! Promises: the report is on record before anything is removed for it. Must
+//! not know: HTTP, how removal works, whether an agent runs.
 
 use std::sync::Arc;
 
-use crate::api::PathText;
+use crate::api::{ApiError, ChunkCompletion, ChunkRequest, PathText};
 use crate::model::{
     ChunkFiles, ChunkId, CompletedChunk, FileKind, JobId, JobRecord, Keep, PathFailure, Policy, RelPath,
     Skip, SweepRequest, Trigger, WirePath,
 };
 use crate::policy::{JobsView, PathReadings};
 use crate::sweep::root::GuardedRoot;
+use crate::sys::clock;
 
 use super::engine::{Commission, Engine, Target};
 use super::explain::below;
-use super::jobs::JobRegistry;
+use super::jobs::{Caller, JobRegistry, Now};
+use super::problems;
 use super::surroundings::Control;
 
 /// What was named, sorted out.
 #[derive(Debug, Default)]
-pub struct Named {
+struct Named {
     /// What is of the chunk; `None`: nothing was named, all of it is meant.
-    pub files: Option<ChunkFiles>,
+    files: Option<ChunkFiles>,
     /// What is not, with why.
-    pub refused: Vec<PathFailure>,
+    refused: Vec<PathFailure>,
 }
 
 impl Named {
     /// Whether there is anything to do.
-    pub fn is_in_vain(&self) -> bool {
+    fn is_in_vain(&self) -> bool {
         self.files.as_ref().is_some_and(ChunkFiles::is_empty)
     }
 }
 
+/// A report that was taken in.
+pub struct Reported {
+    /// What is answered; of the sweep it knows nothing.
+    pub answer: ChunkCompletion,
+    /// What is on record now; `None` if nothing that was named is of the chunk.
+    pub done: Option<Arc<CompletedChunk>>,
+}
+
+/// Puts on record that a chunk of `job` is complete, as far as what was named
+/// is of it. What is written after that is told from what was there before.
+///
+/// # Errors
+/// Those of [`JobRegistry::complete_chunk`]; nothing has changed then.
+pub fn report(
+    registry: &JobRegistry,
+    job: &JobRecord,
+    chunk: &ChunkId,
+    request: &ChunkRequest,
+    by: Caller,
+    targets: &[Target],
+) -> Result<Reported, ApiError> {
+    let named = sort_out(&request.files, job, chunk, targets);
+    let is_in_vain = named.is_in_vain();
+    let Named { files, refused } = named;
+    let answer = ChunkCompletion { job: job.id.clone(), chunk: chunk.clone(), refused, sweep: None };
+    if is_in_vain {
+        return Ok(Reported { answer, done: None });
+    }
+    let done = registry
+        .complete_chunk(&job.id, chunk, files, by, Now::read())
+        .map_err(|error| problems::job(&error))?;
+    clock::wait_until_stamps_pass(done.at);
+    Ok(Reported { answer, done: Some(done) })
+}
+
 /// Looks at each path that was named. One that is gone already is no mistake.
-pub fn sort_out(paths: &[PathText], job: &JobRecord, chunk: &ChunkId, targets: &[Target]) -> Named {
+fn sort_out(paths: &[PathText], job: &JobRecord, chunk: &ChunkId, targets: &[Target]) -> Named {
     if paths.is_empty() {
         return Named::default();
     }

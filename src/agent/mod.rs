@@ -11,6 +11,7 @@ pub mod clock;
 pub mod commands;
 pub mod demo;
 pub mod dry;
+pub mod ended;
 pub mod engine;
 pub mod explain;
 pub mod failures;

@@ -8,6 +8,7 @@
 //! Must not know: system calls, the store, sweeping. It sends [`Commands`].
 
 mod access;
+mod body;
 mod commands;
 mod error;
 mod events;

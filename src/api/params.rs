@@ -1,25 +1,16 @@
-//! What a request carries: query parameters, names in the path, the body.
+//! What a request's target carries: query parameters, and names in the path.
 //!
-//! Strict on purpose: a parameter or field that is not known, given twice or
-//! out of bounds is refused, so that a typing error never widens a request.
+//! Strict on purpose: a parameter that is not known, given twice or out of
+//! bounds is refused, so that a typing error never widens a request. Must not
+//! know: which route asks.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
 
-use super::{ApiError, Page, Problem};
-
-/// The largest request body, in bytes.
-const MAX_BODY: usize = 64 * 1024;
-
-/// The longest wait for a whole request body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+use super::{ApiError, Page};
 
 /// The parameters of a query string, as bytes: a path need not be UTF-8.
 #[derive(Debug)]
@@ -122,6 +113,39 @@ fn decode(text: &str) -> Result<Vec<u8>, ApiError> {
     Ok(bytes)
 }
 
+/// A query in which nothing may stand.
+pub(super) struct NoQuery;
+
+/// The part of a list that is asked for: `after` and `limit`, nothing else.
+pub(super) struct Paged(pub(super) Page);
+
+/// Whether the answer is to wait for the sweep: `wait`, nothing else.
+pub(super) struct Wait(pub(super) bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Params::read(parts.uri.query(), &[]).map(|_| Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Paged {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Params::read(parts.uri.query(), &["after", "limit"])?.page().map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Wait {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Params::read(parts.uri.query(), &["wait"])?.flag("wait").map(Self)
+    }
+}
+
 /// The one variable part of a route's path.
 pub(super) struct Segment(pub(super) String);
 
@@ -172,64 +196,6 @@ impl TwoSegments {
     {
         Ok((self.0.parse()?, self.1.parse()?))
     }
-}
-
-/// The largest body that names files, in bytes.
-const MAX_LARGE_BODY: usize = 64 << 20;
-
-/// The longest wait for such a body.
-const LARGE_BODY_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// So many of them are in memory at once: nobody fills it with requests.
-static LARGE_BODIES: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
-
-/// Reads a JSON body that may name very many files.
-pub(super) async fn large_json<T: DeserializeOwned + Send + 'static>(body: Body) -> Result<T, ApiError> {
-    let late = |_| ApiError::new(Problem::Timeout, "the request body did not arrive within 60 s");
-    let _place = tokio::time::timeout(LARGE_BODY_TIMEOUT, LARGE_BODIES.acquire())
-        .await
-        .map_err(late)?
-        .map_err(|why| ApiError::internal(&why))?;
-    let bytes = collect(body, MAX_LARGE_BODY, LARGE_BODY_TIMEOUT).await?;
-    // Long enough to keep everybody else waiting on the one thread of the socket.
-    tokio::task::spawn_blocking(move || read(&bytes)).await.map_err(|why| ApiError::internal(&why))?
-}
-
-/// Reads a JSON body; an empty one counts as `{}`. The media type is not
-/// looked at: no browser reaches a Unix socket, and `curl -d` names another.
-pub(super) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
-    read(&collect(body, MAX_BODY, BODY_TIMEOUT).await?)
-}
-
-async fn collect(body: Body, most: usize, limit: Duration) -> Result<axum::body::Bytes, ApiError> {
-    let late = || format!("the request body did not arrive within {} s", limit.as_secs());
-    let collected = tokio::time::timeout(limit, Limited::new(body, most).collect())
-        .await
-        .map_err(|_| ApiError::new(Problem::Timeout, late()))?
-        .map_err(|why| {
-            if why.is::<LengthLimitError>() {
-                ApiError::new(Problem::TooLarge, format!("the request body is larger than {most} bytes"))
-            } else {
-                ApiError::invalid(format!("failed to read the request body: {why}"))
-            }
-        })?;
-    Ok(collected.to_bytes())
-}
-
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|why| {
-        let place = why.path().to_string();
-        let cause = why.into_inner();
-        ApiError::invalid(if place == "." {
-            format!("failed to read the request body: {cause}")
-        } else {
-            format!("failed to read field {place} of the request body: {cause}")
-        })
-    })?;
-    reader.end().map_err(|why| ApiError::invalid(format!("failed to read the request body: {why}")))?;
-    Ok(value)
 }
 
 #[cfg(test)]

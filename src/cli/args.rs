@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    audit, chunk, config, demo, explain, files, generate, history, hold, job, kept, pause, root, run,
-    sessions, status, sweep, track, trust,
+    audit, chunk, config, demo, explain, files, generate, history, hold, job, pause, queue, root, run,
+    sessions, status, sweep, track, trash, trust,
 };
 
 /// Keeps storage hosts from running full.
@@ -83,11 +83,11 @@ pub enum Verb {
     /// Report chunks of jobs as processed
     Chunk(chunk::ChunkArgs),
     /// Delete files later: their names are free at once
-    Delete(kept::DeleteArgs),
+    Delete(queue::DeleteArgs),
     /// Deletions that wait
-    Queue(kept::QueueArgs),
+    Queue(queue::QueueArgs),
     /// Soft deletion
-    Trash(kept::TrashArgs),
+    Trash(trash::TrashArgs),
     /// Sessions: files that go together
     Session(sessions::SessionArgs),
     /// Say when files may go, and to what they belong

@@ -2,18 +2,15 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::failure::{Exit, Failure};
+use super::follow::follow;
 use super::output::Output;
 use super::paths::Paths;
 use super::report;
 use super::session::{Session, Worker};
 use crate::api::{ChunkCompletion, ChunkRequest, SweepResource, SweepState};
 use crate::model::{ChunkId, JobId, escape_control};
-
-/// The shortest and the longest pause between two looks at a sweep under way.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ChunkArgs {
@@ -52,13 +49,7 @@ pub(super) fn run(args: &ChunkArgs, session: &mut Session<'_>) -> Result<Exit, F
             let answer = session.expect(client.post(&path, &request), &attempt)?;
             let mut done: ChunkCompletion = answer.read(&attempt)?;
             if let Some(sweep) = &mut done.sweep {
-                let mut pause = LOOKS.0;
-                while !sweep.state.is_over() {
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(LOOKS.1);
-                    let answer = session.expect(client.get(&format!("/v1/sweeps/{}", sweep.id)), &attempt)?;
-                    *sweep = answer.read(&attempt)?;
-                }
+                follow(sweep, &client, session, &attempt)?;
             }
             done
         }

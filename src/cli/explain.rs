@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::client::quote;
 use super::failure::{Exit, Failure};
 use super::output::{Output, Tone};
-use super::session::{Session, Worker};
+use super::session::Session;
 use super::table::Table;
 use crate::api::{Explanation, Verdict};
 use crate::model::{ByteSize, TimeSpan, escape_control};
@@ -21,17 +21,12 @@ pub(super) fn run(args: &ExplainArgs, session: &mut Session<'_>) -> Result<Exit,
     let attempt = format!("explain {}", escape_control(&args.path.display().to_string()));
     let path = absolute(&args.path).map_err(|why| Failure::usage(&*attempt, why.to_string()))?;
     let bytes = path.as_os_str().as_bytes();
-    match session.worker(&attempt)? {
-        Worker::Agent(client) => {
-            let answer = client.get(&format!("/v1/explain?path={}", quote(bytes)));
-            let answer = session.expect(answer, &attempt)?;
-            session.show(&answer, &attempt, render)?;
-        }
-        Worker::Own(own) => {
-            let explanation = own.explain(bytes).map_err(|error| Failure::refused(&*attempt, &error))?;
-            session.show_own(&explanation, render)?;
-        }
-    }
+    session.answer(
+        &attempt,
+        |client| client.get(&format!("/v1/explain?path={}", quote(bytes))),
+        |own| own.explain(bytes),
+        render,
+    )?;
     Ok(Exit::Done)
 }
 

@@ -3,8 +3,9 @@
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::paths::Paths;
-use super::session::{Session, Worker, now};
-use crate::api::{HoldRequest, HoldResource, Listing, PeerIdentity, ReleaseRequest};
+use super::question::me;
+use super::session::{Session, now};
+use crate::api::{HoldRequest, HoldResource, Listing, ReleaseRequest};
 use crate::model::{TimeSpan, escape_control};
 
 #[derive(Debug, clap::Args)]
@@ -25,16 +26,6 @@ pub(super) struct ReleaseArgs {
     paths: Paths,
 }
 
-/// Whoever may write the ledger may change anything in it.
-pub(super) fn me() -> PeerIdentity {
-    PeerIdentity {
-        uid: rustix::process::geteuid().as_raw(),
-        gid: rustix::process::getegid().as_raw(),
-        pid: std::process::id(),
-        admin: true,
-    }
-}
-
 pub(super) fn hold(args: &HoldArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
     let attempt = "hold";
     if args.duration.is_some_and(|span| span.0.is_zero()) {
@@ -45,16 +36,12 @@ pub(super) fn hold(args: &HoldArgs, session: &mut Session<'_>) -> Result<Exit, F
         until: args.duration.map(|span| now().plus(span.0)),
         reason: args.reason.clone(),
     };
-    match session.worker(attempt)? {
-        Worker::Agent(client) => {
-            let answer = session.expect(client.post("/v1/holds", &request), attempt)?;
-            session.show(&answer, attempt, held)?;
-        }
-        Worker::Own(own) => {
-            let holds = own.hold(request, &me()).map_err(|error| Failure::refused(attempt, &error))?;
-            session.show_own(&holds, held)?;
-        }
-    }
+    session.answer(
+        attempt,
+        |client| client.post("/v1/holds", &request),
+        |own| own.hold(request.clone(), &me()),
+        held,
+    )?;
     Ok(Exit::Done)
 }
 
@@ -70,17 +57,12 @@ fn held(holds: &Listing<HoldResource>, out: &mut Output) -> Result<(), Failure> 
 pub(super) fn release(args: &ReleaseArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
     let attempt = "release";
     let request = ReleaseRequest { paths: args.paths.read(attempt)? };
-    match session.worker(attempt)? {
-        Worker::Agent(client) => {
-            let answer = session.expect(client.post("/v1/holds/release", &request), attempt)?;
-            session.show(&answer, attempt, released)?;
-        }
-        Worker::Own(own) => {
-            let ended = own.release_paths(request, &me());
-            let ended = ended.map_err(|error| Failure::refused(attempt, &error))?;
-            session.show_own(&ended, released)?;
-        }
-    }
+    session.answer(
+        attempt,
+        |client| client.post("/v1/holds/release", &request),
+        |own| own.release_paths(request.clone(), &me()),
+        released,
+    )?;
     Ok(Exit::Done)
 }
 

@@ -1,11 +1,10 @@
 //! `guardian job …`.
 
-use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use super::session::{Paging, Session, Worker, ago};
+use super::session::{Paging, Session, ago};
 use super::table::Table;
-use crate::api::{ApiError, JobPut, JobResource, Listing};
+use crate::api::{JobPut, JobResource, Listing};
 use crate::model::{ByteSize, JobId, JobState, RootName, TimeSpan};
 
 #[derive(Debug, clap::Args)]
@@ -71,60 +70,38 @@ pub(super) fn run(args: JobArgs, session: &mut Session<'_>) -> Result<Exit, Fail
         JobAct::Complete { id } => put(&id, &ended(JobState::Completed), "complete", session),
         JobAct::Fail { id } => put(&id, &ended(JobState::Failed), "fail", session),
         JobAct::Cancel { id } => put(&id, &ended(JobState::Cancelled), "cancel", session),
-        JobAct::Heartbeat { id } => one(
-            &format!("record a heartbeat of job {id}"),
-            session,
-            |client| client.post(&format!("/v1/jobs/{id}/heartbeat"), &serde_json::json!({})),
-            |own| own.job_heartbeat(&id),
-        ),
-        JobAct::Show { id } => one(
-            &format!("show job {id}"),
-            session,
-            |client| client.get(&format!("/v1/jobs/{id}")),
-            |own| own.job_get(&id),
-        ),
-        JobAct::List { paging } => list(&paging, session),
+        JobAct::Heartbeat { id } => session
+            .answer(
+                &format!("record a heartbeat of job {id}"),
+                |client| client.post(&format!("/v1/jobs/{id}/heartbeat"), &serde_json::json!({})),
+                |own| own.job_heartbeat(&id),
+                describe,
+            )
+            .map(|_| Exit::Done),
+        JobAct::Show { id } => session
+            .answer(
+                &format!("show job {id}"),
+                |client| client.get(&format!("/v1/jobs/{id}")),
+                |own| own.job_get(&id),
+                describe,
+            )
+            .map(|_| Exit::Done),
+        // Without an agent all of them, whatever part is asked for.
+        JobAct::List { paging } => session
+            .answer_list("list jobs", "/v1/jobs", &paging, |own, _| own.jobs().map(Listing::all), table)
+            .map(|()| Exit::Done),
     }
 }
 
 fn put(id: &JobId, job: &JobPut, verb: &str, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    one(
-        &format!("{verb} job {id}"),
-        session,
-        |client| client.put(&format!("/v1/jobs/{id}"), job),
-        |own| own.job_put(id, job.clone()),
-    )
-}
-
-fn one(
-    attempt: &str,
-    session: &mut Session<'_>,
-    ask: impl FnOnce(&Client) -> Result<super::Answer, super::Refusal>,
-    alone: impl FnOnce(&dyn super::Standalone) -> Result<JobResource, ApiError>,
-) -> Result<Exit, Failure> {
-    match session.worker(attempt)? {
-        Worker::Agent(client) => {
-            let answer = session.expect(ask(&client), attempt)?;
-            session.show(&answer, attempt, describe)?;
-        }
-        Worker::Own(own) => {
-            let job = alone(own.as_ref()).map_err(|error| Failure::refused(attempt, &error))?;
-            session.show_own(&job, describe)?;
-        }
-    }
-    Ok(Exit::Done)
-}
-
-fn list(paging: &Paging, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let attempt = "list jobs";
-    match session.worker(attempt)? {
-        Worker::Agent(_) => session.show_list("/v1/jobs", "", paging, attempt, table)?,
-        Worker::Own(own) => {
-            let jobs = own.jobs().map_err(|error| Failure::refused(attempt, &error))?;
-            session.show_own(&Listing::all(jobs), |jobs, out| table(&jobs.items, out))?;
-        }
-    }
-    Ok(Exit::Done)
+    session
+        .answer(
+            &format!("{verb} job {id}"),
+            |client| client.put(&format!("/v1/jobs/{id}"), job),
+            |own| own.job_put(id, job.clone()),
+            describe,
+        )
+        .map(|_| Exit::Done)
 }
 
 fn state_of(job: &JobResource) -> String {

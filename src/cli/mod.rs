@@ -14,6 +14,7 @@ mod demo;
 mod explain;
 mod failure;
 mod files;
+mod follow;
 mod generate;
 mod health;
 mod history;
@@ -25,6 +26,8 @@ mod output;
 mod paths;
 mod pause;
 mod progress;
+mod question;
+mod queue;
 mod report;
 mod root;
 mod run;
@@ -36,6 +39,7 @@ mod status;
 mod sweep;
 mod table;
 mod track;
+mod trash;
 mod trust;
 
 pub use args::{Cli, Verb};
@@ -102,9 +106,9 @@ fn dispatch(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Failure> {
         Verb::Audit(args) => audit::run(&args, session),
         Verb::Job(args) => job::run(args, session),
         Verb::Chunk(args) => chunk::run(&args, session),
-        Verb::Delete(args) => kept::delete(&args, session),
-        Verb::Queue(args) => kept::queue(&args, session),
-        Verb::Trash(args) => kept::trash(&args, session),
+        Verb::Delete(args) => queue::delete(&args, session),
+        Verb::Queue(args) => queue::run(&args, session),
+        Verb::Trash(args) => trash::run(&args, session),
         Verb::Session(args) => sessions::run(&args, session),
         Verb::Track(args) => track::run(&args, session),
         Verb::Hold(args) => hold::hold(&args, session),

@@ -2,7 +2,7 @@
 
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use super::session::{Session, Worker};
+use super::session::Session;
 use super::table::Table;
 use crate::api::{Listing, RootResource};
 use crate::model::{RootName, escape_control};
@@ -33,16 +33,7 @@ pub(super) fn run(args: &RootArgs, session: &mut Session<'_>) -> Result<Exit, Fa
 
 fn list(session: &mut Session<'_>) -> Result<Exit, Failure> {
     let attempt = "list the roots";
-    match session.worker(attempt)? {
-        Worker::Agent(client) => {
-            let answer = session.expect(client.get("/v1/roots"), attempt)?;
-            session.show(&answer, attempt, render)?;
-        }
-        Worker::Own(own) => {
-            let roots = own.roots().map_err(|error| Failure::refused(attempt, &error))?;
-            session.show_own(&Listing::all(roots), render)?;
-        }
-    }
+    session.answer(attempt, |client| client.get("/v1/roots"), |own| own.roots().map(Listing::all), render)?;
     Ok(Exit::Done)
 }
 

@@ -1,4 +1,8 @@
 //! One command under way: its output, its sources, its way to the agent.
+//! (`guardian session`, the verb, is in `sessions`.)
+//!
+//! Promises: no command works beside an agent on one ledger; what is shown as
+//! JSON is what the agent wrote. Must not know: any verb.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -2,23 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use super::client::Client;
 use super::failure::{Exit, Failure};
-use super::hold::me;
-use super::host::{Standalone, StandaloneSweep};
+use super::follow::follow;
+use super::host::StandaloneSweep;
 use super::output::Output;
+use super::question::me;
 use super::report;
 use super::session::{Paging, Session, Worker, ago};
 use super::table::Table;
-use crate::api::{
-    ApiError, Listing, Page, Progress, SessionEnd, SessionResource, SessionState, SweepResource, SweepState,
-};
+use crate::api::{Progress, SessionEnd, SessionResource, SessionState, SweepResource, SweepState};
 use crate::model::{Policy, SessionId, SweepRequest};
-
-/// The shortest and the longest pause between two looks at the sweep of an ended session.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SessionArgs {
@@ -52,54 +46,27 @@ enum SessionAct {
 
 pub(super) fn run(args: &SessionArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
     match &args.act {
-        SessionAct::Touch { id } => one(
-            &format!("touch session {id}"),
-            session,
-            |client| client.post(&format!("/v1/sessions/{id}/touch"), &serde_json::json!({})),
-            |own| own.session_touch(id, &me()),
-        ),
-        SessionAct::Show { id } => one(
-            &format!("show session {id}"),
-            session,
-            |client| client.get(&format!("/v1/sessions/{id}")),
-            |own| own.session(id),
-        ),
-        SessionAct::List { paging } => list(paging, session),
+        SessionAct::Touch { id } => session
+            .answer(
+                &format!("touch session {id}"),
+                |client| client.post(&format!("/v1/sessions/{id}/touch"), &serde_json::json!({})),
+                |own| own.session_touch(id, &me()),
+                describe,
+            )
+            .map(|_| Exit::Done),
+        SessionAct::Show { id } => session
+            .answer(
+                &format!("show session {id}"),
+                |client| client.get(&format!("/v1/sessions/{id}")),
+                |own| own.session(id),
+                describe,
+            )
+            .map(|_| Exit::Done),
+        SessionAct::List { paging } => session
+            .answer_list("list sessions", "/v1/sessions", paging, |own, page| own.sessions(page), table)
+            .map(|()| Exit::Done),
         SessionAct::End { id } => end(id, session),
     }
-}
-
-fn one(
-    attempt: &str,
-    session: &mut Session<'_>,
-    ask: impl FnOnce(&Client) -> Result<super::Answer, super::Refusal>,
-    alone: impl FnOnce(&dyn Standalone) -> Result<SessionResource, ApiError>,
-) -> Result<Exit, Failure> {
-    match session.worker(attempt)? {
-        Worker::Agent(client) => {
-            let answer = session.expect(ask(&client), attempt)?;
-            session.show(&answer, attempt, describe)?;
-        }
-        Worker::Own(own) => {
-            let found = alone(own.as_ref()).map_err(|error| Failure::refused(attempt, &error))?;
-            session.show_own(&found, describe)?;
-        }
-    }
-    Ok(Exit::Done)
-}
-
-fn list(paging: &Paging, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let attempt = "list sessions";
-    match session.worker(attempt)? {
-        Worker::Agent(_) => session.show_list("/v1/sessions", "", paging, attempt, table)?,
-        Worker::Own(own) => {
-            let limit = paging.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-            let page = Page { after: paging.after.clone(), limit };
-            let found = own.sessions(&page).map_err(|error| Failure::refused(attempt, &error))?;
-            session.show_own::<Listing<SessionResource>>(&found, |found, out| table(&found.items, out))?;
-        }
-    }
-    Ok(Exit::Done)
 }
 
 fn end(id: &SessionId, session: &mut Session<'_>) -> Result<Exit, Failure> {
@@ -111,6 +78,10 @@ fn end(id: &SessionId, session: &mut Session<'_>) -> Result<Exit, Failure> {
             let mut ended: SessionEnd = answer.read(attempt)?;
             if let Some(sweep) = &mut ended.sweep {
                 follow(sweep, &client, session, attempt)?;
+                if sweep.state == SweepState::Failed {
+                    let why = sweep.error.clone().unwrap_or_else(|| "the agent gave no reason".to_owned());
+                    return Err(Failure::new(Exit::Failures, attempt, why));
+                }
             }
             finish(&ended, session)
         }
@@ -129,26 +100,6 @@ fn end(id: &SessionId, session: &mut Session<'_>) -> Result<Exit, Failure> {
             finish(&ended, session)
         }
     }
-}
-
-/// Waits until the sweep of an ended session is over.
-fn follow(
-    sweep: &mut SweepResource,
-    client: &Client,
-    session: &mut Session<'_>,
-    attempt: &str,
-) -> Result<(), Failure> {
-    let mut pause = LOOKS.0;
-    while !sweep.state.is_over() {
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(LOOKS.1);
-        *sweep = session.expect(client.get(&format!("/v1/sweeps/{}", sweep.id)), attempt)?.read(attempt)?;
-    }
-    if sweep.state == SweepState::Failed {
-        let why = sweep.error.clone().unwrap_or_else(|| "the agent gave no reason".to_owned());
-        return Err(Failure::new(Exit::Failures, attempt, why));
-    }
-    Ok(())
 }
 
 fn finish(ended: &SessionEnd, session: &mut Session<'_>) -> Result<Exit, Failure> {

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use serde_json::Value;
 
 use super::client::Client;
 use super::failure::{Exit, Failure};
+use super::follow::Looks;
 use super::host::{Standalone, StandaloneSweep};
 use super::output::Format;
 use super::progress::SweepBar;
@@ -16,9 +16,6 @@ use super::report;
 use super::session::{Session, Worker};
 use crate::api::{Listing, PlanResource, RootResource, SweepResource, SweepState, check_sweep, waited_body};
 use crate::model::{ByteSize, JobId, PlanId, Policy, Report, RootName, SessionId, SweepRequest, TimeSpan};
-
-/// The shortest and the longest pause between two looks at a sweep under way.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SweepArgs {
@@ -268,7 +265,7 @@ fn by_agent(
     if session.out.verbose {
         session.out.note(&format!("guardian: this is sweep {}", begun.id));
     }
-    let mut pause = LOOKS.0;
+    let mut looks = Looks::new();
     let mut asked_to_stop = false;
     let bar = SweepBar::new(!session.out.quiet);
     let tell = bar.listener();
@@ -284,8 +281,7 @@ fn by_agent(
         if sweep.state.is_over() {
             break (answer, sweep);
         }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(LOOKS.1);
+        looks.pause();
     };
     drop(bar);
     // The reports go out as the agent wrote them, not as they were understood here.

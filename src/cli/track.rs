@@ -1,10 +1,10 @@
 //! `guardian track`.
 
 use super::failure::{Exit, Failure};
-use super::hold::me;
 use super::output::Output;
 use super::paths::Paths;
-use super::session::{Session, Worker, now};
+use super::question::me;
+use super::session::{Session, now};
 use crate::api::{Listing, TrackRequest, TrackedFile};
 use crate::model::{JobId, SessionId, TimeSpan, Timestamp, escape_control};
 
@@ -45,16 +45,12 @@ pub(super) fn run(args: &TrackArgs, session: &mut Session<'_>) -> Result<Exit, F
         session: args.session.clone(),
         job: args.job.clone(),
     };
-    match session.worker(attempt)? {
-        Worker::Agent(client) => {
-            let answer = session.expect(client.post("/v1/files/track", &request), attempt)?;
-            session.show(&answer, attempt, tracked)?;
-        }
-        Worker::Own(own) => {
-            let told = own.track(request, &me()).map_err(|error| Failure::refused(attempt, &error))?;
-            session.show_own(&told, tracked)?;
-        }
-    }
+    session.answer(
+        attempt,
+        |client| client.post("/v1/files/track", &request),
+        |own| own.track(request.clone(), &me()),
+        tracked,
+    )?;
     Ok(Exit::Done)
 }
 

@@ -2,7 +2,7 @@
 
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use super::session::{Session, Worker};
+use super::session::Session;
 use crate::api::TrustState;
 
 #[derive(Debug, clap::Args)]
@@ -20,17 +20,12 @@ enum TrustAct {
 pub(super) fn registry(args: &TrustArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
     let TrustAct::Trust = args.act;
     let attempt = "trust the registry";
-    match session.worker(attempt)? {
-        Worker::Agent(client) => {
-            let answer =
-                session.expect(client.post("/v1/registry/trust", &serde_json::json!({})), attempt)?;
-            session.show(&answer, attempt, |state, out| render("the registry", state, out))?;
-        }
-        Worker::Own(own) => {
-            let state = own.registry_trust().map_err(|error| Failure::refused(attempt, &error))?;
-            session.show_own(&state, |state, out| render("the registry", state, out))?;
-        }
-    }
+    session.answer(
+        attempt,
+        |client| client.post("/v1/registry/trust", &serde_json::json!({})),
+        |own| own.registry_trust(),
+        |state, out| render("the registry", state, out),
+    )?;
     Ok(Exit::Done)
 }
 

@@ -1,4 +1,11 @@
 //! One root: what is known of it, and what waits to be done.
+//!
+//! Promises: a directory that is not where it was is sought before it is
+//! forgotten. Must not know: how the index is written, how directories are read.
+
+mod comparing;
+mod hearing;
+mod standing;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -7,13 +14,12 @@ use std::time::{Duration, Instant};
 use crate::model::{FileKind, RelPath, Timestamp};
 use crate::store::RootKey;
 use crate::store::index::{Change, Index};
-use crate::watch::{Batch, DirId, Limit, Seen, Watcher, What};
+use crate::watch::{DirId, Limit, Watcher};
 
 use super::growth::Growths;
 use super::handles::Handles;
 use super::hints::{Heard, Hints};
 use super::links::Hunt;
-use super::status::{Confidence, RootState, RootStatus};
 use super::tree::Tree;
 use super::{RootTask, Settings};
 
@@ -22,12 +28,6 @@ use super::{RootTask, Settings};
 pub(super) const MAX_WAITING: usize = 200_000;
 /// How often a directory is sought where it should be before all is compared.
 const MAX_TRIES: u8 = 5;
-/// Comparing everything because a link may have been missed takes at most one
-/// part in so many of the time.
-const DOUBT_SHARE: u32 = 25;
-/// Up to this time such a comparison is worth waiting for.
-const SHORT: Duration = Duration::from_millis(10);
-
 /// What a root needs from outside.
 pub(super) struct World {
     pub(super) watcher: Arc<Watcher>,
@@ -137,47 +137,6 @@ impl Root {
         DirId { root: self.task.key.0 as u32, ino }
     }
 
-    /// Takes in what was heard of this root.
-    pub(super) fn hear(&mut self, seen: Seen) {
-        if seen.what == What::DirectoryGone {
-            self.watch_ended(seen.dir.ino);
-        } else if !self.lost_while_scanning.contains(&seen.dir.ino) {
-            self.hints.add(seen.dir.ino, seen.name, Heard::of(seen.what, seen.is_dir));
-        }
-        if self.scanning && self.hints.len() > MAX_WAITING {
-            // A listing after the scan costs less than so many looks.
-            self.overflows += 1;
-            self.lost_while_scanning.extend(self.hints.take().into_iter().map(|hint| hint.dir));
-        }
-    }
-
-    /// Something of this directory was missed.
-    pub(super) fn lose(&mut self, dir: u64) {
-        self.overflows += 1;
-        if self.scanning {
-            self.lost_while_scanning.insert(dir);
-        } else if let Some(mark) = self.tree.mark_mut(dir) {
-            mark.suspect = true;
-            self.queue(dir, false);
-        }
-    }
-
-    fn watch_ended(&mut self, dir: u64) {
-        if self.scanning {
-            self.lost_while_scanning.insert(dir);
-            return;
-        }
-        let Some(mark) = self.tree.mark_mut(dir) else { return };
-        mark.watched = false;
-        mark.suspect = true;
-        self.handles.forget(dir);
-        if let Some((parent, name)) = self.tree.place(dir) {
-            let name = name.into();
-            self.hints.add(parent, name, Heard::default());
-        }
-        self.queue(dir, false);
-    }
-
     /// Has a directory listed soon.
     pub(super) fn queue(&mut self, dir: u64, deep: bool) {
         if let Some(mark) = self.tree.mark_mut(dir) {
@@ -186,25 +145,6 @@ impl Root {
                 self.urgent.push_back(dir);
             }
         }
-    }
-
-    /// Has everything compared with the disk, in the background.
-    pub(super) fn reconcile(&mut self) {
-        self.reconciling = true;
-        self.reconcile_began = Instant::now();
-        self.hunt.settle_doubts();
-        self.links_seen = false;
-        let root = self.tree.root();
-        if let Some(mark) = self.tree.mark_mut(root) {
-            mark.deep = true;
-            mark.queued = true;
-        }
-        self.background.push_back(root);
-    }
-
-    /// Has everything compared soon: something does not fit together.
-    pub(super) fn reconcile_soon(&mut self) {
-        self.reconcile_at = self.reconcile_at.min(Instant::now() + Duration::from_secs(1));
     }
 
     /// Puts a hint off until the directory has been found, which is sought on
@@ -268,107 +208,6 @@ impl Root {
         }
     }
 
-    /// What happens by the clock. Gives the next time at which something will.
-    pub(super) fn tick(&mut self, now: Instant, settings: &Settings) -> Option<Instant> {
-        if self.scanning {
-            return None;
-        }
-        if now >= self.reconcile_at {
-            self.reconcile_at = now + settings.reconcile_interval;
-            if !self.reconciling {
-                self.reconcile();
-            }
-        }
-        let doubts = (self.hunt.doubts() && !self.reconciling).then_some(self.doubts_not_before);
-        if doubts.is_some_and(|at| at <= now) {
-            self.reconcile();
-        }
-        let unwatched_at = *self.unwatched_at.get_or_insert(now + settings.unwatched_interval);
-        if now >= unwatched_at {
-            self.unwatched_at = Some(now + settings.unwatched_interval);
-            let dirs: Vec<u64> =
-                self.tree.inodes().filter(|(_, mark)| !mark.watched).map(|(ino, _)| ino).collect();
-            for dir in dirs {
-                self.queue(dir, false);
-            }
-        }
-        let pending = self.retry_at.filter(|_| self.trouble.is_some());
-        [Some(self.reconcile_at), self.unwatched_at, pending, self.hunt.next(), doubts]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// The comparison of everything has come to its end.
-    pub(super) fn reconciled(&mut self, at: Timestamp) {
-        self.reconciling = false;
-        self.last_reconcile = Some(at);
-        self.has_links = self.links_seen;
-        let took = self.reconcile_began.elapsed();
-        self.reconcile_takes = took;
-        self.doubts_not_before = Instant::now() + took * DOUBT_SHARE;
-    }
-
-    /// Forgets what is known: all of it is about to be found anew.
-    pub(super) fn begin_scan(&mut self) {
-        self.scanning = true;
-        self.reconciling = false;
-        self.tree = Tree::new(self.task.dir.ino());
-        for queue in [&mut self.urgent, &mut self.background] {
-            queue.clear();
-        }
-        self.stranded.clear();
-        self.limbo.clear();
-        self.arrived.clear();
-        self.changes.clear();
-        self.linked.clear();
-        self.dropped = false;
-        self.retry_at = None;
-    }
-
-    /// Takes over what the first scan found: directories as (inode, parent, name, watched).
-    pub(super) fn scanned(
-        &mut self,
-        dirs: Vec<super::scan::ScannedDir>,
-        limit: Option<Limit>,
-        at: Timestamp,
-    ) {
-        self.scanning = false;
-        self.last_reconcile = Some(at);
-        self.note_limit(limit);
-        let mut beneath: HashMap<u64, Vec<super::scan::ScannedDir>> = HashMap::new();
-        let mut twice = Vec::new();
-        for dir in dirs {
-            if dir.ino == self.tree.root() {
-                self.set_watched(dir.ino, dir.watched);
-            } else {
-                beneath.entry(dir.parent).or_default().push(dir);
-            }
-        }
-        let mut next = vec![self.tree.root()];
-        while let Some(parent) = next.pop() {
-            for dir in beneath.remove(&parent).unwrap_or_default() {
-                if self.tree.contains(dir.ino) || self.tree.child(parent, &dir.name).is_some() {
-                    // Renamed while it was walked: seen at two places, or two at one.
-                    twice.extend([parent, dir.ino]);
-                } else if self.tree.attach(dir.ino, parent, &dir.name) {
-                    self.set_watched(dir.ino, dir.watched);
-                    next.push(dir.ino);
-                }
-            }
-        }
-        // What hangs from a directory that was not delivered was moved during the walk.
-        if !beneath.is_empty() {
-            self.reconcile_soon();
-        }
-        for dir in twice {
-            self.queue(dir, true);
-        }
-        for dir in std::mem::take(&mut self.lost_while_scanning) {
-            self.lose(dir);
-        }
-    }
-
     pub(super) const fn saw_link(&mut self) {
         self.has_links = true;
         self.links_seen = true;
@@ -389,89 +228,13 @@ impl Root {
         }
     }
 
-    /// Whether something waits that the next round can do.
-    pub(super) fn has_work(&self) -> bool {
-        let waiting = [&self.hints, &self.later].iter().any(|hints| !hints.is_empty());
-        waiting
-            || !self.linked.is_empty()
-            || !(self.urgent.is_empty() && self.stranded.is_empty() && self.limbo.is_empty())
-    }
-
-    /// Whether everything known of has been applied.
-    pub(super) fn is_settled(&self) -> bool {
-        !self.scanning
-            && !self.has_work()
-            && self.changes.is_empty()
-            && self.arrived.is_empty()
-            && !self.hunt.is_near()
-            && !self.doubts_are_near()
-    }
-
-    fn doubts_are_near(&self) -> bool {
-        (self.hunt.doubts() || self.reconciling)
-            && self.last_reconcile.is_some()
-            && self.reconcile_takes < SHORT
-    }
-
     pub(super) fn set_trouble(&mut self, text: Option<String>) {
         self.trouble = text;
-    }
-
-    pub(super) fn status(&self, entries: Option<u64>, before: Option<&RootStatus>) -> RootStatus {
-        let unwatched: Vec<u64> = if self.scanning {
-            Vec::new()
-        } else {
-            self.tree.inodes().filter(|(_, mark)| !mark.watched).map(|(ino, _)| ino).collect()
-        };
-        let directories = self.tree.len() as u64;
-        let state = match (self.scanning, unwatched.is_empty()) {
-            (true, _) => RootState::Scanning,
-            (false, true) => RootState::Ready,
-            (false, false) => RootState::Unwatched,
-        };
-        let confidence = if self.scanning || self.trouble.is_some() || self.dropped {
-            Confidence::Incomplete
-        } else if self.reconciling {
-            Confidence::Reconciling
-        } else {
-            Confidence::Exact
-        };
-        RootStatus {
-            state,
-            confidence,
-            entries: entries.or(before.map(|before| before.entries)).unwrap_or(0),
-            directories,
-            watched: directories - unwatched.len() as u64,
-            unwatched: unwatched.len() as u64,
-            unwatched_examples: unwatched.iter().take(10).filter_map(|ino| self.tree.path(*ino)).collect(),
-            limit: self.limit.filter(|_| !unwatched.is_empty()),
-            stale: self.urgent.len() as u64,
-            overflows: self.overflows,
-            drift: self.drift,
-            last_reconcile: self.last_reconcile,
-            trouble: self.trouble.clone(),
-        }
     }
 
     /// Whether an entry is one that must not be indexed: guardian's own.
     pub(super) fn is_own(&self, dir: u64, name: &[u8]) -> bool {
         dir == self.tree.root() && name == crate::sys::private_dir::PRIVATE_NAME.as_bytes()
-    }
-
-    /// Hands a whole batch to the roots it concerns.
-    pub(super) fn distribute(roots: &mut [Self], batch: Batch) {
-        let find =
-            |roots: &mut [Self], number: u32| roots.iter().position(|root| u32::from(root.key().0) == number);
-        for seen in batch.seen {
-            if let Some(at) = find(roots, seen.dir.root) {
-                roots[at].hear(seen);
-            }
-        }
-        for dir in batch.lost {
-            if let Some(at) = find(roots, dir.root) {
-                roots[at].lose(dir.ino);
-            }
-        }
     }
 
     /// A path below the root, for messages.

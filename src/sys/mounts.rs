@@ -1,7 +1,7 @@
-//! What is mounted where, from `/proc/self/mountinfo`.
+//! What is mounted where, from `/proc/self/mountinfo`: the one reader of it.
 //!
 //! A snapshot for questions that people ask (is this a mount point, is anything
-//! mounted beneath). Removal never relies on it: there the kernel is asked for
+//! mounted beneath, do two places show the same part of a file system). Removal never relies on it: there the kernel is asked for
 //! the very name.
 
 use std::ffi::OsString;
@@ -20,6 +20,8 @@ pub struct Mount {
     pub id: u64,
     /// Device number as `stat` gives it, except for btrfs subvolumes.
     pub dev: u64,
+    /// The directory of its file system that it shows: `/`, unless only a part is mounted.
+    pub shows: PathBuf,
     /// Where it is.
     pub path: PathBuf,
     /// File system type.
@@ -63,12 +65,14 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let id = as_text(fields.next()?)?.parse().ok()?;
     let device = as_text(fields.nth(1)?)?;
     let (major, minor) = device.split_once(':')?;
-    let path = PathBuf::from(OsString::from_vec(unescape(fields.nth(1)?)));
+    let as_path = |field: &[u8]| PathBuf::from(OsString::from_vec(unescape(field)));
+    let (shows, path) = (as_path(fields.next()?), as_path(fields.next()?));
     // Any number of optional fields ends with a lone dash.
     let mut after = fields.skip_while(|field| *field != b"-").skip(1);
     Some(Mount {
         id,
         dev: rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?),
+        shows,
         path,
         fs_type: String::from_utf8_lossy(after.next()?).into_owned(),
         source: String::from_utf8_lossy(&unescape(after.next()?)).into_owned(),
@@ -126,6 +130,10 @@ mod tests {
         let mounts = parse(text);
         assert_eq!(mounts.len(), 2);
         assert_eq!(mounts[0].path, Path::new("/a b\\c"));
+        assert_eq!(
+            (mounts[0].shows.as_path(), mounts[1].shows.as_path()),
+            (Path::new("/mnt1"), Path::new("/"))
+        );
         assert_eq!((mounts[0].id, mounts[0].dev), (36, rustix::fs::makedev(98, 0)));
         assert_eq!((mounts[0].fs_type.as_str(), mounts[0].source.as_str()), ("ext3", "/dev/root"));
         assert_eq!((mounts[1].path.as_path(), mounts[1].fs_type.as_str()), (Path::new("/plain"), "tmpfs"));

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::agent::runs::{Asked, Run};
 use crate::agent::state::SlotState;
-use crate::agent::{problems, standalone, sweeper};
+use crate::agent::{ended, problems, sweeper};
 use crate::api::{ApiError, Listing, Page, PeerIdentity, Problem, SweepResource};
 use crate::model::{JobId, Policy, RunId, SweepRequest, TimeSpan, Trigger};
 use crate::sys::clock;
@@ -29,8 +29,8 @@ impl Served {
             return Err(ApiError::conflict(format!("root {name} is suspended: {why}"))
                 .with_help("`guardian root accept` takes what is there now for the root"));
         }
-        standalone::check_job(request, &agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner))?;
-        standalone::check_session(
+        ended::check_job(request, &agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner))?;
+        ended::check_session(
             request,
             &agent.engine.references.read().unwrap_or_else(PoisonError::into_inner),
         )?;

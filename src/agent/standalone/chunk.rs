@@ -1,6 +1,8 @@
 //! Chunks that are reported complete where no agent runs.
 
-use crate::agent::jobs::Now;
+use crate::agent::chunks::Reported;
+use crate::agent::engine::Commission;
+use crate::agent::roots::Claim;
 use crate::agent::surroundings::{Control, new_id};
 use crate::agent::{chunks, problems, sweeper};
 use crate::api::{ApiError, ChunkCompletion, ChunkRequest, Progress, SweepResource, SweepState};
@@ -8,7 +10,9 @@ use crate::cli::StandaloneSweep;
 use crate::model::{ChunkId, JobId, RunId, Trigger};
 use crate::sys::clock;
 
-use super::{Alone, Claim, Commission, commission, pause_at};
+use super::Alone;
+use super::sweeping::commission;
+use super::workplace::pause_at;
 
 impl Alone {
     pub(super) fn complete_chunk(
@@ -22,21 +26,8 @@ impl Alone {
         let wanted = chunks::request(id, chunk);
         let audit = work.audit();
         let opened = self.open_targets(&work, &wanted, Claim::Usual, &|_| true)?;
-        let named = chunks::sort_out(&request.files, &job, chunk, &opened.targets);
-        let mut answer = ChunkCompletion {
-            job: id.clone(),
-            chunk: chunk.clone(),
-            refused: named.refused.clone(),
-            sweep: None,
-        };
-        if named.is_in_vain() {
-            return Ok(answer);
-        }
-        let done = work
-            .registry
-            .complete_chunk(id, chunk, named.files, Self::caller(), Now::read())
-            .map_err(|error| problems::job(&error))?;
-        clock::wait_until_stamps_pass(done.at);
+        let reported = chunks::report(&work.registry, &job, chunk, request, Self::caller(), &opened.targets)?;
+        let Reported { mut answer, done: Some(done) } = reported else { return Ok(reported.answer) };
         // It is on record: what must not go now goes at a later sweep.
         if sweeper::is_dry(&self.settings.agent, &wanted, wanted.policy)
             || pause_at(work.ledger.pause(), clock::now()).is_some()

@@ -1,13 +1,21 @@
 //! Holds, tracked files and sessions without an agent: on the ledger, under its lock.
 
+use std::sync::Arc;
+
+use crate::agent::problems;
+use crate::agent::roots::{Claim, Looked, Reading, look_root};
 use crate::agent::telling::{self, Desk, Place};
 use crate::api::{
-    HoldRequest, HoldResource, Listing, Page, PeerIdentity, ReferenceCommands, ReleaseRequest, SessionEnd,
-    SessionResource, TrackRequest, TrackedFile,
+    ApiError, HoldRequest, HoldResource, Listing, Page, PeerIdentity, ReferenceCommands, ReleaseRequest,
+    SessionEnd, SessionResource, TrackRequest, TrackedFile,
 };
+use crate::cli::StandaloneSweep;
+use crate::config::{RootSettings, Settings};
 use crate::model::{HoldId, Policy, SessionId};
+use crate::sys::clock;
 
-use super::*;
+use super::Alone;
+use super::workplace::{Workplace, clock_guard};
 
 impl Alone {
     /// The configured roots, looked at and not locked.
@@ -94,21 +102,5 @@ pub(super) fn end_idle_sessions(sweep: &StandaloneSweep, work: &Workplace, setti
     let Some(limit) = longest.filter(|_| about_them && trusted()) else { return };
     if let Err(error) = work.references.end_idle(limit, clock::now()) {
         tracing::warn!(reason = %crate::agent::chain(&error), "sessions without activity are not ended");
-    }
-}
-
-/// Refuses to clean up after a session that goes on, or that nobody knows.
-pub(in crate::agent) fn check_session(
-    request: &SweepRequest,
-    references: &ReferenceView,
-) -> Result<(), ApiError> {
-    let Some(id) = &request.session else { return Ok(()) };
-    match references.session_facts(id) {
-        None => Err(ApiError::invalid(format!("session {id} is not known"))),
-        Some(facts) if facts.ended_at.is_none() => {
-            Err(ApiError::conflict(format!("session {id} goes on: its files stay until it ends"))
-                .with_help(format!("end it first: guardian session end {id}")))
-        }
-        Some(_) => Ok(()),
     }
 }

@@ -1,12 +1,13 @@
 //! Chunks of jobs: any peer those of its own jobs; the agent checks the owner.
 
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 
 use super::{Agent, ask};
-use crate::api::params::{Params, TwoSegments, large_json};
+use crate::api::body::large_json;
+use crate::api::params::{TwoSegments, Wait};
 use crate::api::{ApiError, ChunkCompletion, ChunkRequest, PeerIdentity};
 use crate::model::{ChunkId, JobId};
 
@@ -15,10 +16,9 @@ pub(super) async fn complete(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     segments: TwoSegments,
-    RawQuery(query): RawQuery,
+    Wait(wait): Wait,
     body: Body,
 ) -> Result<(StatusCode, Json<ChunkCompletion>), ApiError> {
-    let wait = Params::read(query.as_deref(), &["wait"])?.flag("wait")?;
     let (job, chunk): (JobId, ChunkId) = segments.parse()?;
     let request: ChunkRequest = large_json(body).await?;
     let mut done = ask(&agent, move |agent| agent.chunk_complete(&job, &chunk, request, &peer)).await?;

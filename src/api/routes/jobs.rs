@@ -1,28 +1,27 @@
 //! Jobs: any peer its own; the agent checks the owner where it changes the record.
 
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::{Agent, ask};
-use crate::api::params::{Params, Segment, json};
+use crate::api::body::json;
+use crate::api::params::{NoQuery, Paged, Segment};
 use crate::api::{ApiError, JobPut, JobResource, Listing, PeerIdentity};
 use crate::model::JobId;
 
 pub(super) async fn list(
     State(agent): State<Agent>,
-    RawQuery(query): RawQuery,
+    Paged(page): Paged,
 ) -> Result<Json<Listing<JobResource>>, ApiError> {
-    let page = Params::read(query.as_deref(), &["after", "limit"])?.page()?;
     ask(&agent, move |agent| agent.jobs(&page)).await.map(Json)
 }
 
 pub(super) async fn show(
     State(agent): State<Agent>,
     segment: Segment,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<JobResource>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     let id: JobId = segment.parse()?;
     ask(&agent, move |agent| agent.job_get(&id)).await.map(Json)
 }
@@ -31,10 +30,9 @@ pub(super) async fn put(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     segment: Segment,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     body: Body,
 ) -> Result<Json<JobResource>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     let id: JobId = segment.parse()?;
     let job: JobPut = json(body).await?;
     if job.pid == Some(0) {
@@ -50,9 +48,8 @@ pub(super) async fn heartbeat(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     segment: Segment,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<JobResource>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     let id: JobId = segment.parse()?;
     ask(&agent, move |agent| agent.job_heartbeat(&id, &peer)).await.map(Json)
 }

@@ -1,14 +1,15 @@
 //! Deferred deletions and trash: any peer its own files, the whole of them for administrators.
 
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::sweeps::answer;
-use super::{Agent, ask};
-use crate::api::params::{Params, Segment, json, large_json};
+use super::{Agent, ask, check_paths};
+use crate::api::body::{json, large_json};
+use crate::api::params::{NoQuery, Paged, Segment, Wait};
 use crate::api::{
     ApiError, DeletionRequest, DeletionResource, DeletionStats, Listing, PeerIdentity, RestoreRequest,
     Returned, RunRequest, TrashRequest, TrashResource,
@@ -21,41 +22,32 @@ const MAX_BATCH: u64 = 1000;
 pub(super) async fn delete(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     body: Body,
 ) -> Result<Response, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     let request: DeletionRequest = large_json(body).await?;
-    if request.paths.is_empty() {
-        return Err(ApiError::invalid("paths is empty: expected at least one path"));
-    }
+    check_paths(&request.paths)?;
     let given = ask(&agent, move |agent| agent.delete(request, &peer)).await?;
     Ok((StatusCode::ACCEPTED, Json(given)).into_response())
 }
 
 pub(super) async fn list(
     State(agent): State<Agent>,
-    RawQuery(query): RawQuery,
+    Paged(page): Paged,
 ) -> Result<Json<Listing<DeletionResource>>, ApiError> {
-    let page = Params::read(query.as_deref(), &["after", "limit"])?.page()?;
     ask(&agent, move |agent| agent.deletions(&page)).await.map(Json)
 }
 
-pub(super) async fn stats(
-    State(agent): State<Agent>,
-    RawQuery(query): RawQuery,
-) -> Result<Json<DeletionStats>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
+pub(super) async fn stats(State(agent): State<Agent>, _: NoQuery) -> Result<Json<DeletionStats>, ApiError> {
     ask(&agent, |agent| agent.deletion_stats()).await.map(Json)
 }
 
 pub(super) async fn run(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    RawQuery(query): RawQuery,
+    Wait(wait): Wait,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let wait = Params::read(query.as_deref(), &["wait"])?.flag("wait")?;
     peer.require_admin("run the queue of deletions")?;
     let request: RunRequest = json(body).await?;
     if request.batch_size.is_some_and(|size| !(1..=MAX_BATCH).contains(&size)) {
@@ -72,9 +64,8 @@ pub(super) async fn retry(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     Segment(id): Segment,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<DeletionResource>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     ask(&agent, move |agent| agent.deletion_retry(&EntryId::new(id), &peer)).await.map(Json)
 }
 
@@ -82,18 +73,16 @@ pub(super) async fn drop_one(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     Segment(id): Segment,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<Returned>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     ask(&agent, move |agent| agent.deletion_drop(&EntryId::new(id), &peer)).await.map(Json)
 }
 
 pub(super) async fn clear(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<Listing<Returned>>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     peer.require_admin("clear the queue of deletions")?;
     ask(&agent, move |agent| agent.deletions_clear(&peer)).await.map(Json)
 }
@@ -101,23 +90,19 @@ pub(super) async fn clear(
 pub(super) async fn put(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     body: Body,
 ) -> Result<Response, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     let request: TrashRequest = large_json(body).await?;
-    if request.paths.is_empty() {
-        return Err(ApiError::invalid("paths is empty: expected at least one path"));
-    }
+    check_paths(&request.paths)?;
     let given = ask(&agent, move |agent| agent.trash_put(request, &peer)).await?;
     Ok((StatusCode::ACCEPTED, Json(given)).into_response())
 }
 
 pub(super) async fn trash(
     State(agent): State<Agent>,
-    RawQuery(query): RawQuery,
+    Paged(page): Paged,
 ) -> Result<Json<Listing<TrashResource>>, ApiError> {
-    let page = Params::read(query.as_deref(), &["after", "limit"])?.page()?;
     ask(&agent, move |agent| agent.trash(&page)).await.map(Json)
 }
 
@@ -125,10 +110,9 @@ pub(super) async fn restore(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     Segment(id): Segment,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     body: Body,
 ) -> Result<Json<Returned>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     let request: RestoreRequest = json(body).await?;
     ask(&agent, move |agent| agent.trash_restore(&EntryId::new(id), request, &peer)).await.map(Json)
 }
@@ -136,9 +120,8 @@ pub(super) async fn restore(
 pub(super) async fn empty(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    RawQuery(query): RawQuery,
+    Wait(wait): Wait,
 ) -> Result<Response, ApiError> {
-    let wait = Params::read(query.as_deref(), &["wait"])?.flag("wait")?;
     peer.require_admin("empty the trash")?;
     let request = SweepRequest {
         older_than: Some(TimeSpan(std::time::Duration::ZERO)),

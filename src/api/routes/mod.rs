@@ -1,4 +1,7 @@
 //! Which path asks for what.
+//!
+//! Promises: what is asked is checked in full before the agent hears of it; a
+//! route is one question to the agent. Must not know: how the agent answers.
 
 mod chunks;
 mod events;
@@ -17,7 +20,7 @@ use axum::http::Uri;
 use axum::routing::{get, post};
 
 use super::refusals::{Refusals, tell};
-use super::{ApiError, Commands, Problem};
+use super::{ApiError, Commands, PathText, Problem};
 
 /// What every route works with.
 pub(super) type Agent = Arc<dyn Commands>;
@@ -89,4 +92,12 @@ where
         tracing::error!(error = %why, "a request failed unexpectedly");
         Err(ApiError::new(Problem::Internal, "the request failed unexpectedly; the agent's log says more"))
     })
+}
+
+/// Refuses a request that names no path: an empty list must never stand for everything.
+fn check_paths(paths: &[PathText]) -> Result<(), ApiError> {
+    if paths.is_empty() {
+        return Err(ApiError::invalid("paths is empty: expected at least one path"));
+    }
+    Ok(())
 }

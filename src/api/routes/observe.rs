@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::{Agent, ask};
-use crate::api::params::Params;
+use crate::api::params::{NoQuery, Params};
 use crate::api::{
     ApiError, AuditEntry, AuditFilter, Explanation, FileEntry, HistoryFilter, Listing, RequestEntry,
     RequestFilter, Stats,
@@ -27,11 +27,7 @@ pub(super) async fn health(
     Ok((status, Json(health)).into_response())
 }
 
-pub(super) async fn stats(
-    State(agent): State<Agent>,
-    RawQuery(query): RawQuery,
-) -> Result<Json<Stats>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
+pub(super) async fn stats(State(agent): State<Agent>, _: NoQuery) -> Result<Json<Stats>, ApiError> {
     ask(&agent, |agent| agent.stats()).await.map(Json)
 }
 

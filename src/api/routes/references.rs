@@ -2,41 +2,33 @@
 //! they are where it changes the record.
 
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::{Agent, ask};
-use crate::api::params::{Params, Segment, large_json};
+use super::{Agent, ask, check_paths};
+use crate::api::body::large_json;
+use crate::api::params::{NoQuery, Paged, Segment, Wait};
 use crate::api::{
-    ApiError, HoldRequest, HoldResource, Listing, PathText, PeerIdentity, ReleaseRequest, SessionEnd,
-    SessionResource, TrackRequest, TrackedFile,
+    ApiError, HoldRequest, HoldResource, Listing, PeerIdentity, ReleaseRequest, SessionEnd, SessionResource,
+    TrackRequest, TrackedFile,
 };
 use crate::model::{HoldId, SessionId};
-
-fn some(paths: &[PathText]) -> Result<(), ApiError> {
-    if paths.is_empty() {
-        return Err(ApiError::invalid("paths is empty: expected at least one path"));
-    }
-    Ok(())
-}
 
 pub(super) async fn hold(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     body: Body,
 ) -> Result<Json<Listing<HoldResource>>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     let request: HoldRequest = large_json(body).await?;
-    some(&request.paths)?;
+    check_paths(&request.paths)?;
     ask(&agent, move |agent| agent.hold(request, &peer)).await.map(Json)
 }
 
 pub(super) async fn holds(
     State(agent): State<Agent>,
-    RawQuery(query): RawQuery,
+    Paged(page): Paged,
 ) -> Result<Json<Listing<HoldResource>>, ApiError> {
-    let page = Params::read(query.as_deref(), &["after", "limit"])?.page()?;
     ask(&agent, move |agent| agent.holds(&page)).await.map(Json)
 }
 
@@ -44,33 +36,30 @@ pub(super) async fn release(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     Segment(id): Segment,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<HoldResource>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     ask(&agent, move |agent| agent.release(&HoldId::new(id), &peer)).await.map(Json)
 }
 
 pub(super) async fn release_paths(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     body: Body,
 ) -> Result<Json<Listing<HoldResource>>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     let request: ReleaseRequest = large_json(body).await?;
-    some(&request.paths)?;
+    check_paths(&request.paths)?;
     ask(&agent, move |agent| agent.release_paths(request, &peer)).await.map(Json)
 }
 
 pub(super) async fn track(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     body: Body,
 ) -> Result<Json<Listing<TrackedFile>>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     let request: TrackRequest = large_json(body).await?;
-    some(&request.paths)?;
+    check_paths(&request.paths)?;
     if request.expires_at.is_none() && request.session.is_none() && request.job.is_none() {
         return Err(ApiError::invalid("nothing is told of these files: expected expires_at, session or job"));
     }
@@ -81,9 +70,8 @@ pub(super) async fn touch(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     segment: Segment,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<SessionResource>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     let id: SessionId = segment.parse()?;
     ask(&agent, move |agent| agent.session_touch(&id, &peer)).await.map(Json)
 }
@@ -93,9 +81,8 @@ pub(super) async fn end(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     segment: Segment,
-    RawQuery(query): RawQuery,
+    Wait(wait): Wait,
 ) -> Result<Json<SessionEnd>, ApiError> {
-    let wait = Params::read(query.as_deref(), &["wait"])?.flag("wait")?;
     let id: SessionId = segment.parse()?;
     ask(&agent, move |agent| {
         let mut end = agent.session_end(&id, &peer)?;
@@ -111,18 +98,16 @@ pub(super) async fn end(
 
 pub(super) async fn sessions(
     State(agent): State<Agent>,
-    RawQuery(query): RawQuery,
+    Paged(page): Paged,
 ) -> Result<Json<Listing<SessionResource>>, ApiError> {
-    let page = Params::read(query.as_deref(), &["after", "limit"])?.page()?;
     ask(&agent, move |agent| agent.sessions(&page)).await.map(Json)
 }
 
 pub(super) async fn session(
     State(agent): State<Agent>,
     segment: Segment,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<SessionResource>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     let id: SessionId = segment.parse()?;
     ask(&agent, move |agent| agent.session(&id)).await.map(Json)
 }

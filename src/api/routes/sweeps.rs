@@ -1,13 +1,14 @@
 //! Sweeps and plans: reading, plans and dry runs for everybody, the rest for administrators.
 
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::{Agent, ask};
-use crate::api::params::{Params, Segment, json};
+use crate::api::body::json;
+use crate::api::params::{NoQuery, Paged, Segment, Wait};
 use crate::api::{
     ApiError, Listing, PeerIdentity, PlanResource, Problem, SweepResource, SweepState, check_sweep,
     waited_body,
@@ -17,10 +18,9 @@ use crate::model::{JobId, PlanId, RunId, SweepRequest};
 pub(super) async fn create(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    RawQuery(query): RawQuery,
+    Wait(wait): Wait,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let wait = Params::read(query.as_deref(), &["wait"])?.flag("wait")?;
     let request: SweepRequest = json(body).await?;
     // A dry run changes nothing: it is for whoever may read.
     if !request.dry_run {
@@ -35,9 +35,8 @@ pub(super) async fn job(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     segment: Segment,
-    RawQuery(query): RawQuery,
+    Wait(wait): Wait,
 ) -> Result<Response, ApiError> {
-    let wait = Params::read(query.as_deref(), &["wait"])?.flag("wait")?;
     let id: JobId = segment.parse()?;
     peer.require_admin("sweep")?;
     let sweep = ask(&agent, move |agent| agent.job_sweep(&id, &peer)).await?;
@@ -47,9 +46,8 @@ pub(super) async fn job(
 pub(super) async fn failed_jobs(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    RawQuery(query): RawQuery,
+    Wait(wait): Wait,
 ) -> Result<Response, ApiError> {
-    let wait = Params::read(query.as_deref(), &["wait"])?.flag("wait")?;
     peer.require_admin("sweep")?;
     let sweep = ask(&agent, move |agent| agent.failed_jobs_sweep(&peer)).await?;
     answer(&agent, sweep, wait).await
@@ -79,18 +77,16 @@ pub(super) async fn answer(agent: &Agent, sweep: SweepResource, wait: bool) -> R
 
 pub(super) async fn list(
     State(agent): State<Agent>,
-    RawQuery(query): RawQuery,
+    Paged(page): Paged,
 ) -> Result<Json<Listing<SweepResource>>, ApiError> {
-    let page = Params::read(query.as_deref(), &["after", "limit"])?.page()?;
     ask(&agent, move |agent| agent.sweeps(&page)).await.map(Json)
 }
 
 pub(super) async fn show(
     State(agent): State<Agent>,
     Segment(id): Segment,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<SweepResource>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     ask(&agent, move |agent| agent.sweep_get(&RunId::new(id))).await.map(Json)
 }
 
@@ -98,9 +94,8 @@ pub(super) async fn cancel(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     Segment(id): Segment,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<SweepResource>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     peer.require_admin("cancel a sweep")?;
     ask(&agent, move |agent| agent.sweep_cancel(&RunId::new(id), &peer)).await.map(Json)
 }
@@ -108,10 +103,9 @@ pub(super) async fn cancel(
 pub(super) async fn plan(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     body: Body,
 ) -> Result<Response, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     let request: SweepRequest = json(body).await?;
     if request.plan.is_some() {
         return Err(ApiError::invalid("a plan cannot be made of another plan"));
@@ -129,8 +123,7 @@ pub(super) async fn plan(
 pub(super) async fn show_plan(
     State(agent): State<Agent>,
     Segment(id): Segment,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Json<PlanResource>, ApiError> {
-    Params::read(query.as_deref(), &[])?;
     ask(&agent, move |agent| agent.plan_get(&PlanId::new(id))).await.map(Json)
 }

@@ -1,0 +1,152 @@
+//! One volume: how full it is, how often it is looked at, which levels its
+//! roots are at.
+//!
+//! Promises: one that is slow or does not answer keeps the others waiting
+//! only briefly; a level is told when it is crossed, and again while it lasts.
+//! Must not know: which volumes there are.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::agent::alerts::{Alert, Subject};
+use crate::agent::state::{Agent, ReadyRoot, Seen, Slot};
+use crate::agent::{chain, log};
+use crate::api::Event;
+use crate::model::{AlertKind, AlertState, Level, Resource, RootName};
+use crate::policy::{Crossing, LevelState, Marks};
+use crate::sys::clock;
+use crate::usage::VolumeMonitor;
+
+use super::backoffs::{Backoffs, Yield};
+
+/// Between two looks at a volume that does not answer.
+const UNREADABLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long one network mount may keep the others waiting, in each look.
+const NETWORK_PATIENCE: Duration = Duration::from_millis(50);
+
+/// How many times as long as a look took its volume is then left alone at least.
+const SLOW_REST: u32 = 3;
+
+/// The levels of all roots, for each resource.
+pub(super) type Levels = HashMap<(RootName, Resource), LevelState>;
+
+/// A ready root on a volume.
+pub(super) struct Member {
+    pub(super) slot: Arc<Slot>,
+    pub(super) root: Arc<ReadyRoot>,
+}
+
+impl Member {
+    pub(super) fn is_network(&self) -> bool {
+        self.root.is_network
+    }
+}
+
+/// One volume.
+pub(super) struct Volume {
+    pub(super) members: Vec<Member>,
+    pub(super) is_network: bool,
+    pub(super) monitor: VolumeMonitor,
+    /// When it was last asked, whether it answered or not.
+    pub(super) looked_at: Option<Duration>,
+    /// How long that took.
+    pub(super) took: Duration,
+    pub(super) backoff: Backoffs,
+    pub(super) emergency: Option<JoinHandle<Yield>>,
+    pub(super) unreadable: bool,
+}
+
+impl Volume {
+    /// When to look next.
+    pub(super) fn due(&self, stirred: bool) -> Duration {
+        let Some(looked_at) = self.looked_at else { return Duration::ZERO };
+        if self.unreadable {
+            return looked_at.saturating_add(UNREADABLE_PAUSE);
+        }
+        let marks: Vec<Marks> = self.members.iter().map(|one| one.root.guarded.marks).collect();
+        // One that is slow to answer must not keep the others waiting all the time.
+        let rest = self.took.saturating_mul(SLOW_REST);
+        let due = looked_at.saturating_add(self.monitor.pause(&marks, stirred).max(rest));
+        // An emergency that waits is tried again when its pause is over.
+        self.backoff.again(looked_at).map_or(due, |again| due.min(again))
+    }
+}
+
+/// Asks a volume how full it is and tells what changed; whether it answered.
+pub(super) fn look(agent: &Arc<Agent>, volume: &mut Volume, levels: &mut Levels, now: Duration) -> bool {
+    let looked = match volume.is_network {
+        true => volume.monitor.look_within(now, NETWORK_PATIENCE),
+        false => volume.monitor.look(now),
+    };
+    // Its pause begins when it has answered.
+    volume.looked_at = Some(clock::since_boot());
+    volume.took = clock::since_boot().saturating_sub(now);
+    let look = match looked {
+        Ok(look) => look,
+        Err(error) => {
+            volume.unreadable = true;
+            let message = format!("the volume can't be looked at: {}", chain(&error));
+            for member in &volume.members {
+                let subject = Subject::of(AlertKind::VolumeUnreadable, Some(member.slot.name()));
+                agent.engine.alerts.raise(&Alert::new(subject, Level::Critical, message.as_str()), now);
+            }
+            return false;
+        }
+    };
+    if std::mem::take(&mut volume.unreadable) {
+        for member in &volume.members {
+            agent.engine.alerts.end(&Subject::of(AlertKind::VolumeUnreadable, Some(member.slot.name())));
+        }
+    }
+    for member in &volume.members {
+        let seen = Seen { at: clock::now(), usage: look.usage, time_to_full: volume.monitor.time_to_full() };
+        *member.slot.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        for resource in [Resource::Bytes, Resource::Inodes] {
+            let state = levels.entry((member.slot.name().clone(), resource)).or_default();
+            let marks = &member.root.guarded.marks;
+            let percent = look.usage.percent(resource);
+            let crossing = state.observe(now, &look.usage, resource, marks);
+            if let Some(crossing) = crossing {
+                tell_level(agent, member, resource, crossing, percent);
+            }
+            if state.level() < Level::Critical {
+                let of = |kind| Subject::of(kind, Some(member.slot.name())).part(log::name(resource));
+                agent.engine.alerts.end(&of(AlertKind::Shortfall));
+                agent.engine.alerts.end(&of(AlertKind::Futile));
+            }
+        }
+    }
+    true
+}
+
+fn tell_level(agent: &Agent, member: &Member, resource: Resource, crossing: Crossing, percent: f64) {
+    let (level, state) = match crossing {
+        Crossing::Rose { to, .. } => (to, AlertState::Raised),
+        Crossing::Lasts(to) => (to, AlertState::Lasts),
+        Crossing::Fell { to: Level::Healthy, .. } => (Level::Healthy, AlertState::Ended),
+        Crossing::Fell { to, .. } => (to, AlertState::Eased),
+    };
+    let (rose, lasts) = (state == AlertState::Raised, state == AlertState::Lasts);
+    let name = member.slot.name();
+    // Who filled it is of interest while it is full.
+    let grown = (rose || lasts).then(|| agent.grown(&member.root)).flatten();
+    match state {
+        AlertState::Raised | AlertState::Lasts => {
+            log::level(name, resource, level, lasts, percent, grown.as_ref());
+        }
+        AlertState::Eased | AlertState::Ended => log::fell(name, resource, level, percent),
+    }
+    let usage_percent = (percent * 100.0).round() / 100.0;
+    let kind = match resource {
+        Resource::Bytes => AlertKind::Usage,
+        Resource::Inodes => AlertKind::Inodes,
+    };
+    let message = format!("usage is {}: {usage_percent}% of {}", level.as_str(), log::name(resource));
+    let alert = Alert::new(Subject::of(kind, Some(name)), level, message);
+    agent.engine.alerts.announce(&alert, state, grown);
+    let (time, root) = (clock::now(), name.clone());
+    agent.engine.events.publish(&Event::Level { time, root, resource, level, rose, lasts, usage_percent });
+}
