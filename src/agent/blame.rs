@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{RwLock, TryLockError};
 
 use crate::ingest::RecentGrowth;
 use crate::model::{DirectoryHold, Grown, JobGrowth, JobId, RelPath, UserHold, WirePath};
@@ -38,13 +38,19 @@ pub fn grown(
     }
     let mut makers: Vec<_> = recent.sums.sums.iter().collect();
     makers.sort_unstable_by_key(|(_, sum)| std::cmp::Reverse(sum.bytes.unsigned_abs()));
+    // Who changes a job waits for removals in flight: nobody waits for that here.
+    let view = match jobs.try_read() {
+        Ok(view) => Some(view),
+        Err(TryLockError::Poisoned(view)) => Some(view.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    };
     for (maker, sum) in makers.into_iter().take(LOOKED_UP) {
         let dir = dirs.entry(maker.dir).or_insert_with(|| snapshot.path_of(key, maker.dir).ok().flatten());
         // A directory that is gone has no name; nor what was in it.
         let Some(dir) = dir else { continue };
         *by_directory.entry(dir.clone()).or_default() += sum.bytes;
         let readings = PathReadings::of(&root.rules.patterns, &dir.join(&sum.name));
-        let view = jobs.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(view) = &view else { continue };
         match view.owner_of(readings.jobs(), &root.name, maker.uid) {
             Ownership::ProtectedBy(job, _) | Ownership::Belongs(job, _) | Ownership::Unknown(job) => {
                 *by_job.entry(job.clone()).or_default() += sum.bytes;

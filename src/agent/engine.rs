@@ -400,16 +400,16 @@ impl Engine {
                     {
                         continue;
                     }
+                    // Before it removes what came; names are put to it when there is time.
+                    let recent = self.recent_of(commission, &group);
                     let (mut roots, left_out) = self.run_roots(&group, commission.request, usage.as_ref())?;
                     choose_past(&mut roots, commission.request, start.as_ref(), resource);
                     let shared = self.shared();
                     let world = self.world(commission, &group, between);
-                    // Before it changes again who holds what.
-                    let grown = self.grown_before(commission, &group);
                     let mut done = carry_out(&orders, &roots, shared, &world);
                     for report in &mut done {
                         report.notes.extend(left_out.iter().cloned());
-                        report.grown = grown.get(&report.root).cloned();
+                        report.grown = self.named(&recent, &group, &report.root);
                     }
                     self.remember(commission.trigger, &done);
                     self.tell_end(&world, &done);
@@ -442,13 +442,23 @@ impl Engine {
         super::blame::grown(&(self.recent)(key)?, index, key, root, &self.jobs)
     }
 
-    /// The same of all roots of a volume, where an emergency is to say it.
-    fn grown_before(&self, commission: &Commission<'_>, group: &[Target]) -> HashMap<RootName, Grown> {
+    /// What came to the roots of a volume, where an emergency is to say it.
+    fn recent_of(&self, commission: &Commission<'_>, group: &[Target]) -> HashMap<RootName, RecentGrowth> {
         if commission.request.policy != Policy::Emergency {
             return HashMap::new();
         }
-        let of = |target: &Target| Some((target.root.name.clone(), self.grown(&target.root, target.key)?));
+        let of = |target: &Target| Some((target.root.name.clone(), (self.recent)(target.key?)?));
         group.iter().filter_map(of).collect()
+    }
+
+    fn named(
+        &self,
+        recent: &HashMap<RootName, RecentGrowth>,
+        group: &[Target],
+        name: &RootName,
+    ) -> Option<Grown> {
+        let target = group.iter().find(|target| target.root.name == *name)?;
+        super::blame::grown(recent.get(name)?, self.index.as_ref()?, target.key?, &target.root, &self.jobs)
     }
 
     fn is_stopped(&self, commission: &Commission<'_>) -> bool {

@@ -32,6 +32,7 @@ pub struct Guard {
     volumes: HashMap<VolumeId, Volume>,
     levels: Levels,
     presence_due: Duration,
+    alerts_due: Duration,
     /// What was last told of the roots.
     states: HashMap<RootName, RootState>,
 }
@@ -44,6 +45,7 @@ impl Guard {
             volumes: HashMap::new(),
             levels: Levels::default(),
             presence_due: Duration::ZERO,
+            alerts_due: Duration::ZERO,
             states: HashMap::new(),
         }
     }
@@ -56,8 +58,8 @@ impl Guard {
             self.call_presence(now);
             self.gather();
             self.tell_states();
-            self.tell_alerts(now);
             let pause = self.look_at_volumes();
+            self.tell_alerts(now);
             self.agent.beat.fetch_add(1, Ordering::Relaxed);
             self.agent.stir.bell.wait(pause);
         }
@@ -76,7 +78,11 @@ impl Guard {
     }
 
     /// What is alarming as long as it is so, and what lasts for an hour.
-    fn tell_alerts(&self, now: Duration) {
+    fn tell_alerts(&mut self, now: Duration) {
+        if now < self.alerts_due {
+            return;
+        }
+        self.alerts_due = now + presence::INTERVAL;
         let alerts = &self.agent.engine.alerts;
         alerts.observe(CONDITIONS, &conditions(&self.agent), now);
         let slots = self.agent.slots();
@@ -101,6 +107,9 @@ impl Guard {
                 continue;
             }
             let root = slot.name().clone();
+            // What is alarming about it comes first, and now.
+            self.alerts_due = Duration::ZERO;
+            self.tell_alerts(clock::since_boot());
             self.agent.engine.events.publish(&Event::Root { time: clock::now(), root, state, reason });
         }
     }
@@ -148,7 +157,7 @@ impl Guard {
     fn look_at_volumes(&mut self) -> Duration {
         let mut next = self.agent.settings().agent.sample_interval;
         let stirred = self.agent.stir.is_stirred();
-        let mut looked = false;
+        let (mut looked, mut crossed) = (false, Vec::new());
         let eased = self.agent.eased.swap(false, Ordering::AcqRel);
         for volume in self.volumes.values_mut() {
             if eased {
@@ -161,13 +170,16 @@ impl Guard {
                     looked = true;
                 }
                 let now = clock::since_boot();
-                if volume::look(&self.agent, volume, &mut self.levels, now) {
+                if let Some(levels) = volume::look(&self.agent, volume, &mut self.levels, now) {
                     emergency::end(&self.agent, volume, now);
                     emergency::begin(&self.agent, volume, now);
+                    crossed.extend(levels);
                 }
             }
             next = next.min(volume.due(stirred && !looked).saturating_sub(clock::since_boot()));
         }
-        next
+        let began = clock::since_boot();
+        crossed.iter().for_each(|one| volume::tell(&self.agent, one));
+        next.saturating_sub(clock::since_boot().saturating_sub(began))
     }
 }

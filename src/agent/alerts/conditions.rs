@@ -1,6 +1,6 @@
 //! What is alarming as long as it is so: looked for by the guard, each round.
 
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 
 use crate::agent::commands;
 use crate::agent::state::{Agent, BEING_ADOPTED, SlotState};
@@ -19,8 +19,9 @@ pub const CONDITIONS: &[AlertKind] = &[
     AlertKind::LedgerLost,
 ];
 
-/// All of these kinds that are so now.
+/// All of these kinds that are so now; what can't be asked now is as it was.
 pub fn conditions(agent: &Agent) -> Vec<Alert> {
+    let in_force = agent.engine.alerts.subjects();
     let mut all = Vec::new();
     for slot in agent.slots() {
         let root = Some(slot.name());
@@ -57,7 +58,13 @@ pub fn conditions(agent: &Agent) -> Vec<Alert> {
         );
         all.push(Alert::new(of_all(AlertKind::Clock), Level::Critical, message));
     }
-    if !agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner).known {
+    // Who changes a job waits for removals in flight: nobody waits for that here.
+    let lost = match agent.engine.jobs.try_read() {
+        Ok(view) => !view.known,
+        Err(TryLockError::Poisoned(view)) => !view.get_ref().known,
+        Err(TryLockError::WouldBlock) => in_force.contains(&of_all(AlertKind::LedgerLost)),
+    };
+    if lost {
         let message = "the ledger was lost: files that name jobs stay; help: register the jobs that run, then \
                        `guardian registry trust`";
         all.push(Alert::new(of_all(AlertKind::LedgerLost), Level::Critical, message));

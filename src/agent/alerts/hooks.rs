@@ -221,3 +221,55 @@ fn work(desk: &Desk, hook: &AlertHook, socket: &Path) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::model::{AlertKind, AlertState, Level, Timestamp};
+
+    fn alert() -> Event {
+        Event::Alert {
+            time: Timestamp::EPOCH,
+            kind: AlertKind::Clock,
+            state: AlertState::Raised,
+            level: Level::Critical,
+            root: None,
+            message: "x".repeat(200_000),
+            grown: None,
+        }
+    }
+
+    #[test]
+    fn what_a_hook_can_not_keep_up_with_is_counted_and_takes_no_room() {
+        let desk = Desk::default();
+        let taken = (0..1000).filter(|_| desk.put(call_about(&alert()).unwrap())).count();
+        assert_eq!(taken, WAITING);
+        assert_eq!(desk.take().unwrap().1, 1000 - WAITING as u64);
+        assert_eq!(desk.take().unwrap().1, 0, "told once");
+        assert_eq!(desk.close(), WAITING as u64 - 2);
+        assert!(desk.take().is_none());
+    }
+
+    #[test]
+    fn whoever_raises_an_alert_waits_for_no_hook_and_neither_does_the_end() {
+        let hooks = Hooks::default();
+        let hook = AlertHook {
+            // It reads nothing of what is more than a pipe holds.
+            command: ["/bin/sh", "-c", "sleep 600"].map(str::to_owned).to_vec(),
+            levels: vec![Level::Critical],
+            timeout: Duration::from_secs(600),
+        };
+        let socket = Path::new("/run/guardian.sock");
+        hooks.take(std::slice::from_ref(&hook), socket);
+        let begun = Instant::now();
+        for _ in 0..1000 {
+            hooks.call(&alert());
+        }
+        // Unchanged, it goes on with what it has.
+        hooks.take(&[hook], socket);
+        hooks.stop();
+        assert!(begun.elapsed() < Duration::from_secs(300), "nobody waits for its 600 s");
+    }
+}

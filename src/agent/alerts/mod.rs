@@ -8,7 +8,7 @@
 mod conditions;
 mod hooks;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -89,6 +89,11 @@ impl Alerts {
 
     fn book(&self) -> MutexGuard<'_, HashMap<Subject, InForce>> {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What alerts are in force.
+    pub fn subjects(&self) -> HashSet<Subject> {
+        self.book().keys().cloned().collect()
     }
 
     /// It is so, now. Told if it begins, or changes its level.

@@ -75,8 +75,22 @@ impl Volume {
     }
 }
 
-/// Asks a volume how full it is and tells what changed; whether it answered.
-pub(super) fn look(agent: &Arc<Agent>, volume: &mut Volume, levels: &mut Levels, now: Duration) -> bool {
+/// A level that changed, or lasts.
+pub(super) struct Crossed {
+    member: Arc<ReadyRoot>,
+    name: RootName,
+    resource: Resource,
+    crossing: Crossing,
+    percent: f64,
+}
+
+/// Asks a volume how full it is: what changed; `None` if it did not answer.
+pub(super) fn look(
+    agent: &Arc<Agent>,
+    volume: &mut Volume,
+    levels: &mut Levels,
+    now: Duration,
+) -> Option<Vec<Crossed>> {
     let looked = match volume.is_network {
         true => volume.monitor.look_within(now, NETWORK_PATIENCE),
         false => volume.monitor.look(now),
@@ -93,7 +107,7 @@ pub(super) fn look(agent: &Arc<Agent>, volume: &mut Volume, levels: &mut Levels,
                 let subject = Subject::of(AlertKind::VolumeUnreadable, Some(member.slot.name()));
                 agent.engine.alerts.raise(&Alert::new(subject, Level::Critical, message.as_str()), now);
             }
-            return false;
+            return None;
         }
     };
     if std::mem::take(&mut volume.unreadable) {
@@ -101,6 +115,7 @@ pub(super) fn look(agent: &Arc<Agent>, volume: &mut Volume, levels: &mut Levels,
             agent.engine.alerts.end(&Subject::of(AlertKind::VolumeUnreadable, Some(member.slot.name())));
         }
     }
+    let mut crossed = Vec::new();
     for member in &volume.members {
         let seen = Seen { at: clock::now(), usage: look.usage, time_to_full: volume.monitor.time_to_full() };
         *member.slot.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(seen);
@@ -109,9 +124,13 @@ pub(super) fn look(agent: &Arc<Agent>, volume: &mut Volume, levels: &mut Levels,
             let marks = &member.root.guarded.marks;
             let percent = look.usage.percent(resource);
             let crossing = state.observe(now, &look.usage, resource, marks);
-            if let Some(crossing) = crossing {
-                tell_level(agent, member, resource, crossing, percent);
-            }
+            crossed.extend(crossing.map(|crossing| Crossed {
+                member: Arc::clone(&member.root),
+                name: member.slot.name().clone(),
+                resource,
+                crossing,
+                percent,
+            }));
             if state.level() < Level::Critical {
                 let of = |kind| Subject::of(kind, Some(member.slot.name())).part(log::name(resource));
                 agent.engine.alerts.end(&of(AlertKind::Shortfall));
@@ -119,20 +138,22 @@ pub(super) fn look(agent: &Arc<Agent>, volume: &mut Volume, levels: &mut Levels,
             }
         }
     }
-    true
+    Some(crossed)
 }
 
-fn tell_level(agent: &Agent, member: &Member, resource: Resource, crossing: Crossing, percent: f64) {
-    let (level, state) = match crossing {
+/// Tells of a level, with who filled the root: after whatever is urgent.
+pub(super) fn tell(agent: &Agent, crossed: &Crossed) {
+    let Crossed { member, name, resource, crossing, percent } = crossed;
+    let (resource, percent) = (*resource, *percent);
+    let (level, state) = match *crossing {
         Crossing::Rose { to, .. } => (to, AlertState::Raised),
         Crossing::Lasts(to) => (to, AlertState::Lasts),
         Crossing::Fell { to: Level::Healthy, .. } => (Level::Healthy, AlertState::Ended),
         Crossing::Fell { to, .. } => (to, AlertState::Eased),
     };
     let (rose, lasts) = (state == AlertState::Raised, state == AlertState::Lasts);
-    let name = member.slot.name();
     // Who filled it is of interest while it is full.
-    let grown = (rose || lasts).then(|| agent.grown(&member.root)).flatten();
+    let grown = (rose || lasts).then(|| agent.grown(member)).flatten();
     match state {
         AlertState::Raised | AlertState::Lasts => {
             log::level(name, resource, level, lasts, percent, grown.as_ref());
