@@ -39,7 +39,7 @@ fn it_tells_a_whole_story_in_time_and_takes_everything_away() {
         "orphan: names job import03, unknown to the registry",
         "job encode17 failed",
         "among the oldest",
-        "kept: its job is pending, active",
+        "is active",
         "kept: protected",
         "all 12 files of the active job",
         "guardian run --root DIR",

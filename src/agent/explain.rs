@@ -1,45 +1,32 @@
 //! What guardian would do with one path, and why.
 //!
 //! Promises: the verdicts come out of the very classification that sweeps use,
-//! on the file as it is on disk now; nothing is written. What the index
-//! believes is shown only where it differs. Must not know: HTTP, who asks.
+//! on the file as it is on disk now; nothing is written. What was given up at
+//! the path and is not gone yet is told beside what lies there now. What the
+//! index believes is shown only where it differs. Must not know: HTTP, who asks.
 
+mod given_up;
+mod place;
 mod told;
+mod verdicts;
 
 use std::ffi::OsStr;
-use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
-use crate::api::{ApiError, Explanation, JobReading, PolicyVerdict, Verdict as WireVerdict};
-use crate::model::{
-    FileFacts, FileKind, FileTimes, JobId, Phase, RelPath, RootName, Skip, Timestamp, WirePath,
-};
-use crate::policy::{self, FileAt, JobsView, Moment, PathReadings, PhaseVerdict, ReferenceView, Verdict};
+use crate::api::{ApiError, Explanation, JobReading};
+use crate::model::{FileFacts, FileKind, JobId, RelPath, RootName, Timestamp, WirePath};
+use crate::policy::{FileAt, JobsView, PathReadings, ReferenceView};
 use crate::store::index::{Found, Snapshot};
 use crate::store::{RootKey, StoreError};
 use crate::sweep::root::GuardedRoot;
-use crate::sys::Seen;
-use crate::sys::dir::DirHandle;
-use crate::sys::open_check::{OpenCheckKind, OpenFiles};
-use crate::sys::xattr::{self, Mark};
+use crate::sys::private_dir::PRIVATE_NAME;
 
-/// The phases that scheduled cleanup and people's sweeps go through.
-const QUIET: [Phase; 8] = [
-    Phase::Chunks,
-    Phase::Expired,
-    Phase::Sessions,
-    Phase::FailedJobs,
-    Phase::CompletedJobs,
-    Phase::Orphans,
-    Phase::Results,
-    Phase::MaxAge,
-];
-/// The phases of an emergency that are decided from facts.
-const EMERGENCY: [Phase; 5] =
-    [Phase::Expired, Phase::Chunks, Phase::Orphans, Phase::FailedJobs, Phase::Oldest];
+use given_up::Heap;
+pub use given_up::KeptBook;
+use place::Place;
+use verdicts::{shown, summary, verdicts};
 
 /// What decisions about a path are made with.
 pub struct Knowledge<'a> {
@@ -53,6 +40,10 @@ pub struct Knowledge<'a> {
     pub clock_trusted: bool,
     /// The index and the key of the root's rows, where there are any.
     pub index: Option<(&'a Snapshot, RootKey)>,
+    /// Queue and trash, where there are any.
+    pub kept: Option<&'a dyn KeptBook>,
+    /// What stands against removals of any file now, in words.
+    pub halts: Vec<String>,
 }
 
 /// The part of an absolute path below a root. `None`: it does not lie in the root.
@@ -80,6 +71,7 @@ pub fn outside(path: &[u8], root: Option<&RootName>, why: &str) -> Explanation {
         age_seconds: None,
         jobs: Vec::new(),
         summary: why.to_owned(),
+        given_up: Vec::new(),
         policies: Vec::new(),
         notes: Vec::new(),
     }
@@ -95,11 +87,22 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
     told.exists = false;
     let readings = PathReadings::of(&root.rules.patterns, path);
     told.jobs = jobs_of(readings.jobs(), with.jobs);
+    if path.components().next() == Some(PRIVATE_NAME.as_bytes()) {
+        told.exists = Place::find(root, path).is_ok();
+        told.summary = given_up::of_private(root, path, with);
+        return Ok(told);
+    }
+    let heap = Heap::at(root, path, with);
+    told.given_up = heap.shown(root);
     let place = match Place::find(root, path) {
         Ok(place) => place,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            told.summary = "does not exist".to_owned();
+            told.summary = heap.in_place_of_nothing(root, path, with.now);
+            told.notes.extend(heap.notes(root, path, None, with.now));
             told.notes.extend(differences(None, path, with));
+            if !told.given_up.is_empty() {
+                told.notes.extend(with.halts.iter().cloned());
+            }
             return Ok(told);
         }
         Err(error) if error.raw_os_error() == Some(libc::EXDEV) => {
@@ -145,25 +148,36 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
         told.jobs = jobs_of(readings.jobs().chain(tracked), with.jobs);
         told.notes.extend(told::notes(&references, &at, path, root, with.now));
     }
+    let given_up = heap.here(root, path, &facts);
+    told.notes.extend(heap.notes(root, path, Some(given_up), with.now));
     if facts.id.kind == FileKind::Directory {
-        told.summary = if path.is_root() {
-            "the root itself: never removed"
-        } else {
-            "a directory: goes only when a sweep has emptied it and it is old enough"
-        }
-        .to_owned();
+        told.summary = match given_up {
+            _ if path.is_root() => "the root itself: never removed".to_owned(),
+            Some(entry) => given_up::sentence(entry, path, root, with.now),
+            None => "a directory: goes only when a sweep has emptied it and it is old enough".to_owned(),
+        };
         return Ok(told);
     }
     told.notes.extend(differences(Some(&facts), path, with));
+    told.notes.extend(with.halts.iter().cloned());
     let (quiet, urgent) = verdicts(root, path, (&facts, above), with);
+    let new_until = root.new_until.filter(|until| with.now < *until);
     let found = place.obstacles(root, path, &facts, with.now);
-    told.summary = summary(&quiet, &urgent, &found);
+    told.summary = match given_up {
+        Some(entry) => given_up::sentence(entry, path, root, with.now),
+        None => summary(&quiet, &urgent, &found, new_until),
+    };
     told.policies = quiet
         .iter()
         .map(|one| shown(one, one.phase.as_str().to_owned(), found.quiet))
         .chain(urgent.iter().map(|one| shown(one, format!("emergency:{}", one.phase), found.urgent)))
         .collect();
     told.notes.extend(found.notes);
+    if let Some(until) = new_until {
+        told.notes.push(format!(
+            "the root is new: until {until:#} scheduled sweeps only plan (adoption_grace); emergencies and people's sweeps act"
+        ));
+    }
     if !with.clock_trusted {
         // To find that change, all files would have to be looked at for one.
         let why = "an emergency counts ages from the newest change in the root while the clock is not trusted: \
@@ -171,118 +185,6 @@ pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Resu
         told.notes.push(why.to_owned());
     }
     Ok(told)
-}
-
-/// What stands against a removal that policy would allow.
-#[derive(Debug, Clone, Copy)]
-struct Bar {
-    skip: Skip,
-    why: &'static str,
-}
-
-/// What was found at a file that policy does not see.
-#[derive(Debug, Default)]
-struct Obstacles {
-    notes: Vec<String>,
-    /// Binds outside emergencies.
-    quiet: Option<Bar>,
-    /// Binds in emergencies.
-    urgent: Option<Bar>,
-}
-
-/// A name, and what lies there.
-struct Place {
-    dir: Option<DirHandle>,
-    seen: Seen,
-}
-
-impl Place {
-    fn find(root: &GuardedRoot, path: &RelPath) -> std::io::Result<Self> {
-        let Some(parent) = path.parent() else {
-            return Ok(Self { dir: None, seen: root.dir.handle().look_at_self()? });
-        };
-        let dir = root.dir.handle().open_below(&parent)?;
-        // The time of creation tells a tracked file from a later one of its name.
-        let seen = dir.look(path.name(), FileTimes { btime: true, ..root.rules.age_by })?;
-        Ok(Self { dir: Some(dir), seen })
-    }
-
-    /// Inodes of the directories above, as far as they can be opened now.
-    fn above(&self, root: &GuardedRoot, path: &RelPath) -> Arc<[u64]> {
-        let mut inodes = Vec::new();
-        let mut above = path.parent();
-        while let Some(dir) = above.filter(|dir| !dir.is_root()) {
-            inodes.extend(root.dir.open_dir(&dir).map(|opened| opened.ino()));
-            above = dir.parent();
-        }
-        inodes.into()
-    }
-
-    /// What would be found when the file is about to go, as far as looking tells.
-    fn obstacles(&self, root: &GuardedRoot, path: &RelPath, facts: &FileFacts, now: Timestamp) -> Obstacles {
-        let mut found = Obstacles::default();
-        if facts.nlink > 1 {
-            found.notes.push(format!(
-                "has {} links: sweeps that aim at space leave it while a link outside the plan remains",
-                facts.nlink
-            ));
-        }
-        if facts.id.kind != FileKind::Regular {
-            return found;
-        }
-        let (mark, _) = self.marks(path);
-        match mark {
-            Mark::Present => {
-                let bar = Bar { skip: Skip::Held, why: "marked user.guardian.keep: it stays" };
-                found.quiet = root.user_marks.bind(facts.uid, false).then_some(bar);
-                found.urgent = root.user_marks.bind(facts.uid, true).then_some(bar);
-                found.notes.push(
-                    match (found.urgent, found.quiet) {
-                        (Some(bar), _) => bar.why,
-                        (None, Some(_)) => "marked user.guardian.keep: it stays, but not in an emergency",
-                        (None, None) => "marked user.guardian.keep, which does not bind here (user_marks)",
-                    }
-                    .to_owned(),
-                );
-            }
-            Mark::Absent | Mark::Unknown => {}
-        }
-        if let Some(at) = facts.expires_at {
-            let when =
-                if at > now { "until then only an emergency's last phase takes it" } else { "it is due" };
-            found.notes.push(format!("marked to expire at {at:#}: {when}"));
-        }
-        let open = OpenFiles::snapshot();
-        if open.contains(facts.id.dev, facts.id.ino) {
-            let bar = Bar { skip: Skip::InUse, why: "open or mapped now: it stays while it is" };
-            found.quiet = found.quiet.or(Some(bar));
-            found.urgent = found.urgent.or(Some(bar));
-            found.notes.push(bar.why.to_owned());
-        } else if root.open_check == OpenCheckKind::Proc && open.may_contain(facts.uid) {
-            let bar = Bar {
-                skip: Skip::InUse,
-                why: "perhaps open in a process that could not be looked into: only an emergency takes it",
-            };
-            found.quiet = found.quiet.or(Some(bar));
-            found.notes.push(bar.why.to_owned());
-        } else if root.open_check == OpenCheckKind::Partial {
-            found.notes.push("other hosts or layers may have it open unseen".to_owned());
-        }
-        found
-    }
-
-    fn marks(&self, path: &RelPath) -> (Mark, Option<Timestamp>) {
-        let Some(dir) = &self.dir else { return (Mark::Absent, None) };
-        let name = dir.proc_path().join(OsStr::from_bytes(path.name()));
-        let mut options = OpenOptions::new();
-        options.read(true);
-        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY;
-        let opened = options
-            .custom_flags(flags | libc::O_NOATIME)
-            .open(&name)
-            .or_else(|_| options.custom_flags(flags).open(&name));
-        opened.map_or((Mark::Unknown, None), |file| (xattr::keep_mark(&file), xattr::expires(&file)))
-    }
 }
 
 const fn kind(kind: FileKind) -> &'static str {
@@ -308,87 +210,12 @@ fn jobs_of<'a>(named: impl Iterator<Item = &'a JobId>, jobs: &JobsView) -> Vec<J
     found
 }
 
-fn verdicts(
-    root: &GuardedRoot,
-    path: &RelPath,
-    (facts, above): (&FileFacts, Arc<[u64]>),
-    with: &Knowledge<'_>,
-) -> (Vec<PhaseVerdict>, Vec<PhaseVerdict>) {
-    let ordinary = Moment {
-        clock_trusted: with.clock_trusted,
-        new_root: root.new_until.is_some_and(|until| with.now < until),
-        ..Moment::ordinary(with.now)
-    };
-    let emergency = Moment { emergency: true, ..ordinary.clone() };
-    let references = with.references.read().unwrap_or_else(PoisonError::into_inner);
-    let ask = |moment: &Moment, phases: &[Phase]| {
-        let said =
-            policy::explain(&root.rules, moment, with.jobs, &references, path, (facts, Arc::clone(&above)));
-        let mut said: Vec<PhaseVerdict> =
-            said.phases.into_iter().filter(|one| phases.contains(&one.phase)).collect();
-        said.sort_by_key(|one| phases.iter().position(|phase| *phase == one.phase));
-        said
-    };
-    (ask(&ordinary, &QUIET), ask(&emergency, &EMERGENCY))
-}
-
-fn shown(one: &PhaseVerdict, policy: String, bar: Option<Bar>) -> PolicyVerdict {
-    if let (Verdict::Remove { .. }, Some(bar)) = (&one.verdict, bar) {
-        let (rule, reason) =
-            (bar.skip.as_str().to_owned(), format!("kept: {}; otherwise {}", bar.why, one.text));
-        return PolicyVerdict { policy, verdict: WireVerdict::Keep, rule, reason, due_at: None };
-    }
-    let (verdict, rule) = match &one.verdict {
-        Verdict::Remove { reason, .. } => (WireVerdict::Remove, reason.rule()),
-        Verdict::Keep { keep, .. } => (WireVerdict::Keep, keep.as_str()),
-    };
-    PolicyVerdict { policy, verdict, rule: rule.to_owned(), reason: one.text.clone(), due_at: one.due_at }
-}
-
-/// What will happen, in one sentence.
-fn summary(quiet: &[PhaseVerdict], urgent: &[PhaseVerdict], found: &Obstacles) -> String {
-    let removes = |said: &[PhaseVerdict]| said.iter().find(|one| one.verdict.is_remove()).cloned();
-    let first_due = |said: &[PhaseVerdict]| said.iter().filter_map(|one| one.due_at).min();
-    let text = if let Some(one) = removes(quiet) {
-        format!("goes at the next scheduled sweep ({}): {}", one.phase, one.text)
-    } else if let Some(one) = removes(urgent) {
-        let quiet =
-            first_due(quiet).map_or_else(String::new, |due| format!("; otherwise not before {due:#}"));
-        format!("goes in an emergency ({}): {}{quiet}", one.phase, one.text)
-    } else {
-        match (first_due(quiet), first_due(urgent)) {
-            (None, None) => binding(quiet).unwrap_or_else(|| "kept: no policy takes it".to_owned()),
-            (Some(due), None) => {
-                format!("stays for now: a scheduled sweep takes it after {due:#} at the earliest")
-            }
-            (None, Some(due)) => format!("stays for now: goes in an emergency after {due:#} at the earliest"),
-            (Some(due), Some(urgent)) => format!(
-                "stays for now: goes in an emergency after {urgent:#}, at a scheduled sweep after {due:#} at the earliest"
-            ),
-        }
-    };
-    match (found.quiet, found.urgent) {
-        (None, None) => text,
-        (Some(bar), Some(_)) => format!("{}; otherwise: {text}", bar.why),
-        (Some(bar), None) => format!("{}, but not in an emergency; otherwise: {text}", bar.why),
-        (None, Some(bar)) => format!("{}, in an emergency; otherwise: {text}", bar.why),
-    }
-}
-
-/// The reason that every phase gives, or else the first that is one.
-fn binding(said: &[PhaseVerdict]) -> Option<String> {
-    use crate::model::Keep;
-    said.iter()
-        .find(|one| !matches!(&one.verdict, Verdict::Keep { keep: Keep::NotSubject, .. }))
-        .map(|one| one.text.clone())
-}
-
 /// Where the index believes something else than the disk shows.
 fn differences(facts: Option<&FileFacts>, path: &RelPath, with: &Knowledge<'_>) -> Option<String> {
     let (snapshot, key) = with.index?;
     let known: Result<Option<Found>, StoreError> = snapshot.lookup(key, path);
     match (known, facts) {
-        (Err(error), _) => Some(format!("the index could not be asked: {}", super::chain(&error))),
+        (Err(error), _) => Some(format!("the index could not be asked: {}", crate::agent::chain(&error))),
         (Ok(None), Some(_)) => Some("the index does not know it (yet)".to_owned()),
         (Ok(Some(_)), None) => Some("the index still knows it".to_owned()),
         (Ok(Some(Found::Dir(_))), Some(_)) => Some("the index takes it for a directory".to_owned()),

@@ -111,6 +111,8 @@ impl Standalone for Alone {
                     now,
                     clock_trusted: reader.clock().doubt().is_none(),
                     index: None,
+                    kept: reader.ledger.as_deref().map(|ledger| ledger as &dyn explain::KeptBook),
+                    halts: vec!["no agent runs: nothing goes by itself, only on request".to_owned()],
                 };
                 explain::explain(&root, &below, &with)
             }

@@ -3,6 +3,7 @@
 mod breakers;
 mod chunks;
 mod clock;
+mod day;
 mod reload;
 mod resuming;
 

@@ -1,9 +1,8 @@
 //! The command line's grammar.
 
-use std::path::PathBuf;
+use clap::{Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-
+use super::global::Global;
 use super::{
     audit, chunk, config, demo, explain, files, generate, history, hold, job, pause, queue, root, run,
     sessions, status, sweep, track, trash, trust,
@@ -17,39 +16,6 @@ pub struct Cli {
     pub(super) global: Global,
     #[command(subcommand)]
     pub(super) verb: Verb,
-}
-
-/// What goes with every verb.
-#[derive(Debug, Args)]
-pub(super) struct Global {
-    /// Print the HTTP body
-    #[arg(long, global = true, conflicts_with = "jsonl")]
-    pub(super) json: bool,
-    /// Print lists as JSON lines
-    #[arg(long, global = true)]
-    pub(super) jsonl: bool,
-    /// No messages but errors; a sweep without any says nothing
-    #[arg(short, long, global = true)]
-    pub(super) quiet: bool,
-    /// More messages
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
-    pub(super) verbose: bool,
-    /// The agent's socket
-    #[arg(long, global = true, value_name = "PATH")]
-    pub(super) socket: Option<PathBuf>,
-    /// The configuration file [default: /etc/guardian/guardian.toml]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// Colours; `auto` only on a terminal and without NO_COLOR
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub(super) color: When,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum When {
-    Auto,
-    Always,
-    Never,
 }
 
 /// What can be done.

@@ -8,8 +8,8 @@ use super::failure::{Exit, Failure};
 use super::output::{Output, Tone};
 use super::session::Session;
 use super::table::Table;
-use crate::api::{Explanation, Verdict};
-use crate::model::{ByteSize, TimeSpan, escape_control};
+use crate::api::{Explanation, GivenUpList, PolicyVerdict, Verdict};
+use crate::model::{ByteSize, Keep, TimeSpan, escape_control};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
@@ -55,25 +55,64 @@ fn render(explanation: &Explanation, out: &mut Output) -> Result<(), Failure> {
         let state = job.state.map_or("unknown to the registry", |state| state.as_str());
         out.line(format!("  job   {} ({state})", job.id))?;
     }
+    for entry in &explanation.given_up {
+        let list = match entry.list {
+            GivenUpList::Queue => "queue",
+            GivenUpList::Trash => "trash",
+        };
+        let error = entry.last_error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        out.line(format!(
+            "  {list} {}, since {:#}, {}{}",
+            entry.id,
+            entry.since,
+            ByteSize(entry.size_bytes),
+            escape_control(&error)
+        ))?;
+    }
     for note in &explanation.notes {
         out.line(format!("  note  {}", escape_control(note)))?;
     }
     if explanation.policies.is_empty() {
         return Ok(());
     }
+    policies(&explanation.policies, out)
+}
+
+/// What each policy says; those that the file is no subject of are only named.
+fn policies(all: &[PolicyVerdict], out: &mut Output) -> Result<(), Failure> {
+    let (said, others): (Vec<&PolicyVerdict>, Vec<&PolicyVerdict>) =
+        all.iter().partition(|one| one.rule != Keep::NotSubject.as_str());
     let mut table = Table::new(&["POLICY", "VERDICT", "DUE", "REASON"]);
-    for verdict in &explanation.policies {
+    let mut row = |policy: &str, verdict: &PolicyVerdict| {
         let (word, tone) = match verdict.verdict {
             Verdict::Remove => ("remove", Tone::Warn),
             Verdict::Keep => ("keep", Tone::Good),
         };
         let due = verdict.due_at.map_or_else(|| "-".to_owned(), |time| format!("{time:#}"));
         table.toned_row(vec![
-            (verdict.policy.clone(), None),
+            (policy.to_owned(), None),
             (word.to_owned(), Some(tone)),
             (due, None),
             (escape_control(&verdict.reason), None),
         ]);
+    };
+    match said.as_slice() {
+        [] => {}
+        // A job at work, a hold, `protect`: they all say the same.
+        [first, _, rest @ ..]
+            if said.iter().all(|one| (one.verdict, &one.reason) == (first.verdict, &first.reason)) =>
+        {
+            row(&format!("all {}", rest.len() + 2), first);
+            return table.print(out);
+        }
+        said => said.iter().for_each(|one| row(&one.policy, one)),
     }
-    table.print(out)
+    if !said.is_empty() {
+        table.print(out)?;
+    }
+    if others.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = others.iter().map(|one| one.policy.as_str()).collect();
+    out.line(out.tone(Tone::Faint, &format!("not subject to {}", names.join(", "))))
 }

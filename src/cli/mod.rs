@@ -16,6 +16,7 @@ mod failure;
 mod files;
 mod follow;
 mod generate;
+mod global;
 mod health;
 mod history;
 mod hold;

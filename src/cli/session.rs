@@ -10,15 +10,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::args::{Global, When};
 use super::client::{Answer, Client, Refusal};
 use super::failure::{Exit, Failure};
+use super::global::{Global, When};
 use super::host::{Host, Sources, Standalone};
 use super::output::{Format, Output};
 use super::settings::{directory, is_directory, read, sockets};
 use crate::api::Listing;
 use crate::config::{Overrides, Settings, Verbosity};
 use crate::model::{RootName, Timestamp};
+
+/// Items of a list that a terminal is shown unasked.
+pub(super) const SCREENS: u64 = 1000;
 
 pub(super) struct Session<'a> {
     pub(super) out: Output,
@@ -161,8 +164,9 @@ impl<'a> Session<'a> {
         self.out.json(&json)
     }
 
-    /// Shows a list: for people and with `--jsonl` all of its pages as they
-    /// come, with `--json` one page as it came. `limit` bounds the items.
+    /// Shows a list: with `--jsonl`, and as text into a pipe or file, all of its
+    /// pages as they come; with `--json` one page as it came. `limit` bounds the
+    /// items, and [`SCREENS`] do on a terminal, where nobody reads a million lines.
     pub(super) fn show_list<T: DeserializeOwned>(
         &mut self,
         path: &str,
@@ -173,7 +177,9 @@ impl<'a> Session<'a> {
     ) -> Result<(), Failure> {
         let client = self.agent(attempt)?;
         let mut after = paging.after.clone();
-        let mut left = paging.limit.unwrap_or(u64::MAX);
+        let at_terminal = self.is_text() && self.out.width.is_some();
+        let unasked = paging.limit.is_none() && at_terminal;
+        let mut left = paging.limit.unwrap_or(if unasked { SCREENS } else { u64::MAX });
         let mut first = true;
         while left > 0 && !self.out.is_gone() {
             let mut target = format!("{path}?limit={}", left.min(1000));
@@ -207,6 +213,12 @@ impl<'a> Session<'a> {
             if after.is_none() {
                 break;
             }
+        }
+        if let Some(key) = after.filter(|_| unasked && left == 0) {
+            self.out.flush()?;
+            self.out.note(&format!(
+                "guardian: the first {SCREENS}; there are more: --limit N for so many, --after {key} to go on"
+            ));
         }
         Ok(())
     }

@@ -12,7 +12,8 @@ use crate::sys::walk::{Found, Listing, ProblemKind, Walk};
 use crate::sys::{DirHandle, SysError};
 use crate::watch::Added;
 
-use super::root::{Root, World, is_file};
+use super::root::{Root, World};
+use super::scan::is_file;
 
 /// Changes that wait before they are written in the midst of listing.
 const BURST: usize = 8_192;

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::model::{FileKind, RelPath, Timestamp};
+use crate::model::{RelPath, Timestamp};
 use crate::store::RootKey;
 use crate::store::index::{Change, Index};
 use crate::watch::{DirId, Limit, Watcher};
@@ -241,9 +241,4 @@ impl Root {
     pub(super) fn shown(&self, dir: u64) -> RelPath {
         self.tree.path(dir).unwrap_or_default()
     }
-}
-
-/// Whether something of this kind has a row of its own as a file.
-pub(super) const fn is_file(kind: FileKind) -> bool {
-    !matches!(kind, FileKind::Directory)
 }

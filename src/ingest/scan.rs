@@ -8,14 +8,13 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::RelPath;
+use crate::model::{FileKind, RelPath};
 use crate::store::StoreError;
 use crate::store::index::{self, BulkLoad, FileEntry, Index};
 use crate::sys::walk::{Found, Walk, WalkEnd};
 use crate::sys::{DirHandle, SysError, clock};
 use crate::watch::{Added, DirId, Limit, Watcher};
 
-use super::root::is_file;
 use super::{IngestError, RootTask, Settings};
 
 /// A directory that the scan found.
@@ -163,4 +162,9 @@ fn take(
     let dir = ScannedDir { ino, parent, name: name.clone(), watched: false };
     let pushed = load.push(index::Listing { ino, parent, name, mtime: listing.dir.id.mtime, files });
     Some((dir, pushed))
+}
+
+/// Whether something of this kind has a row of its own as a file.
+pub(super) const fn is_file(kind: FileKind) -> bool {
+    !matches!(kind, FileKind::Directory)
 }

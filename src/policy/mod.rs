@@ -36,7 +36,7 @@ pub use batching::next_batch;
 pub use breaker::{Breaker, SUSPENSION, Switched, TRIES};
 pub use classify::{Detail, DirContext, Verdict, classify};
 pub use clock_guard::{ClockGuard, Doubt, MAX_ABSENCE, MAX_DRIFT};
-pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, describe, explain};
+pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, explain};
 pub use fuse::{Amount, Fuse, fuse};
 pub use futility::{Aim, POOR_BATCHES, Returns, aim};
 pub use given_up::{deferred_until, speaks_against, trash_until};

@@ -12,6 +12,10 @@ use super::SysError;
 
 /// Wall-clock time now.
 pub fn now() -> Timestamp {
+    #[cfg(test)]
+    if let Some((wall, _)) = told::NOW.get() {
+        return wall;
+    }
     let time = clock_gettime(ClockId::Realtime);
     // The kernel keeps nanoseconds below a billion.
     Timestamp::from_unix(time.tv_sec, u32::try_from(time.tv_nsec).unwrap_or(0))
@@ -36,7 +40,33 @@ pub fn wait_until_stamps_pass(at: Timestamp) {
 /// Time since boot, suspended time included: it never jumps (clock_gettime(2), `CLOCK_BOOTTIME`).
 pub fn since_boot() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    let time =
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0));
+    #[cfg(test)]
+    if let Some((_, ahead)) = told::NOW.get() {
+        return time + ahead;
+    }
+    time
+}
+
+/// A time that a test tells the thread it runs on.
+#[cfg(test)]
+pub(crate) mod told {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use crate::model::Timestamp;
+
+    thread_local! {
+        /// What the wall clock says, and how far the other one is ahead of the kernel's.
+        pub(super) static NOW: Cell<Option<(Timestamp, Duration)>> = const { Cell::new(None) };
+    }
+
+    /// From now on it is `began` and `span` more: the wall clock stands until it
+    /// is told anew, the other one goes on from there.
+    pub(crate) fn tell(began: Timestamp, span: Duration) {
+        NOW.set(Some((began.plus(span), span)));
+    }
 }
 
 /// The name of this boot.

@@ -35,6 +35,28 @@ pub(super) fn explain(agent: &Agent, path: &[u8]) -> Result<Explanation, ApiErro
             now: clock::now(),
             clock_trusted,
             index: snapshot.as_ref().zip(root.key),
+            kept: Some(&*agent.ledger),
+            halts: halts(agent),
         },
     )
+}
+
+/// What keeps the agent from removing anything, or from doing so by itself.
+fn halts(agent: &Agent) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(pause) = agent.pause_at(clock::now()) {
+        let until = pause.until.map_or_else(String::new, |until| format!(" until {until:#}"));
+        let which = if pause.emergencies { ", in emergencies too" } else { "; emergencies act" };
+        all.push(format!("removals are paused{until}{which} (guardian resume)"));
+    }
+    let settings = &agent.settings().agent;
+    if settings.dry_run {
+        all.push("nothing is removed: the configuration says so (dry_run)".to_owned());
+    } else if settings.keep_files_for_debugging {
+        all.push("only emergencies remove anything (keep_files_for_debugging)".to_owned());
+    }
+    if !settings.automatic {
+        all.push("nothing goes by itself, only on request (automatic = false)".to_owned());
+    }
+    all
 }

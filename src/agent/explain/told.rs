@@ -7,12 +7,12 @@ use crate::policy::{FileAt, ReferenceView};
 use crate::sweep::root::GuardedRoot;
 
 /// Whole seconds: a shorter time says nothing to people.
-fn whole(span: Duration) -> TimeSpan {
+pub(super) fn whole(span: Duration) -> TimeSpan {
     TimeSpan::from_secs(span.as_secs())
 }
 
 /// When a time to come comes, or how long ago it was.
-fn when(at: Timestamp, now: Timestamp) -> String {
+pub(super) fn when(at: Timestamp, now: Timestamp) -> String {
     if at > now {
         format!("at {at:#}, in {}", whole(now.age_at(at)))
     } else {

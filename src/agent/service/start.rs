@@ -1,8 +1,8 @@
 //! The start: everything is built, opened and set to work.
 //!
-//! Promises: what can't be guarded as configured ends the start with a clear
-//! error before a root is touched; a root that is not there today does not keep
-//! the others from being guarded. Must not know: how the agent goes on, or ends.
+//! Promises: what can't be guarded as configured is a clear error; a second
+//! agent ends before it touches a root; a root that is not there today does not
+//! keep the others from being guarded. Must not know: how the agent goes on, or ends.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};

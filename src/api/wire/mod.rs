@@ -19,7 +19,7 @@ mod sweeps;
 pub use crate::model::{PlanAction, PlanResource};
 pub use chunks::{ChunkCompletion, ChunkRequest};
 pub use events::Event;
-pub use explain::{Explanation, JobReading, PolicyVerdict, Verdict};
+pub use explain::{Explanation, GivenUp, GivenUpList, JobReading, PolicyVerdict, Verdict};
 pub use health::{
     Health, OpenCheck, PauseRequest, PauseState, RootHealth, RootResource, RootState, TrustState,
 };

@@ -44,11 +44,16 @@ impl Write for Sink {
 }
 
 fn on(socket: &std::path::Path, line: &str) -> (Result<Exit, Failure>, String) {
+    shown(socket, line, None)
+}
+
+/// The same on a terminal of so many columns.
+fn shown(socket: &std::path::Path, line: &str, columns: Option<usize>) -> (Result<Exit, Failure>, String) {
     let words = ["guardian", "--socket", socket.to_str().unwrap()].into_iter().chain(line.split_whitespace());
     let cli = Cli::try_parse_from(words).unwrap_or_else(|why| panic!("{line}: {why}"));
     let mut session = Session::new(&cli.global, &Nothing);
     let sink = Sink::default();
-    session.out = Output::to(Box::new(sink.clone()), session.out.format, None);
+    session.out = Output::to(Box::new(sink.clone()), session.out.format, columns);
     let done = dispatch(cli.verb, &mut session);
     session.out.flush().unwrap();
     (done, String::from_utf8(sink.0.take()).unwrap())
@@ -150,4 +155,20 @@ fn only_an_absent_agent_leads_to_own_process_mode() {
     // A path too long for a socket's address (108 bytes, unix(7)) says nothing about the agent.
     let long = home.path().join("x".repeat(120));
     assert_eq!(on(&long, "sweep").0.unwrap_err().exit, Exit::NoAgent);
+}
+
+#[test]
+fn a_terminal_is_shown_the_beginning_of_a_long_list_and_programs_all_of_it() {
+    let served = Served::start(true, false);
+    let lines = |line: &str, columns| {
+        let (done, text) = shown(&served.socket, line, columns);
+        assert_eq!(done.unwrap(), Exit::Done, "{line}");
+        text.lines().filter(|line| line.contains("/scratch/")).count()
+    };
+    assert_eq!(lines("files", Some(80)), 1000);
+    assert_eq!(lines("files --limit 2400", Some(80)), 2400);
+    assert_eq!(lines("files --after 2000", Some(80)), 500);
+    assert_eq!(lines("files --jsonl", Some(80)), 2500);
+    assert_eq!(lines("files", None), 2500);
+    assert_eq!(lines("files --limit 7", None), 7);
 }

@@ -202,11 +202,9 @@ fn an_explanation_says_what_every_phase_says_and_when_the_file_is_due() {
     assert_eq!(told.owner, "job done, completed 2h ago");
     assert_eq!(told.phases.len(), CLASSIFIED.len());
     assert_eq!(told.phases[0].due_at, Some(ago(4.0).plus(24 * HOUR)));
-    assert_eq!(
-        told.phases[0].text,
-        format!("kept: too young; job done; 4h of 24h; not before {}", now().plus(20 * HOUR))
-    );
+    assert_eq!(told.phases[0].text, "kept: job done, completed 2h ago; age 4h, limit 24h");
     assert!(told.phases[3].verdict.is_remove());
+    assert_eq!(told.phases[3].due_for, Some(HOUR), "two hours after its end, an hour past the limit");
 }
 
 fn moments() -> impl Strategy<Value = Moment> {

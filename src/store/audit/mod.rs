@@ -17,6 +17,7 @@ mod segment;
 mod sidecar;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -8,10 +8,10 @@ use std::os::unix::fs::FileExt;
 
 use super::filter_bits::{self, Key};
 use super::indexing::Indexed;
-use super::records::{OUTCOME, ReadFrame, RowFacts};
+use super::records::{OUTCOME, ReadFrame};
 use super::sidecar::Block;
-use super::{AuditEntry, AuditError, AuditFilter, AuditLog, AuditRecord, NotRemoved, Outcome, segment};
-use crate::model::WirePath;
+use super::wanted::Wanted;
+use super::{AuditError, AuditFilter, AuditLog, AuditRecord, NotRemoved, Outcome, segment};
 use crate::store::StoreError;
 
 /// Place of a record in the log, for good; prints as text for clients.
@@ -57,7 +57,7 @@ pub struct Page<T> {
 }
 
 /// A segment that is asked.
-struct Asked {
+pub(super) struct Asked {
     number: u32,
     file: File,
     /// Without: it is one block, of all its frames.
@@ -99,63 +99,12 @@ impl Asked {
         Ok((block.start.into(), bytes))
     }
 
+    pub(super) fn may_hold_all(&self, block: &Block, keys: &[Key]) -> io::Result<bool> {
+        self.index.as_ref().map_or(Ok(true), |index| block.may_hold_all(&index.file, keys))
+    }
+
     fn may_hold(&self, block: &Block, key: Key) -> io::Result<bool> {
         self.index.as_ref().map_or(Ok(true), |index| block.may_hold(&index.file, key))
-    }
-}
-
-/// What is looked for, as keys that a block must hold all of.
-struct Wanted<'a> {
-    filter: &'a AuditFilter<'a>,
-    keys: Vec<Key>,
-    /// How a wanted row names its job.
-    job: Option<String>,
-}
-
-impl<'a> Wanted<'a> {
-    fn of(filter: &'a AuditFilter<'a>) -> Self {
-        let mut keys = Vec::new();
-        keys.extend(filter.run.iter().flat_map(|run| filter_bits::run(run.as_str())));
-        keys.extend(filter.job.iter().flat_map(|job| filter_bits::job(job.as_str())));
-        filter.path_contains.iter().for_each(|text| filter_bits::of_text(text, &mut keys));
-        Self { filter, keys, job: filter.job.as_ref().map(|job| format!("\"{job}\"")) }
-    }
-
-    fn may_be_in(&self, asked: &Asked, block: &Block) -> io::Result<bool> {
-        if self.filter.since.is_some_and(|since| block.newest < since.as_nanos()) {
-            return Ok(false);
-        }
-        for key in &self.keys {
-            if !asked.may_hold(block, *key)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// The row as a record, if it is wanted.
-    fn row(&self, frame: &ReadFrame<'_>, n: usize) -> Option<AuditRecord> {
-        let (header, row) = (frame.header.as_ref()?, frame.entries.get(n)?.get());
-        // A job's id stands in a row as it is: no character of it is escaped.
-        if self.job.as_ref().is_some_and(|job| !row.contains(job.as_str())) {
-            return None;
-        }
-        if self.filter.path.is_some() {
-            let path: WirePath = serde_json::from_str(row).ok()?;
-            if !self.filter.wants_path(header, &path) {
-                return None;
-            }
-        }
-        if self.job.is_some() {
-            let facts: RowFacts = serde_json::from_str(row).ok()?;
-            if !self.filter.wants_job(&facts.reason) {
-                return None;
-            }
-        }
-        let entry: AuditEntry = serde_json::from_str(row).ok()?;
-        // The position in the whole batch stands in until the outcome is known.
-        let outcome = Outcome::NotRemoved((frame.first + n as u32).to_string());
-        Some(AuditRecord::Removal { batch: frame.batch, header: header.clone(), entry, outcome })
     }
 }
 

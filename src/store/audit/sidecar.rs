@@ -57,6 +57,32 @@ impl Block {
             Ok(byte[0])
         })
     }
+
+    /// Whether it may hold all of `keys`.
+    pub(super) fn may_hold_all(&self, file: &File, keys: &[Key]) -> io::Result<bool> {
+        /// Up to so many are looked up sooner than the filter is read.
+        const FEW: usize = 4;
+        if keys.len() <= FEW {
+            for key in keys {
+                if !self.may_hold(file, *key)? {
+                    return Ok(false);
+                }
+            }
+            return Ok(true);
+        }
+        let mut filter = vec![0; self.filter_bytes as usize];
+        file.read_exact_at(&mut filter, self.filter_at.into())?;
+        for key in keys {
+            let byte = |at: u64| {
+                let byte = usize::try_from(at).ok().and_then(|at| filter.get(at));
+                byte.copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            };
+            if !filter_bits::may_hold(*key, self.filter_bytes.into(), byte)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 pub(super) fn path(dir: &Path, number: u32) -> PathBuf {

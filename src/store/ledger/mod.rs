@@ -9,6 +9,7 @@
 mod backup;
 mod begin;
 mod chunks;
+mod given_up;
 mod kept;
 mod queue;
 mod read;
@@ -25,6 +26,7 @@ use std::sync::{PoisonError, RwLock};
 
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
+pub use given_up::KeptAt;
 pub use kept::KeptChange;
 pub use read::LedgerReader;
 pub use records::{ClockMark, Pause, RequestRecord, RootRecord};

@@ -1,7 +1,6 @@
 //! The pipeline on real files: what goes, what stays, in which order, and
 //! what is on record.
 
-mod day;
 mod emergencies;
 mod fixed_sets;
 mod given_up;
