@@ -59,7 +59,7 @@ pub fn grown(
         }
     }
     let grown = Grown {
-        seconds: recent.span.as_secs(),
+        seconds: recent.span.as_secs() + u64::from(recent.span.subsec_nanos() > 0),
         jobs: most(by_job).into_iter().map(|(job, bytes)| JobGrowth { job, bytes }).collect(),
         users: most(by_user).into_iter().map(|(uid, bytes)| UserHold { uid, bytes }).collect(),
         directories: most(by_directory)
