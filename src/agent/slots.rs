@@ -18,6 +18,7 @@ use super::roots::{
     Adoption, Claim, LockedRoot, Opened, Opener, OwnPlaces, Refusal, RootError, RootPresence, open_root,
 };
 use super::state::{Agent, BEING_ADOPTED, ReadyRoot, Slot, SlotState};
+use super::vault::Keeper;
 
 /// How long a look at a root with a capacity may wait for its counters.
 const COUNT_PATIENCE: Duration = Duration::from_millis(500);
@@ -149,6 +150,11 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
         Arc::new(RootVault::new(private, ledger, agent.desk.turn(&name)))
     });
     let guarded = Arc::new(guarded);
+    let keeper = Keeper { ledger: &agent.ledger, engine: &agent.engine, targets: Vec::new() };
+    // Before any sweep sees the root.
+    if let Err(error) = keeper.guard(&guarded) {
+        tracing::error!(root = %name, reason = %error.detail, "files in queue or trash that lie in their place are kept only once ledger and private directory were compared");
+    }
     if let Some(key) = locked.key() {
         agent.know_readings(key, &guarded.rules.patterns);
         let watch = settings.watch != Watch::None && !locked.is_network();

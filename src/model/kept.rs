@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EntryId, FileFacts, FileKind, PathError, RelPath, Requester, RootName, Timestamp, WirePath};
+use super::{
+    EntryId, FileFacts, FileKind, Identity, PathError, RelPath, Requester, RootName, Timestamp, WirePath,
+};
 
 /// Where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,6 +62,25 @@ impl Kept {
         // Whatever comes or goes in a directory changes its times.
         let times = |facts: &FileFacts| (facts.id.mtime, facts.id.ctime);
         self.facts.is_same_elsewhere(now) && (self.is_tree() || times(&self.facts) == times(now))
+    }
+}
+
+impl Kept {
+    /// As what it waits in its place, on a volume that has the number `dev` now.
+    pub fn waiting_as(&self, dev: u64) -> (EntryId, Identity) {
+        (self.id.clone(), Identity { dev, ..self.facts.id }.waiting())
+    }
+}
+
+impl Identity {
+    /// The part by which what waits in its place is known: of a file all of it,
+    /// so that a later file with the same inode is not taken for it; of a
+    /// directory not its times, which change with whatever comes or goes in it.
+    pub const fn waiting(self) -> Self {
+        match self.kind {
+            FileKind::Directory => Self { size: 0, mtime: Timestamp::EPOCH, ctime: Timestamp::EPOCH, ..self },
+            _ => self,
+        }
     }
 }
 

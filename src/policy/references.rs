@@ -6,11 +6,12 @@
 //! rest. What guards a file is found by its path and by its inode; what lets
 //! it go only by both. Must not know: where the records are stored.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::holds::{HoldSet, Holding};
 use crate::model::{
-    FileFacts, HoldRecord, JobId, RelPath, RootName, SessionId, SessionRecord, Timestamp, TrackRecord,
+    EntryId, FileFacts, HoldRecord, Identity, JobId, RelPath, RootName, SessionId, SessionRecord, Timestamp,
+    TrackRecord,
 };
 
 /// The file that is asked about.
@@ -57,8 +58,9 @@ pub struct ReferenceView {
 struct RootReferences {
     tracks: Tracks,
     holds: HoldSet,
-    /// Entries of the queue or the trash that wait in their own place.
-    waiting: HashSet<u64>,
+    /// What waits in its own place, by entries of the queue or the trash: an
+    /// inode with two names can have two.
+    waiting: HashMap<Identity, Vec<EntryId>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -178,7 +180,7 @@ impl ReferenceView {
     /// Whether an entry of queue or trash waits in the place of a file.
     pub fn waits(&self, at: &FileAt<'_>) -> bool {
         let root = self.root(at.root);
-        root.zip(at.facts).is_some_and(|(root, facts)| root.waiting.contains(&facts.id.ino))
+        root.zip(at.facts).is_some_and(|(root, facts)| root.waiting.contains_key(&facts.id.waiting()))
     }
 
     /// The jobs that `track --job` gave a file.
@@ -297,12 +299,14 @@ impl ReferenceView {
 
     /// An entry of the queue or the trash waits in its own place from now on, or
     /// no longer: while it does no other policy takes the file.
-    pub fn set_waiting(&mut self, root: &RootName, ino: u64, waits: bool) {
+    pub fn set_waiting(&mut self, root: &RootName, entry: &EntryId, file: Identity, waits: bool) {
         let waiting = &mut self.root_mut(root).waiting;
+        let entries = waiting.entry(file).or_default();
+        entries.retain(|other| other != entry);
         if waits {
-            waiting.insert(ino);
-        } else {
-            waiting.remove(&ino);
+            entries.push(entry.clone());
+        } else if entries.is_empty() {
+            waiting.remove(&file);
         }
     }
 }

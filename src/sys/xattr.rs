@@ -94,6 +94,13 @@ fn first_of(mut get: impl FnMut(&CStr, &mut [u8]) -> rustix::io::Result<usize>) 
         .ok()?
 }
 
+/// Whether a directory has an access list beside its bits (acl(5)). One that
+/// can't be asked may have one.
+pub fn may_have_access_list(dir: impl AsFd) -> bool {
+    let asked = fgetxattr(dir, c"system.posix_acl_access", &mut [0_u8; 0]);
+    !matches!(asked, Err(Errno::NODATA | Errno::OPNOTSUPP))
+}
+
 /// Whether the file system of a directory can have marks at all.
 pub fn may_be_marked(dir: impl AsFd) -> bool {
     !matches!(flistxattr_query(dir), Err(Errno::OPNOTSUPP))

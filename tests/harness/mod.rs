@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+pub(crate) mod given_up;
 pub(crate) mod peers;
 pub(crate) mod transcript;
 pub(crate) mod volumes;
@@ -20,6 +21,11 @@ use tempfile::TempDir;
 
 /// How long anything may take before a test fails: generous, the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The same for what grows with the number of files, which `GUARDIAN_LONG` makes very great.
+fn patience() -> Duration {
+    if std::env::var_os("GUARDIAN_LONG").is_some() { PATIENCE * 10 } else { PATIENCE }
+}
 
 /// A temporary directory with a configuration, a state directory and, while it runs, an agent.
 pub(crate) struct Home {
@@ -81,7 +87,7 @@ impl Home {
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
         let agent = self.command().arg("run").stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.agent = Some(agent);
-        let limit = Instant::now() + PATIENCE;
+        let limit = Instant::now() + patience();
         while self.ask("/v1/health").is_none() {
             let ended = self.agent.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "the agent ended: {ended:?}");
@@ -168,7 +174,7 @@ impl Home {
 
     /// Waits until `found` finds something.
     pub(crate) fn until<T>(&self, what: &str, mut found: impl FnMut(&Self) -> Option<T>) -> T {
-        let limit = Instant::now() + PATIENCE;
+        let limit = Instant::now() + patience();
         loop {
             if let Some(one) = found(self) {
                 return one;

@@ -90,6 +90,18 @@ pub(crate) fn bind(from: &Path, at: &Path) -> Result<(), String> {
     run("mount", &["--bind", from.to_str().unwrap(), at.to_str().unwrap()])
 }
 
+/// Mounts an overlay of the directories `lower`, `upper` and `work` in `layers`.
+pub(crate) fn overlay(layers: &Path, at: &Path) -> Result<(), String> {
+    let dir = |name: &str| layers.join(name).display().to_string();
+    let options = format!("lowerdir={},upperdir={},workdir={}", dir("lower"), dir("upper"), dir("work"));
+    run("mount", &["-t", "overlay", "-o", &options, "overlay", at.to_str().unwrap()])
+}
+
+/// Mounts a volume anew with other options; `abort` makes an ext4 fail as after an error of its disk.
+pub(crate) fn remount(at: &Path, how: &str) -> Result<(), String> {
+    run("mount", &["-o", &format!("remount,{how}"), at.to_str().unwrap()])
+}
+
 /// Takes away what is mounted there, though the agent is still at work in it.
 pub(crate) fn unmount(at: &Path) -> Result<(), String> {
     run("umount", &["--lazy", at.to_str().unwrap()])

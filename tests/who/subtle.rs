@@ -83,7 +83,7 @@ fn nothing_is_given_up_through_a_link_out_of_a_root_or_in_the_name_of_somebody_e
     // A hard link to somebody else's file, in a directory of one's own.
     let linked = own_dir.join("linked");
     fs::hard_link(&theirs, &linked).unwrap();
-    symlink(&world.home.path(""), own_dir.join("out")).unwrap();
+    symlink(world.home.path(""), own_dir.join("out")).unwrap();
     symlink(&world.at, own_dir.join("in")).unwrap();
     let through_in = own_dir.join("in/own/mine");
     let dots = format!("{}/../outside", text(&world.at));

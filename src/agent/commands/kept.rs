@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::agent::sweeper::is_dry;
 use crate::agent::vault::worker::keeper;
-use crate::agent::vault::{Asker, Purpose};
+use crate::agent::vault::{Asker, Handed, Purpose};
 use crate::api::{
     ApiError, DeletionRequest, DeletionResource, DeletionStats, Given, KeptCommands, Listing, Page, PathText,
     PeerIdentity, RestoreRequest, Returned, TrashRequest, TrashResource,
@@ -15,10 +15,11 @@ use crate::model::{EntryId, Policy, SweepRequest};
 
 use super::{NAMED, Served, few};
 
-/// Up to so many entries are moved before the answer, which then tells how it went.
-const FEW: usize = 200;
-/// How long such an answer waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Up to so many entries are moved before the answer, which then tells how it
+/// went; of more it tells that they are on record.
+const FEW: usize = 10_000;
+/// How long such an answer waits. What is not moved by then is not told.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Served {
     fn give_up(&self, paths: &[PathText], purpose: &Purpose, by: &PeerIdentity) -> Result<Given, ApiError> {
@@ -47,12 +48,14 @@ impl Served {
             return Ok(given);
         }
         match keeper.move_in(&ids, Some(PATIENCE)) {
-            Ok(left) => {
-                let waits = |id: &EntryId| {
+            Ok(end) => {
+                end.tell(&mut given);
+                let stays = |(_, id): &Handed| {
                     let entry = agent.ledger.trash_entry(id).ok().flatten();
-                    entry.is_some_and(|entry| entry.moved().is_none())
+                    end.moved.get(id) == Some(&false) && entry.is_some_and(|entry| entry.moved().is_none())
                 };
-                agent.desk.hand_in(left.into_iter().chain(ids.into_iter().filter(waits)));
+                let stay: Vec<Handed> = ids.into_iter().filter(stays).collect();
+                agent.desk.hand_in(end.left.into_iter().chain(stay));
             }
             // On record all the same: the thread that moves tries again.
             Err(error) => {
@@ -60,7 +63,6 @@ impl Served {
                 agent.desk.hand_in(ids);
             }
         }
-        keeper.look_again(&mut given);
         agent.desk.remover.ring();
         Ok(given)
     }
@@ -87,7 +89,7 @@ impl KeptCommands for Served {
         self.record(by, json!({ "action": "deletion_retry", "entry": id }));
         if entry.moved().is_none() {
             // What never left its place is moved first.
-            self.agent.desk.hand_in([id.clone()]);
+            self.agent.desk.hand_in([(entry.kept.root.clone(), id.clone())]);
         }
         self.agent.desk.remover.ring();
         Ok(keeper.shown_deletion(&entry))

@@ -4,7 +4,7 @@
 //! `guardian queue run`, sweep or agent.
 
 use crate::agent::engine::Engine;
-use crate::agent::vault::{Asker, Keeper, Purpose};
+use crate::agent::vault::{Asker, Handed, Keeper, Purpose};
 use crate::api::{
     ApiError, DeletionRequest, DeletionResource, DeletionStats, Given, KeptCommands, Listing, Page, PathText,
     PeerIdentity, RestoreRequest, Returned, TrashRequest, TrashResource,
@@ -42,8 +42,7 @@ impl Alone {
         }
         self.keeping(|keeper| {
             let (mut given, ids) = keeper.take(paths, purpose, &Asker::from(by))?;
-            keeper.move_in(&ids, None)?;
-            keeper.look_again(&mut given);
+            keeper.move_in(&ids, None)?.tell(&mut given);
             Ok(given)
         })
     }
@@ -52,8 +51,13 @@ impl Alone {
 /// Brings ledger and private directories to one account.
 pub(super) fn settle(keeper: &Keeper<'_>) -> Result<(), ApiError> {
     for target in &keeper.targets {
+        keeper.guard(&target.root)?;
         match keeper.replay(target) {
-            Ok(found) => drop(keeper.move_in(&found.waiting, None)?),
+            Ok(found) => {
+                let root = &target.root.name;
+                let waiting: Vec<Handed> = found.waiting.into_iter().map(|id| (root.clone(), id)).collect();
+                keeper.move_in(&waiting, None)?;
+            }
             Err(why) => {
                 tracing::error!(root = %target.root.name, reason = %why, "queue and trash are not to be used");
             }
@@ -81,7 +85,7 @@ impl KeptCommands for Alone {
     fn deletion_retry(&self, id: &EntryId, by: &PeerIdentity) -> Result<DeletionResource, ApiError> {
         self.keeping(|keeper| {
             let entry = keeper.retry(id, &Asker::from(by))?;
-            keeper.move_in(std::slice::from_ref(id), None)?;
+            keeper.move_in(&[(entry.kept.root.clone(), id.clone())], None)?;
             Ok(keeper.shown_deletion(&entry))
         })
     }

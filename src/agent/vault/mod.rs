@@ -5,9 +5,12 @@
 //! command that works alone. Must not know: HTTP, rendering.
 
 mod keeper;
+mod moving;
 mod refused;
 mod returning;
 mod shown;
+#[cfg(test)]
+mod tests;
 pub mod worker;
 
 use std::collections::{HashMap, VecDeque};
@@ -17,14 +20,18 @@ use crate::model::{EntryId, RootName};
 use crate::sweep::vault::Turn;
 
 pub use keeper::{Asker, Keeper, Purpose};
+pub use moving::Moved;
 
 use super::state::Bell;
+
+/// An entry, and the root that it lies in.
+pub type Handed = (RootName, EntryId);
 
 /// What the agent's threads for queue and trash share.
 #[derive(Debug, Default)]
 pub struct Desk {
     /// On record, and still to be moved.
-    waiting: Mutex<VecDeque<EntryId>>,
+    waiting: Mutex<VecDeque<Handed>>,
     turns: Mutex<HashMap<RootName, Turn>>,
     /// Wakes the thread that moves.
     pub mover: Bell,
@@ -40,15 +47,20 @@ impl Desk {
     }
 
     /// Has entries moved in the background.
-    pub fn hand_in(&self, entries: impl IntoIterator<Item = EntryId>) {
+    pub fn hand_in(&self, entries: impl IntoIterator<Item = Handed>) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(entries);
         self.mover.ring();
     }
 
     /// The next entries to be moved.
-    fn take(&self, most: usize) -> Vec<EntryId> {
+    fn take(&self, most: usize) -> Vec<Handed> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let count = waiting.len().min(most);
         waiting.drain(..count).collect()
+    }
+
+    /// Whether entries are still to be moved.
+    fn is_busy(&self) -> bool {
+        !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 }

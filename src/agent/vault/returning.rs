@@ -66,7 +66,7 @@ impl Keeper<'_> {
         let shown = WirePath::from_path(&path.under(target.root.path()));
         let back = put_back(&target.root, rooms, &Entry::Queue(entry.clone()), &path, asker.only());
         if entry.kept.stage != Stage::Moved && back.is_ok() {
-            self.set_waiting(&[(entry.kept.root.clone(), entry.kept.facts.id.ino)], false);
+            self.set_waiting(&target.root, &[entry.kept.waiting_as(target.root.dev())], false);
         }
         let returned = |now, reason| Returned { id: id.clone(), path: shown.clone().into(), now, reason };
         Ok(match back {
@@ -107,7 +107,7 @@ impl Keeper<'_> {
         let mut all = Vec::new();
         for back in backs {
             if let Some(trash) = back.to_trash
-                && let Err(error) = shift(rooms, Room::Queue, &Entry::Trash(trash))
+                && let Err(error) = shift(&target.root.dir, rooms, Room::Queue, &Entry::Trash(trash))
             {
                 tracing::warn!(root = %target.root.name, reason = %chain(&error), "an entry lies in the other room until the next start");
             }
@@ -200,9 +200,9 @@ impl Keeper<'_> {
                     .change_kept(&[KeptChange::Forget(id.clone())])
                     .map_err(|error| problems::store(&error))
             };
-            let inode = (entry.kept.root.clone(), entry.kept.facts.id.ino);
+            let waits = entry.kept.waiting_as(target.root.dev());
             match put_back(&target.root, rooms, &Entry::Trash(entry), &path, asker.only()) {
-                Ok(()) => self.set_waiting(&[inode], false),
+                Ok(()) => self.set_waiting(&target.root, &[waits], false),
                 Err(NotBack::Gone) => {
                     forget()?;
                     return Err(ApiError::not_found(format!(

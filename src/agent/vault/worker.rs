@@ -13,17 +13,19 @@ use crate::agent::engine::{Commission, Target};
 use crate::agent::state::Agent;
 use crate::agent::surroundings::Control;
 use crate::agent::sweeper::is_dry;
-use crate::model::{EntryId, Policy, RootName, Stage, SweepRequest, Timestamp, Trigger};
+use crate::model::{Policy, RootName, Stage, SweepRequest, Timestamp, Trigger};
 use crate::sweep::root::GuardedRoot;
 use crate::sweep::vault::is_new;
 use crate::sys::clock;
 
-use super::Keeper;
+use super::{Handed, Keeper};
 
 /// Entries moved before the thread looks up.
 const CHUNK: usize = 1000;
 /// How often new roots are looked for, and open files tried again.
 const LOOK: Duration = Duration::from_secs(60);
+/// How long removal waits for names that are to come free first.
+const NAMES_FIRST: Duration = Duration::from_secs(10);
 /// The shortest pause after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -46,8 +48,10 @@ pub fn keeper(agent: &Agent) -> Keeper<'_> {
 /// Moves what was recorded, until the agent stops.
 pub fn work_moving(agent: &Agent) {
     let mut settled = Settled::default();
-    let mut later: Vec<EntryId> = Vec::new();
-    let mut moved = false;
+    let mut later: Vec<Handed> = Vec::new();
+    // Moved, which the ledger may not have on disk yet.
+    let mut unsure: Vec<Handed> = Vec::new();
+    let mut losses = agent.ledger.losses();
     let mut again_at = Instant::now() + LOOK;
     while !agent.stop.is_raised() {
         let keeper = keeper(agent);
@@ -58,7 +62,8 @@ pub fn work_moving(agent: &Agent) {
             match keeper.replay(target) {
                 Ok(found) => {
                     settled.0.insert(target.root.name.clone(), Arc::downgrade(&target.root));
-                    agent.desk.hand_in(found.waiting);
+                    let root = &target.root.name;
+                    agent.desk.hand_in(found.waiting.into_iter().map(|id| (root.clone(), id)));
                     agent.desk.remover.ring();
                 }
                 Err(why) => {
@@ -70,9 +75,19 @@ pub fn work_moving(agent: &Agent) {
             again_at = Instant::now() + LOOK;
             agent.desk.hand_in(std::mem::take(&mut later));
         }
+        let lost = agent.ledger.losses();
+        if std::mem::replace(&mut losses, lost) != lost {
+            agent.desk.hand_in(std::mem::take(&mut unsure));
+        }
         let ids = agent.desk.take(CHUNK);
         if ids.is_empty() {
-            if std::mem::take(&mut moved) {
+            if !unsure.is_empty() {
+                if let Err(error) = agent.ledger.make_lasting() {
+                    tracing::warn!(reason = %crate::agent::chain(&error), "that entries were moved is not on record yet");
+                    agent.desk.mover.wait(PAUSE);
+                    continue;
+                }
+                unsure.clear();
                 keeper.targets.iter().filter_map(|target| target.root.vault.as_ref()).for_each(|vault| {
                     vault.make_lasting();
                 });
@@ -80,17 +95,27 @@ pub fn work_moving(agent: &Agent) {
             agent.desk.mover.wait(if settled.0.len() < keeper.targets.len() { PAUSE } else { LOOK });
             continue;
         }
-        match keeper.move_in(&ids, None) {
-            Ok(left) => {
-                moved = true;
-                later.extend(left);
-                let waits = |id: &&EntryId| {
-                    agent
-                        .ledger
-                        .trash_entry(id)
-                        .is_ok_and(|entry| entry.is_some_and(|entry| entry.kept.stage == Stage::Waiting))
+        match keeper.move_on(&ids, None) {
+            Ok(end) => {
+                unsure.extend(ids.iter().filter(|(_, id)| end.moved.contains_key(id)).cloned());
+                let (now, when_ready): (Vec<Handed>, Vec<Handed>) =
+                    end.left.iter().cloned().partition(|(root, _)| {
+                        keeper
+                            .targets
+                            .iter()
+                            .any(|target| target.root.name == *root && target.root.vault.is_some())
+                    });
+                later.extend(when_ready);
+                // Somebody more urgent came between.
+                agent.desk.hand_in(now);
+                let stays = |(_, id): &&Handed| {
+                    end.moved.get(id) == Some(&false)
+                        && agent
+                            .ledger
+                            .trash_entry(id)
+                            .is_ok_and(|entry| entry.is_some_and(|entry| entry.kept.stage == Stage::Waiting))
                 };
-                later.extend(ids.iter().filter(waits).cloned());
+                later.extend(ids.iter().filter(stays).cloned());
                 agent.desk.remover.ring();
             }
             Err(error) => {
@@ -105,6 +130,11 @@ pub fn work_moving(agent: &Agent) {
 /// Removes what is due in the queue, until the agent stops.
 pub fn work_removing(agent: &Agent) {
     while !agent.stop.is_raised() {
+        // Both would only wait for each other's turns.
+        let since = Instant::now();
+        while agent.desk.is_busy() && since.elapsed() < NAMES_FIRST && !agent.stop.is_raised() {
+            agent.desk.remover.wait(NAMES_FIRST.saturating_sub(since.elapsed()));
+        }
         let rest = match due(agent) {
             Due::Now(targets) => {
                 if run(agent, &targets) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::model::{ChunkFiles, ChunkId, CompletedChunk, Keep, Phase};
+use crate::model::{ChunkFiles, ChunkId, CompletedChunk, EntryId, Keep, Phase};
 
 const HERE: &str = "scratch";
 
@@ -116,7 +116,7 @@ fn what_may_be_of_a_chunk_that_was_not_reported_stays_until_that_is_complete_too
 fn what_lies_in_the_trash_in_its_own_place_does_not_go_with_a_chunk() {
     let view = jobs(vec![("a", of(JobState::Active, vec![report("a", "1", 1.0, None)]))]);
     let mut references = ReferenceView::default();
-    references.set_waiting(&rules().root, file(2.0).id.ino, true);
+    references.set_waiting(&rules().root, &EntryId::new("1"), file(2.0).id, true);
     let (rules, at, moment) = (rules(), path("job_a_chunk_1_x"), Moment::ordinary(now()));
     let dir = DirContext::new(&rules, RelPath::default());
     let verdict = classify(Phase::Chunks, &rules, &moment, &view, &references, &dir, at.name(), &file(2.0));

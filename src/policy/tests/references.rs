@@ -2,7 +2,7 @@
 
 use super::classify::registry;
 use super::*;
-use crate::model::{HoldId, HoldRecord, Phase, Recorded, SessionId, SessionRecord, TrackRecord};
+use crate::model::{EntryId, HoldId, HoldRecord, Phase, Recorded, SessionId, SessionRecord, TrackRecord};
 
 fn told(expires_at: Option<Timestamp>, session: Option<&str>, jobs: Vec<JobId>) -> TrackRecord {
     TrackRecord {
@@ -64,7 +64,10 @@ fn holds_references_and_tracked_jobs_spare_a_file() {
     assert_eq!(say(&|view| view.put_track(told(None, None, vec![id("live")]))), "- active_job");
     assert_eq!(say(&|view| view.put_track(told(Some(now().plus(HOUR)), None, vec![]))), "- referred");
     assert!(say(&|view| view.put_track(told(Some(now()), None, vec![]))).starts_with('+'), "no longer");
-    assert_eq!(say(&|view| view.set_waiting(&rules().root, file(0.0).id.ino, true)), "- referred");
+    assert_eq!(
+        say(&|view| view.set_waiting(&rules().root, &EntryId::new("1"), file(90.0).id, true)),
+        "- referred"
+    );
     let member = |view: &mut ReferenceView| view.put_track(told(None, Some("s"), vec![]));
     assert!(say(&member).starts_with('+'), "of a session that nobody knows");
     let going_on = |view: &mut ReferenceView| {
@@ -147,7 +150,7 @@ fn an_expiry_lets_go_of_the_file_it_was_given_to_and_of_no_other() {
     held.put_hold(&hold("x", 0, None, Covers::AnyOwner));
     assert_eq!(told_of(Phase::Expired, &held, &calm, "x", &facts), "- held");
     let mut waiting = view(due());
-    waiting.set_waiting(&rules().root, facts.id.ino, true);
+    waiting.set_waiting(&rules().root, &EntryId::new("1"), facts.id, true);
     assert_eq!(told_of(Phase::Expired, &waiting, &calm, "x", &facts), "- referred");
 }
 
@@ -195,4 +198,35 @@ fn what_still_guards_a_file_is_not_spent() {
     assert!(spent(told(Some(ago(1.0)), Some("s"), vec![]), &[session("s", 9.0, Some(1.0))]));
     assert!(!spent(told(None, None, vec![id("live")]), &[]));
     assert!(spent(told(None, None, vec![id("done")]), &[]));
+}
+
+#[test]
+fn what_waits_is_known_by_all_that_a_later_file_with_its_inode_has_not() {
+    let root = rules().root;
+    let (mut view, first) = (ReferenceView::default(), file(5.0));
+    let mut later = first;
+    later.id.ctime = ago(1.0);
+    let waits = |view: &ReferenceView, facts: &FileFacts| {
+        let dir = RelPath::default();
+        let at = FileAt { root: &root, dir: &dir, name: b"x", facts: Some(facts), above: &[] };
+        view.waits(&at)
+    };
+    let (one, other) = (EntryId::new("1"), EntryId::new("2"));
+    view.set_waiting(&root, &one, first.id, true);
+    assert!(waits(&view, &first) && !waits(&view, &later));
+    // Two names of one file: it waits until both are settled, however often that is told.
+    view.set_waiting(&root, &other, first.id, true);
+    view.set_waiting(&root, &other, first.id, true);
+    view.set_waiting(&root, &one, first.id, false);
+    assert!(waits(&view, &first));
+    view.set_waiting(&root, &other, first.id, false);
+    view.set_waiting(&root, &other, first.id, false);
+    assert!(!waits(&view, &first));
+    // Of a directory nothing that changes with its content.
+    let mut tree = first;
+    tree.id.kind = FileKind::Directory;
+    view.set_waiting(&root, &one, tree.id.waiting(), true);
+    tree.id.mtime = ago(0.5);
+    tree.id.ctime = ago(0.5);
+    assert!(waits(&view, &tree) && !waits(&view, &first));
 }

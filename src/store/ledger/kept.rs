@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
-use super::tables::{self, Definition, KEPT_COUNTS, QUEUE, QUEUE_DUE, TRASH, TRASH_DUE};
+use super::tables::{self, Definition, KEPT_COUNTS, QUEUE, QUEUE_DUE, QUEUE_TIMES, TRASH, TRASH_DUE};
 use crate::model::{EntryId, Kept, QueueEntry, RootName, Stage, Timestamp, TrashEntry};
 use crate::store::StoreError;
 use crate::store::error::Fault;
@@ -50,10 +50,29 @@ pub(super) struct Counts {
 /// The key of an entry in a table by time: root, time, ID.
 pub(super) fn due_key(root: &RootName, at: Timestamp, id: &str) -> Vec<u8> {
     let mut key = due_prefix(root);
-    // The sign bit flipped, so that times before 1970 sort first.
-    key.extend(((at.as_nanos() as u64) ^ (1 << 63)).to_be_bytes());
+    key.extend(time_key(at));
     key.extend(id.as_bytes());
     key
+}
+
+/// A time as a key: the sign bit flipped, so that times before 1970 sort first.
+const fn time_key(at: Timestamp) -> [u8; 8] {
+    ((at.as_nanos() as u64) ^ (1 << 63)).to_be_bytes()
+}
+
+/// The first and the last time at which one of the deferred deletions was asked
+/// for. By these, not by the IDs: a clock that was set back gives a later
+/// request a smaller ID.
+pub(super) fn asked_between(
+    transaction: &ReadTransaction,
+) -> Result<(Option<Timestamp>, Option<Timestamp>), Fault> {
+    let Some(table) = open(transaction, QUEUE_TIMES)? else { return Ok((None, None)) };
+    let time = |key: &[u8]| {
+        let bytes: Option<[u8; 8]> = key.try_into().ok();
+        bytes.map(|bytes| Timestamp::from_nanos((u64::from_be_bytes(bytes) ^ (1 << 63)) as i64))
+    };
+    let first = table.first()?.and_then(|(key, _)| time(key.value()));
+    Ok((first, table.last()?.and_then(|(key, _)| time(key.value()))))
 }
 
 /// No root's name has a NUL, so no root's keys lie among another's.
@@ -61,7 +80,7 @@ fn due_prefix(root: &RootName) -> Vec<u8> {
     [root.as_str().as_bytes(), &[0]].concat()
 }
 
-type Readable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
+pub(super) type Readable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// Opens a table that a ledger of an earlier version may not have.
 pub(super) fn open(transaction: &ReadTransaction, table: Definition) -> Result<Option<Readable>, Fault> {
@@ -70,6 +89,17 @@ pub(super) fn open(transaction: &ReadTransaction, table: Definition) -> Result<O
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The rows of `ids`, in one look; those that are not there are left out.
+pub(super) fn rows<T: DeserializeOwned>(table: &Readable, ids: &[EntryId]) -> Result<Vec<T>, Fault> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(value) = table.get(id.as_str().as_bytes())? {
+            found.push(tables::decode(value.value())?);
+        }
+    }
+    Ok(found)
 }
 
 /// Entries of `root` by time, up to `until`, behind `after`.
@@ -140,6 +170,9 @@ struct Books<'t> {
     trash_due: Open<'t>,
     counts: HashMap<RootName, Counts>,
     kept_counts: Open<'t>,
+    /// How many more, or fewer, deferred deletions were asked for at a time.
+    asked: HashMap<Timestamp, i64>,
+    queue_times: Open<'t>,
 }
 
 impl<'t> Books<'t> {
@@ -151,6 +184,8 @@ impl<'t> Books<'t> {
             trash_due: transaction.open_table(TRASH_DUE)?,
             counts: HashMap::new(),
             kept_counts: transaction.open_table(KEPT_COUNTS)?,
+            asked: HashMap::new(),
+            queue_times: transaction.open_table(QUEUE_TIMES)?,
         })
     }
 
@@ -163,13 +198,17 @@ impl<'t> Books<'t> {
         Ok(self.counts.entry(root.clone()).or_default())
     }
 
-    fn forget(&mut self, id: &EntryId) -> Result<(), Fault> {
-        let key = id.as_str().as_bytes();
-        let old: Option<QueueEntry> =
-            self.queue.remove(key)?.map(|value| tables::decode(value.value())).transpose()?;
-        if let Some(old) = old {
-            let due = due_key(&old.kept.root, old.next_try_at, id.as_str());
-            self.queue_due.remove(due.as_slice())?;
+    /// Takes what was recorded of an entry out of the counts; returns the keys
+    /// under which it was due.
+    fn discount(
+        &mut self,
+        queued: Option<QueueEntry>,
+        trashed: Option<TrashEntry>,
+    ) -> Result<DueKeys, Fault> {
+        let mut keys = DueKeys::default();
+        if let Some(old) = queued {
+            keys.queue = Some(due_key(&old.kept.root, old.next_try_at, old.kept.id.as_str()));
+            *self.asked.entry(old.queued_at).or_default() -= 1;
             let counts = self.counts(&old.kept.root)?;
             counts.moved_bytes = counts.moved_bytes.saturating_sub(moved_bytes(&old.kept));
             if let Some(count) = counts.by_attempts.get_mut(&old.attempts) {
@@ -179,51 +218,79 @@ impl<'t> Books<'t> {
                 }
             }
         }
-        let old: Option<TrashEntry> =
-            self.trash.remove(key)?.map(|value| tables::decode(value.value())).transpose()?;
-        if let Some(old) = old {
-            let due = due_key(&old.kept.root, old.deleted_at, id.as_str());
-            self.trash_due.remove(due.as_slice())?;
+        if let Some(old) = trashed {
+            keys.trash = Some(due_key(&old.kept.root, old.deleted_at, old.kept.id.as_str()));
             let counts = self.counts(&old.kept.root)?;
             counts.trash_files = counts.trash_files.saturating_sub(old.kept.files);
             counts.trash_bytes = counts.trash_bytes.saturating_sub(old.kept.bytes);
             counts.moved_bytes = counts.moved_bytes.saturating_sub(moved_bytes(&old.kept));
         }
-        Ok(())
+        Ok(keys)
     }
 
-    fn queue(&mut self, entry: &QueueEntry) -> Result<(), Fault> {
-        let id = entry.kept.id.as_str();
-        self.queue.insert(id.as_bytes(), tables::encode(entry)?.as_slice())?;
-        let counts = self.counts(&entry.kept.root)?;
-        counts.moved_bytes = counts.moved_bytes.saturating_add(moved_bytes(&entry.kept));
-        *counts.by_attempts.entry(entry.attempts).or_default() += 1;
-        Ok(())
-    }
-
-    fn trash(&mut self, entry: &TrashEntry) -> Result<(), Fault> {
-        let id = entry.kept.id.as_str();
-        self.trash.insert(id.as_bytes(), tables::encode(entry)?.as_slice())?;
-        let counts = self.counts(&entry.kept.root)?;
-        counts.trash_files = counts.trash_files.saturating_add(entry.kept.files);
-        counts.trash_bytes = counts.trash_bytes.saturating_add(entry.kept.bytes);
-        counts.moved_bytes = counts.moved_bytes.saturating_add(moved_bytes(&entry.kept));
-        Ok(())
-    }
-
-    fn due(&mut self, change: &KeptChange) -> Result<(), Fault> {
-        let (table, kept, at) = match change {
-            KeptChange::Queue(entry) => (&mut self.queue_due, &entry.kept, entry.next_try_at),
-            KeptChange::Trash(entry) => (&mut self.trash_due, &entry.kept, entry.deleted_at),
-            KeptChange::Forget(_) => return Ok(()),
+    /// Records the entry itself, and counts it; returns what it is due under
+    /// from now on, and what it was due under.
+    fn change(&mut self, change: &KeptChange) -> Result<(DueKeys, DueKeys), Fault> {
+        let key = change.id().as_str().as_bytes();
+        let queued = match change {
+            KeptChange::Queue(entry) => row(self.queue.insert(key, tables::encode(entry)?.as_slice())?)?,
+            _ => row(self.queue.remove(key)?)?,
         };
-        table.insert(due_key(&kept.root, at, kept.id.as_str()).as_slice(), [].as_slice())?;
+        let trashed = match change {
+            KeptChange::Trash(entry) => row(self.trash.insert(key, tables::encode(entry)?.as_slice())?)?,
+            _ => row(self.trash.remove(key)?)?,
+        };
+        let old = self.discount(queued, trashed)?;
+        let mut new = DueKeys::default();
+        match change {
+            KeptChange::Queue(entry) => {
+                new.queue = Some(due_key(&entry.kept.root, entry.next_try_at, entry.kept.id.as_str()));
+                *self.asked.entry(entry.queued_at).or_default() += 1;
+                let counts = self.counts(&entry.kept.root)?;
+                counts.moved_bytes = counts.moved_bytes.saturating_add(moved_bytes(&entry.kept));
+                *counts.by_attempts.entry(entry.attempts).or_default() += 1;
+            }
+            KeptChange::Trash(entry) => {
+                new.trash = Some(due_key(&entry.kept.root, entry.deleted_at, entry.kept.id.as_str()));
+                let counts = self.counts(&entry.kept.root)?;
+                counts.trash_files = counts.trash_files.saturating_add(entry.kept.files);
+                counts.trash_bytes = counts.trash_bytes.saturating_add(entry.kept.bytes);
+                counts.moved_bytes = counts.moved_bytes.saturating_add(moved_bytes(&entry.kept));
+            }
+            KeptChange::Forget(_) => {}
+        }
+        Ok((new, old))
+    }
+
+    /// Brings the tables by time in line. Most changes leave the time as it is.
+    fn due(&mut self, new: &DueKeys, old: &DueKeys) -> Result<(), Fault> {
+        for (table, new, old) in
+            [(&mut self.queue_due, &new.queue, &old.queue), (&mut self.trash_due, &new.trash, &old.trash)]
+        {
+            if new == old {
+                continue;
+            }
+            if let Some(old) = old {
+                table.remove(old.as_slice())?;
+            }
+            if let Some(new) = new {
+                table.insert(new.as_slice(), [].as_slice())?;
+            }
+        }
         Ok(())
     }
 
     fn close(mut self) -> Result<(), Fault> {
         for (root, counts) in &self.counts {
             self.kept_counts.insert(root.as_str().as_bytes(), tables::encode(counts)?.as_slice())?;
+        }
+        for (at, more) in self.asked.iter().filter(|(_, more)| **more != 0) {
+            let key = time_key(*at);
+            let old: u64 = row(self.queue_times.get(key.as_slice())?)?.unwrap_or(0);
+            match old.saturating_add_signed(*more) {
+                0 => drop(self.queue_times.remove(key.as_slice())?),
+                count => drop(self.queue_times.insert(key.as_slice(), tables::encode(&count)?.as_slice())?),
+            }
         }
         Ok(())
     }
@@ -235,23 +302,41 @@ impl Ledger {
         if changes.is_empty() {
             return Ok(());
         }
-        self.write(|transaction| {
-            let mut books = Books::open(transaction)?;
-            // Table after table: of one that grows at its end only the end is written.
-            for change in changes {
-                books.forget(change.id())?;
-            }
-            for change in changes {
-                match change {
-                    KeptChange::Queue(entry) => books.queue(entry)?,
-                    KeptChange::Trash(entry) => books.trash(entry)?,
-                    KeptChange::Forget(_) => {}
-                }
-            }
-            for change in changes {
-                books.due(change)?;
-            }
-            books.close()
-        })
+        self.write(|transaction| change(transaction, changes))
     }
+
+    /// The same, on disk with the next durable write or the next of these a
+    /// second later ([`Self::make_lasting`]): for what is found out again where
+    /// it is lost, with the process or by a failure of the disk ([`Self::losses`]).
+    pub fn change_kept_soon(&self, changes: &[KeptChange]) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.write_soon(|transaction| change(transaction, changes))
+    }
+}
+
+fn change(transaction: &WriteTransaction, changes: &[KeptChange]) -> Result<(), Fault> {
+    let mut books = Books::open(transaction)?;
+    // Table after table: of one that grows at its end only the end is written.
+    let mut due = Vec::with_capacity(changes.len());
+    for change in changes {
+        due.push(books.change(change)?);
+    }
+    for (new, old) in &due {
+        books.due(new, old)?;
+    }
+    books.close()
+}
+
+/// What a table gave back for a key.
+fn row<T: DeserializeOwned>(old: Option<redb::AccessGuard<'_, &'static [u8]>>) -> Result<Option<T>, Fault> {
+    old.map(|value| tables::decode(value.value())).transpose()
+}
+
+/// The keys of an entry in the tables by time.
+#[derive(Default)]
+struct DueKeys {
+    queue: Option<Vec<u8>>,
+    trash: Option<Vec<u8>>,
 }

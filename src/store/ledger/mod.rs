@@ -22,7 +22,8 @@ mod tests;
 mod trash;
 
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
@@ -44,6 +45,8 @@ const FILE: &str = "ledger.redb";
 const BACKUP: &str = "ledger.bak";
 /// The ledger is small; redb needs no more for it, in bytes.
 const CACHE_BYTES: usize = 8 << 20;
+/// How long a change that need not last may wait for the disk while others follow.
+const LASTING_EVERY: Duration = Duration::from_secs(1);
 
 /// Where the ledger came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +71,8 @@ pub struct Ledger {
     began_at: Timestamp,
     /// What it begins with, while there is no room for its file.
     unborn: RwLock<Option<Unborn>>,
+    /// When the last durable write of [`Self::write_soon`] ended.
+    lasting_at: Mutex<Option<Instant>>,
 }
 
 fn identity(transaction: &ReadTransaction) -> Result<Option<(LedgerId, Timestamp)>, Fault> {
@@ -90,7 +95,8 @@ impl Ledger {
         };
         let reason = match found {
             Ok(Some((id, began_at))) => {
-                let ledger = Self { holder, id, began_at, unborn: RwLock::default() };
+                let ledger =
+                    Self { holder, id, began_at, unborn: RwLock::default(), lasting_at: Mutex::default() };
                 return Ok((ledger, LedgerOrigin::Existing));
             }
             Ok(None) if existed => Some("it has no id".to_owned()),
@@ -107,7 +113,13 @@ impl Ledger {
         let id = LedgerId::new(uuid::Uuid::new_v4().to_string());
         let unborn = Unborn::new(id.clone(), now, reason.is_none(), kept)
             .map_err(|fault| holder.error("create", fault))?;
-        let ledger = Self { holder, id, began_at: now, unborn: RwLock::new(Some(unborn)) };
+        let ledger = Self {
+            holder,
+            id,
+            began_at: now,
+            unborn: RwLock::new(Some(unborn)),
+            lasting_at: Mutex::default(),
+        };
         match ledger.make_file() {
             Ok(()) => {}
             // Cleaning must not wait for room: it is what makes some.
@@ -160,6 +172,34 @@ impl Ledger {
             requests::recorded();
         }
         written.map_err(|fault| self.holder.error("write", fault))
+    }
+
+    /// Writes so that it can be read at once, and is on disk with the next
+    /// durable write, or the next of these after [`LASTING_EVERY`].
+    fn write_soon<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        self.make_file()?;
+        let mut lasting_at = self.lasting_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = lasting_at.is_none_or(|at| at.elapsed() >= LASTING_EVERY);
+        let commit = if due { Commit::Durable } else { Commit::Later };
+        let written = self.holder.write(commit, change).map_err(|fault| self.holder.error("write", fault))?;
+        if due {
+            *lasting_at = Some(Instant::now());
+        }
+        Ok(written)
+    }
+
+    /// Brings everything that was written to the disk.
+    pub fn make_lasting(&self) -> Result<(), StoreError> {
+        // A durable transaction takes those before it along.
+        self.write(|_| Ok(()))
+    }
+
+    /// How often a failure took what was written and not on disk yet.
+    pub fn losses(&self) -> u64 {
+        self.holder.losses()
     }
 
     /// Records whether unknown jobs may be taken for finished ones.

@@ -1,8 +1,6 @@
 //! Reading the queue of deferred deletions.
 
-use redb::ReadableTable;
-
-use super::kept::{counts, due, open};
+use super::kept::{asked_between, counts, due, open, rows};
 use super::tables::{self, QUEUE, QUEUE_DUE};
 use super::{Ledger, LedgerReader};
 use crate::model::{EntryId, QueueEntry, QueueStats, RootName, Timestamp};
@@ -16,6 +14,14 @@ macro_rules! queries {
                 self.read(|t| match open(t, QUEUE)? {
                     Some(_) => tables::get(t, QUEUE, id.as_str().as_bytes()),
                     None => Ok(None),
+                })
+            }
+
+            /// Those of `ids` that are deferred deletions.
+            pub fn queue_entries(&self, ids: &[EntryId]) -> Result<Vec<QueueEntry>, StoreError> {
+                self.read(|t| match open(t, QUEUE)? {
+                    Some(table) => rows(&table, ids),
+                    None => Ok(Vec::new()),
                 })
             }
 
@@ -49,19 +55,8 @@ macro_rules! queries {
                 self.read(|t| {
                     let by_attempts = counts(t, root)?.by_attempts;
                     let total_pending = by_attempts.values().sum();
-                    let Some(table) = open(t, QUEUE)? else { return Ok(QueueStats::default()) };
-                    let time = |row: Option<(redb::AccessGuard<'_, _>, redb::AccessGuard<'_, &[u8]>)>| {
-                        row.map(|(_, value): (redb::AccessGuard<'_, &[u8]>, _)| {
-                            tables::decode::<QueueEntry>(value.value()).map(|entry| entry.queued_at)
-                        })
-                        .transpose()
-                    };
-                    Ok(QueueStats {
-                        total_pending,
-                        oldest_queued: time(table.first()?)?,
-                        newest_queued: time(table.last()?)?,
-                        by_attempts,
-                    })
+                    let (oldest_queued, newest_queued) = asked_between(t)?;
+                    Ok(QueueStats { total_pending, oldest_queued, newest_queued, by_attempts })
                 })
             }
 

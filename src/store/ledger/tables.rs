@@ -16,6 +16,7 @@ pub(super) const LAST_RUNS: Definition = TableDefinition::new("last_runs");
 pub(super) const REQUESTS: Definition = TableDefinition::new("requests");
 pub(super) const QUEUE: Definition = TableDefinition::new("queue");
 pub(super) const QUEUE_DUE: Definition = TableDefinition::new("queue_due");
+pub(super) const QUEUE_TIMES: Definition = TableDefinition::new("queue_times");
 pub(super) const TRASH: Definition = TableDefinition::new("trash");
 pub(super) const TRASH_DUE: Definition = TableDefinition::new("trash_due");
 pub(super) const KEPT_COUNTS: Definition = TableDefinition::new("kept_counts");
@@ -36,6 +37,7 @@ pub(super) const ALL: &[Definition] = &[
     CHUNKS,
     QUEUE,
     QUEUE_DUE,
+    QUEUE_TIMES,
     TRASH,
     TRASH_DUE,
     KEPT_COUNTS,

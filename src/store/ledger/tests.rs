@@ -204,3 +204,27 @@ fn a_request_of_very_many_paths_is_durable_in_one_piece() {
     let (again, _) = Ledger::open(crashed.path(), NOW).unwrap();
     assert_eq!(again.queue_stats(None).unwrap().total_pending, count);
 }
+
+#[test]
+fn what_waits_longest_is_told_by_its_time_though_the_clock_was_set_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = Ledger::open(dir.path(), NOW).unwrap();
+    // IDs sort by the clock of when they were made: the third request came after it was set back.
+    let entries = [("b", 200), ("c", 300), ("a", 250), ("d", 100)].map(|(id, at)| deferred(id, "one", at));
+    let changes: Vec<_> = entries.iter().cloned().map(KeptChange::Queue).collect();
+    ledger.change_kept(&changes).unwrap();
+    let span = || {
+        let stats = ledger.queue_stats(None).unwrap();
+        (stats.oldest_queued.map(Timestamp::as_nanos), stats.newest_queued.map(Timestamp::as_nanos))
+    };
+    assert_eq!(span(), (Some(100), Some(300)));
+    // A try changes when it is due, not when it was asked for.
+    let tried = crate::model::QueueEntry { next_try_at: NOW, attempts: 1, ..entries[3].clone() };
+    ledger.change_kept_soon(&[KeptChange::Queue(tried)]).unwrap();
+    assert_eq!(span(), (Some(100), Some(300)));
+    let forget = |entry: &crate::model::QueueEntry| KeptChange::Forget(entry.kept.id.clone());
+    ledger.change_kept(&[forget(&entries[3]), forget(&entries[1])]).unwrap();
+    assert_eq!(span(), (Some(200), Some(250)));
+    ledger.change_kept(&entries.each_ref().map(forget)).unwrap();
+    assert_eq!(span(), (None, None));
+}

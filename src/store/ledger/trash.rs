@@ -1,6 +1,6 @@
 //! Reading the trash.
 
-use super::kept::{counts, due, open};
+use super::kept::{counts, due, open, rows};
 use super::tables::{self, TRASH, TRASH_DUE};
 use super::{Ledger, LedgerReader};
 use crate::model::{EntryId, RootName, Timestamp, TrashEntry, TrashTotals};
@@ -14,6 +14,14 @@ macro_rules! queries {
                 self.read(|t| match open(t, TRASH)? {
                     Some(_) => tables::get(t, TRASH, id.as_str().as_bytes()),
                     None => Ok(None),
+                })
+            }
+
+            /// Those of `ids` that are in the trash.
+            pub fn trash_entries(&self, ids: &[EntryId]) -> Result<Vec<TrashEntry>, StoreError> {
+                self.read(|t| match open(t, TRASH)? {
+                    Some(table) => rows(&table, ids),
+                    None => Ok(Vec::new()),
                 })
             }
 

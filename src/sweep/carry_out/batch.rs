@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::time::Duration;
 
-use crate::model::{Action, Phase, PlanAction, Resource, Skip, WirePath};
+use crate::model::{Action, Phase, PlanAction, Resource, Skip, Trigger, WirePath};
 use crate::policy::Returns;
 
 use super::super::execute::{BatchEnd, Conditions, Ended, execute};
 use super::super::merge::Mixed;
 use super::super::record::RunRecord;
 use super::super::run::{IntendedBatch, RunRoot};
+use super::super::vault::settling::{self, Site};
 use super::Running;
+
+/// How long an emergency waits for its turn at queue or trash. Who has it ends
+/// after the entry at work, and writes the ledger.
+const TURN_PATIENCE: Duration = Duration::from_millis(500);
 
 impl Running<'_, '_> {
     pub(super) fn is_poor(&self, returns: &mut Returns, gained: u64, used_before: Option<u64>) -> bool {
@@ -34,6 +40,23 @@ impl Running<'_, '_> {
         let mut gained: u64 = 0;
         for (place, actions) in by_root {
             let (Some(one), Some(record)) = (roots.get(place), self.records.get_mut(place)) else { continue };
+            let vault = one.root.vault.as_ref().filter(|_| matches!(phase, Phase::Deferred | Phase::Trash));
+            // Nothing moves in or out between the removal and its record. An
+            // emergency has other phases, and does not wait for long.
+            let turn = match vault {
+                Some(vault) if self.orders.is_emergency() => match vault.urgent_turn_within(TURN_PATIENCE) {
+                    None => {
+                        let why = format!("{phase}: left out: its entries are being moved by somebody else");
+                        tracing::warn!(root = %one.root.name, policy = %phase, "an emergency goes without what was given up: its entries are being moved by somebody else");
+                        record.note(why);
+                        self.turned_away.insert((place, phase));
+                        continue;
+                    }
+                    turn => turn,
+                },
+                Some(vault) => Some(vault.turn()),
+                None => None,
+            };
             let ticket = self.around.intend(&IntendedBatch {
                 run: record.id(),
                 volume_run: &self.orders.head.volume_run,
@@ -47,28 +70,24 @@ impl Running<'_, '_> {
                 references: self.shared.references,
                 moment: &one.moment,
             };
-            let vault = one.root.vault.as_ref().filter(|_| matches!(phase, Phase::Deferred | Phase::Trash));
-            // Nothing moves in or out between the removal and its record.
-            let turn = vault.map(|vault| vault.turn());
             let BatchEnd { ended, directories } = execute(one.root, &actions, with);
             if let Some(vault) = vault {
-                let tries: Vec<(&Action, &Ended)> = actions
-                    .iter()
-                    .zip(&ended)
-                    .filter_map(|(action, ended)| Some((action, ended.as_ref()?)))
-                    .collect();
-                let settled = vault.settle(one.root, &tries, self.around.now(), self.orders.max_attempts);
-                if !settled.released.is_empty() {
+                let tries = settling::tries(one.root, &actions, &ended);
+                let released = settling::released(&actions, &tries);
+                if !released.is_empty() {
                     let mut view = self.shared.references.write().unwrap_or_else(PoisonError::into_inner);
-                    settled.released.iter().for_each(|ino| view.set_waiting(&one.root.name, *ino, false));
+                    released.iter().for_each(|(id, file)| view.set_waiting(&one.root.name, id, *file, false));
                 }
-                for last in settled.last {
-                    tracing::error!(
-                        root = %one.root.name, path = %last.path.path, reason = %last.error,
-                        "a deferred deletion was in vain for the last time: it is in the trash now"
-                    );
-                    let error = format!("in the trash after the last try: {}", last.error);
-                    record.failed(phase, last.path, error);
+                let site = Site::of(one.root, self.orders.max_attempts);
+                // As with reports: the guard's own emergencies wait for no disk.
+                if self.orders.head.trigger == Trigger::EmergencyThreshold {
+                    vault.settle_aside(&site, tries);
+                } else {
+                    for last in vault.settle(&site, &tries, self.around.now()) {
+                        last.log(&one.root.name);
+                        let error = format!("in the trash after the last try: {}", last.error);
+                        record.failed(phase, last.path, error);
+                    }
                 }
             }
             drop(turn);

@@ -45,6 +45,8 @@ struct Running<'a, 'r> {
     settle: Settle,
     /// Roots that may lose nothing more (see [`Orders::at_most`]).
     full: HashSet<usize>,
+    /// Roots whose queue or trash somebody else was at, for too long.
+    turned_away: HashSet<(usize, Phase)>,
     order: u64,
     freed: u64,
     /// Bytes written off because they did not show in time.
@@ -114,6 +116,7 @@ impl<'a, 'r> Running<'a, 'r> {
             settle: Settle::new(before.as_ref().map_or(0, |usage| usage.used), patience(&probe)),
             probe,
             full: HashSet::new(),
+            turned_away: HashSet::new(),
             order: 0,
             freed: 0,
             missing: 0,
@@ -188,7 +191,8 @@ impl<'a, 'r> Running<'a, 'r> {
     fn phase(&mut self, phase: Phase, roots: &[RunRoot<'_>]) -> PhaseEnd {
         let emergency = self.orders.is_emergency();
         let mut at = places(roots, phase, emergency);
-        at.retain(|place| !self.is_suspended(*place, phase));
+        at.retain(|place| !self.is_suspended(*place, phase) && self.may_ask_vault(*place, phase));
+        self.turned_away.clear();
         let (shared, for_space) = (self.shared, self.orders.for_space());
         let with = |one| circumstances(shared, one, for_space);
         if at.is_empty() {
@@ -252,7 +256,7 @@ impl<'a, 'r> Running<'a, 'r> {
             let used_before = usage.map(|usage| usage.used_and_available(resource).0);
             let gained = self.carry_out_batch(phase, roots, batch);
             for place in &at {
-                if self.is_suspended(*place, phase) {
+                if self.is_suspended(*place, phase) || self.turned_away.contains(&(*place, phase)) {
                     merged.leave_out(*place);
                 }
             }
@@ -291,6 +295,17 @@ impl<'a, 'r> Running<'a, 'r> {
             record.note(format!("left out: {why}"));
         }
         why.is_some()
+    }
+
+    /// Whether queue and trash of a root are known by now; its report says if not.
+    fn may_ask_vault(&mut self, place: usize, phase: Phase) -> bool {
+        let vault = self.roots.get(place).and_then(|one| one.root.vault.as_ref());
+        let unknown =
+            matches!(phase, Phase::Deferred | Phase::Trash) && vault.is_some_and(|vault| !vault.is_settled());
+        if unknown && let Some(record) = self.records.get_mut(place) {
+            record.note(format!("{phase}: left out: ledger and private directory are being compared"));
+        }
+        !unknown
     }
 
     fn last_phase(&mut self, roots: &[RunRoot<'_>]) -> Result<Option<u64>, PhaseEnd> {

@@ -20,8 +20,13 @@ use crate::sys::private_dir::PrivateDir;
 
 /// A world in which the deletion of `path`, a file that can't be moved, is due.
 fn waiting(path: &str) -> (World, Arc<Ledger>, EntryId, tempfile::TempDir) {
-    let (mut world, state, now) = (World::new(), tempfile::tempdir().unwrap(), clock::now());
+    let world = World::new();
     world.file(path, 10, 0);
+    waiting_in(world, path)
+}
+
+fn waiting_in(mut world: World, path: &str) -> (World, Arc<Ledger>, EntryId, tempfile::TempDir) {
+    let (state, now) = (tempfile::tempdir().unwrap(), clock::now());
     let ledger = Arc::new(Ledger::open(state.path(), now).unwrap().0);
     let path = RelPath::from_bytes(path.as_bytes()).unwrap();
     let id = EntryId::new("1");
@@ -91,5 +96,58 @@ fn a_hold_is_not_over_because_a_file_claims_to_be_from_the_future() {
     let with = Conditions { jobs: &world.jobs, references: &world.references, moment: &moment };
     let end = execute(&world.root, &[action], with);
     assert!(matches!(end.ended[0], Some(Ended::Skipped(Skip::Held))), "{:?}", end.ended);
+    assert!(world.path("d/f").exists());
+}
+
+/// The same in a root that is full, where nothing else may go.
+fn waiting_in_a_full_root() -> (World, Arc<Ledger>, EntryId, tempfile::TempDir) {
+    let world = World::with_capacity(Some(60 * 4096));
+    world.file("d/f", 30 * 4096, 0);
+    world.file("other.keep", 30 * 4096, 0);
+    waiting_in(world, "d/f")
+}
+
+#[test]
+fn an_emergency_goes_without_what_somebody_else_is_moving_and_says_so() {
+    let (world, ledger, id, _state) = waiting_in_a_full_root();
+    let vault = Arc::clone(world.root.vault.as_ref().unwrap());
+    let held = vault.turn();
+    let began = std::time::Instant::now();
+    let report = std::thread::scope(|scope| {
+        let run = scope.spawn(|| world.run(&world.orders(Policy::Emergency)).0);
+        run.join().unwrap()
+    });
+    assert!(began.elapsed() < Duration::from_secs(20), "it waited for whoever has the turn");
+    assert!(report.notes.iter().any(|note| note.starts_with("deferred: left out")), "{:?}", report.notes);
+    assert!(world.path("d/f").exists() && !vault.is_wanted());
+    assert_eq!(ledger.queue_entry(&id).unwrap().unwrap().attempts, 0, "it was not tried");
+    drop(held);
+    let report = world.run(&world.orders(Policy::Emergency)).0;
+    assert!(report.target_reached == Some(true) && !world.path("d/f").exists(), "{report:?}");
+    assert!(ledger.queue_entry(&id).unwrap().is_none());
+}
+
+#[test]
+fn what_the_guard_s_emergency_took_follows_in_the_ledger() {
+    let (world, ledger, id, _state) = waiting_in_a_full_root();
+    let mut orders = world.orders(Policy::Emergency);
+    orders.head.trigger = crate::model::Trigger::EmergencyThreshold;
+    let report = world.run(&orders).0;
+    assert_eq!((report.target_reached, world.path("d/f").exists()), (Some(true), false), "{report:?}");
+    let limit = std::time::Instant::now() + Duration::from_secs(20);
+    while ledger.queue_entry(&id).unwrap().is_some() {
+        assert!(std::time::Instant::now() < limit, "it is still on record");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn an_emergency_before_ledger_and_directory_were_compared_says_what_it_leaves_out() {
+    let (mut world, ledger, _id, _state) = waiting_in_a_full_root();
+    let private = Arc::new(PrivateDir::open_or_create(&world.root.dir).unwrap());
+    world.root.vault = Some(Arc::new(RootVault::new(private, ledger, Turn::default())));
+    let report = world.run(&world.orders(Policy::Emergency)).0;
+    assert!(report.notes.iter().any(|note| note.starts_with("deferred: left out")), "{:?}", report.notes);
+    assert!(report.notes.iter().any(|note| note.starts_with("trash: left out")), "{:?}", report.notes);
     assert!(world.path("d/f").exists());
 }

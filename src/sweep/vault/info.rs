@@ -141,9 +141,18 @@ impl Info {
     }
 }
 
-/// Takes the description of an entry away; whether there was one.
-pub fn discard(rooms: &Rooms, room: Room, id: &EntryId) -> Result<bool, SysError> {
-    own_file::discard(rooms.of(room), &file_of(id))
+/// Takes the description of an entry away: its own, or the one it shares with
+/// others if it is the last of them.
+pub fn discard(rooms: &Rooms, room: Room, id: &EntryId) -> Result<(), SysError> {
+    let shared = match room {
+        Room::Queue => rooms.manifests.remove(id),
+        Room::Trash => None,
+    };
+    match shared {
+        Some(None) => Ok(()),
+        Some(Some(last)) => own_file::discard(rooms.of(room), &last).map(drop),
+        None => own_file::discard(rooms.of(room), &file_of(id)).map(drop),
+    }
 }
 
 /// Its name.

@@ -1,23 +1,26 @@
 //! Queue and trash of a root: what lies in its private directory under an ID,
 //! or waits in its place.
 //!
-//! Promises: an entry is in the ledger before anything moves, and described by
-//! its own file beside it, so that neither a kill at any point nor a lost
-//! ledger loses it; nothing there is removed but by [`super::execute`]; moving
+//! Promises: an entry is in the ledger, durably, before anything moves, and
+//! described by a file beside it, so that neither a kill at any point nor a
+//! lost ledger loses it; nothing there is removed but by [`super::execute`]; moving
 //! in, putting back and removing take turns. The private directory is checked
 //! before each use. Must not know: HTTP, who may ask.
 
 pub mod info;
 pub mod inspect;
+pub mod manifest;
 pub mod moving;
 mod nominate;
+mod permission;
 pub mod replay;
 pub mod returning;
-mod settling;
+pub mod settling;
+mod turn;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::model::{EntryId, QueueEntry, RootName, Timestamp, TrashEntry};
 use crate::store::StoreError;
@@ -26,6 +29,10 @@ use crate::sys::private_dir::PrivateDir;
 use crate::sys::{DirHandle, RootDir, SysError};
 
 use info::Entry;
+use manifest::Manifests;
+use settling::Aside;
+pub use turn::{Held, Turn};
+
 pub use nominate::{KeptActions, is_new};
 
 /// The two directories in the private one.
@@ -107,16 +114,18 @@ pub struct RootVault {
     turn: Turn,
     /// Ledger and directory were brought to one account.
     settled: AtomicBool,
+    /// What describes many entries at once.
+    manifests: Manifests,
+    /// What emergencies did to entries, on its way into the ledger.
+    aside: Aside,
 }
-
-/// The turn at one root's queue and trash. It outlives a root that is opened anew.
-pub type Turn = Arc<Mutex<()>>;
 
 /// Its directories, open.
 #[derive(Debug)]
 pub struct Rooms {
     queue: DirHandle,
     trash: DirHandle,
+    manifests: Manifests,
 }
 
 impl Rooms {
@@ -133,17 +142,41 @@ impl RootVault {
     /// With a ledger to record in.
     pub fn new(private: Arc<PrivateDir>, ledger: Arc<Ledger>, turn: Turn) -> Self {
         let entries = Arc::clone(&ledger) as Arc<dyn KeptEntries>;
-        Self { private, entries, book: Some(ledger), turn, settled: AtomicBool::new(false) }
+        Self { book: Some(ledger), turn, settled: AtomicBool::new(false), ..Self::reading(private, entries) }
     }
 
     /// To be read only.
     pub fn reading(private: Arc<PrivateDir>, entries: Arc<dyn KeptEntries>) -> Self {
-        Self { private, entries, book: None, turn: Turn::default(), settled: AtomicBool::new(true) }
+        Self {
+            private,
+            entries,
+            book: None,
+            turn: Turn::default(),
+            settled: AtomicBool::new(true),
+            manifests: Manifests::default(),
+            aside: Aside::default(),
+        }
     }
 
     /// Takes the turn: until it is given back nothing moves in, out or away.
-    pub fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn turn(&self) -> Held<'_> {
+        self.turn.take()
+    }
+
+    /// The turn, if it can be had within `limit`.
+    pub fn turn_within(&self, limit: Duration) -> Option<Held<'_>> {
+        self.turn.take_within(limit, false)
+    }
+
+    /// The turn for an emergency, before all others who wait for it; whoever has
+    /// it ends as soon as he can ([`Self::is_wanted`]).
+    pub fn urgent_turn_within(&self, limit: Duration) -> Option<Held<'_>> {
+        self.turn.take_within(limit, true)
+    }
+
+    /// Whether an emergency waits for the turn.
+    pub fn is_wanted(&self) -> bool {
+        self.turn.is_wanted()
     }
 
     /// Whether ledger and directory were brought to one account since it was
@@ -156,19 +189,6 @@ impl RootVault {
     /// When an entry was given up, as far as that is known; `None`: there is no such entry.
     pub(super) fn asked_at(&self, id: &EntryId) -> Result<Option<Option<Timestamp>>, StoreError> {
         Ok(self.entries.entry(id)?.map(|entry| entry.kept().asked_at))
-    }
-
-    /// The turn, if it can be had within `limit`.
-    pub fn turn_within(&self, limit: Duration) -> Option<MutexGuard<'_, ()>> {
-        let until = Instant::now() + limit;
-        loop {
-            match self.turn.try_lock() {
-                Ok(turn) => return Some(turn),
-                Err(TryLockError::Poisoned(turn)) => return Some(turn.into_inner()),
-                Err(TryLockError::WouldBlock) if Instant::now() >= until => return None,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-            }
-        }
     }
 
     /// Makes what was written in it lasting. Can take seconds.
@@ -185,6 +205,7 @@ impl RootVault {
     /// then there is neither trash nor deferral.
     pub fn open(&self, root: &RootDir) -> Result<Rooms, SysError> {
         self.private.check(root)?;
-        Ok(Rooms { queue: self.private.subdirectory("queue")?, trash: self.private.subdirectory("trash")? })
+        let (queue, trash) = (self.private.subdirectory("queue")?, self.private.subdirectory("trash")?);
+        Ok(Rooms { queue, trash, manifests: self.manifests.clone() })
     }
 }

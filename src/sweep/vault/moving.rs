@@ -5,7 +5,11 @@
 //! stays where it is and is told apart from what may be tried again. Doing it
 //! once more does no harm: what is there already is left there.
 
-use crate::model::{FileFacts, FileKind, FileTimes, Keep, RelPath, Skip, Stage, with_causes};
+use std::sync::{Mutex, PoisonError};
+
+use crate::model::{
+    FileFacts, FileKind, FileTimes, Keep, Kept, QueueEntry, RelPath, Skip, Stage, with_causes,
+};
 use crate::policy::speaks_against;
 use crate::sweep::execute::{Conditions, Known};
 use crate::sweep::flocks::{DirectoryLocks, keep};
@@ -13,15 +17,16 @@ use crate::sweep::root::GuardedRoot;
 use crate::sys::open_check::OpenCheck;
 use crate::sys::remove::{Refusal, move_entry, verify};
 use crate::sys::xattr::Mark;
-use crate::sys::{DirHandle, Seen, SysError, own_file};
+use crate::sys::{DirHandle, RootDir, Seen, SysError, own_file};
 
 use super::info::{Entry, Info, discard};
 use super::inspect::{Objection, Place, tree};
-use super::{Room, Rooms};
+use super::{Room, Rooms, manifest};
 
-/// Up to so many descriptions are synced one by one. What more say is in the
-/// ledger, durably; they follow with the next [`super::RootVault::make_lasting`].
+/// More deferred deletions than this are described in one file together.
 const FEW: usize = 8;
+/// Entries of one directory that one thread takes at a time.
+const SHARE: usize = 128;
 
 /// How it went for one entry.
 #[derive(Debug, Clone)]
@@ -34,6 +39,8 @@ pub enum Taken {
     Later(String),
     /// It is not what was given up any more: gone, or changed by somebody.
     Gone,
+    /// There was no time for it: somebody more urgent waits.
+    NotYet,
 }
 
 /// One entry under way.
@@ -43,9 +50,25 @@ struct Moving<'a> {
     end: Option<Taken>,
 }
 
-/// Takes entries from their places. One answer for each, in their order. The
-/// caller has the turn, and each is on record.
-pub fn take_in(root: &GuardedRoot, rooms: &Rooms, entries: &[Entry], with: Conditions<'_>) -> Vec<Taken> {
+/// Takes entries from their places, as long as `goes_on`. One answer for each,
+/// in their order. The caller has the turn, and each is on record.
+///
+/// What is synced before what: the row of the ledger, which is durable before
+/// this is called, is the record. From it each entry is found again wherever a
+/// kill or a power cut leaves it: in its place (also when the cut undoes a
+/// rename) or here. The description beside it only stands in for a ledger that
+/// is lost altogether; for that it must be lasting some time after the move,
+/// not before it ([`super::RootVault::make_lasting`] at the end of a burst). Only
+/// the trash, whose entries stay for weeks, is synced at once. A directory
+/// that is back in its place can't be told from one that was given back, so of
+/// trees the rename is lasting before the ledger says that they were moved.
+pub fn take_in(
+    root: &GuardedRoot,
+    rooms: &Rooms,
+    entries: &[Entry],
+    with: Conditions<'_>,
+    goes_on: &(dyn Fn() -> bool + Sync),
+) -> Vec<Taken> {
     let mut all: Vec<Moving<'_>> = entries
         .iter()
         .map(|entry| {
@@ -54,28 +77,53 @@ pub fn take_in(root: &GuardedRoot, rooms: &Rooms, entries: &[Entry], with: Condi
             Moving { entry, path: path.unwrap_or_default(), end }
         })
         .collect();
-    let each = all.len() <= FEW;
     let locks = DirectoryLocks::default();
-    let mut at = None;
-    for moving in &mut all {
-        describe(root, rooms, moving, &mut at, &locks, each);
-    }
+    describe_all(root, rooms, &mut all, &locks);
     let how = root.prepare_open_check(false);
-    let mut at = None;
-    for moving in &mut all {
-        if moving.end.is_none() {
-            let end = take(root, rooms, moving, &mut at, &how, &locks, with);
-            moving.end = Some(end);
+    let mut shares: Vec<&mut [Moving<'_>]> = all
+        .chunk_by_mut(|one, next| one.path.parent() == next.path.parent())
+        .flat_map(|alike| alike.chunks_mut(SHARE))
+        .collect();
+    shares.reverse();
+    let threads = root.workers.clamp(1, shares.len().max(1));
+    let shares = Mutex::new(shares);
+    let worker = || {
+        let mut at = None;
+        loop {
+            let share = shares.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(share) = share else { break };
+            for moving in share.iter_mut().filter(|moving| moving.end.is_none()) {
+                let end = match goes_on() {
+                    true => take(root, rooms, moving, &mut at, &how, &locks, with),
+                    false => Taken::NotYet,
+                };
+                moving.end = Some(match end {
+                    // It may have been moved before a kill.
+                    Taken::Gone => lies_in(rooms, moving.entry.room(), moving.entry.kept())
+                        .map_or(Taken::Gone, Taken::Moved),
+                    end => end,
+                });
+            }
         }
-        if matches!(moving.end, Some(Taken::Gone)) {
-            // What is left of it would only be looked at again at the next start.
-            let _ = discard(rooms, moving.entry.room(), &moving.entry.kept().id);
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            let thread = std::thread::Builder::new().name("guardian-take".to_owned());
+            // Fewer threads than wished for are slower, not wrong.
+            if thread.spawn_scoped(scope, worker).is_err() {
+                break;
+            }
         }
+        worker();
+    });
+    for moving in all.iter().filter(|moving| !matches!(moving.end, Some(Taken::Moved(_)))) {
+        // What is left of it would only be looked at again at the next start.
+        let _ = discard(rooms, moving.entry.room(), &moving.entry.kept().id);
     }
-    // Lasting before the ledger says that they were moved.
     for room in [Room::Queue, Room::Trash] {
+        let lasts = |one: &Moving<'_>| room == Room::Trash || one.entry.kept().is_tree();
         let moved = |one: &Moving<'_>| one.entry.room() == room && matches!(one.end, Some(Taken::Moved(_)));
-        if all.iter().any(moved)
+        if all.iter().any(|one| moved(one) && lasts(one))
             && let Err(error) = own_file::sync_names(rooms.of(room))
         {
             tracing::warn!(root = %root.name, reason = %with_causes(&error), "moved entries may be back after a power cut");
@@ -84,11 +132,33 @@ pub fn take_in(root: &GuardedRoot, rooms: &Rooms, entries: &[Entry], with: Condi
     all.into_iter().map(|moving| moving.end.unwrap_or(Taken::Gone)).collect()
 }
 
+/// Describes all of them: many deferred deletions in one file, the others each in its own.
+fn describe_all(root: &GuardedRoot, rooms: &Rooms, all: &mut [Moving<'_>], locks: &DirectoryLocks) {
+    let queued: Vec<&QueueEntry> = all
+        .iter()
+        .filter(|moving| moving.end.is_none())
+        .filter_map(|moving| match moving.entry {
+            Entry::Queue(entry) => Some(entry),
+            Entry::Trash(_) => None,
+        })
+        .collect();
+    let together = queued.len() > FEW;
+    let failed = if together { manifest::write(rooms, &queued).err() } else { None };
+    let few = all.len() <= FEW;
+    let mut at = None;
+    for moving in all.iter_mut().filter(|moving| moving.end.is_none()) {
+        match moving.entry {
+            Entry::Queue(_) if together => moving.end = failed.as_ref().map(impossible),
+            entry => describe(root, rooms, moving, &mut at, locks, few && entry.room() == Room::Trash),
+        }
+    }
+}
+
 /// Whether the entry lies in `room` already, as what it was.
-pub fn lies_in(rooms: &Rooms, room: Room, entry: &Entry) -> Option<FileFacts> {
+pub fn lies_in(rooms: &Rooms, room: Room, kept: &Kept) -> Option<FileFacts> {
     let dir = rooms.of(room);
-    let seen = dir.look(entry.kept().id.as_str().as_bytes(), FileTimes::default()).ok()?;
-    let same = seen.facts.id.dev == dir.dev() && entry.kept().facts.is_same_elsewhere(&seen.facts);
+    let seen = dir.look(kept.id.as_str().as_bytes(), FileTimes::default()).ok()?;
+    let same = seen.facts.id.dev == dir.dev() && kept.facts.is_same_elsewhere(&seen.facts);
     same.then_some(seen.facts)
 }
 
@@ -101,11 +171,8 @@ fn describe(
     locks: &DirectoryLocks,
     sync: bool,
 ) {
-    if moving.end.is_some() {
-        return;
-    }
     let entry = moving.entry;
-    if let Some(there) = lies_in(rooms, entry.room(), entry) {
+    if let Some(there) = lies_in(rooms, entry.room(), entry.kept()) {
         moving.end = Some(Taken::Moved(there));
         return;
     }
@@ -275,23 +342,34 @@ fn take_tree(
 ///
 /// # Errors
 /// When the kernel refuses; it is then where it was.
-pub fn shift(rooms: &Rooms, from: Room, entry: &Entry) -> Result<(), SysError> {
+pub fn shift(root: &RootDir, rooms: &Rooms, from: Room, entry: &Entry) -> Result<(), SysError> {
     let (id, to) = (&entry.kept().id, entry.room());
     let mut moved = entry.clone();
-    moved.kept_mut().stage = if lies_in(rooms, from, entry).is_some() || lies_in(rooms, to, entry).is_some() {
-        Stage::Moved
-    } else {
-        entry.kept().stage
+    moved.kept_mut().stage =
+        if lies_in(rooms, from, entry.kept()).is_some() || lies_in(rooms, to, entry.kept()).is_some() {
+            Stage::Moved
+        } else {
+            entry.kept().stage
+        };
+    let described = match Info::read(rooms, from, id)? {
+        Some(mut info) => {
+            info.describe(&moved);
+            Some(info)
+        }
+        // It shared a description with others.
+        None => {
+            let (dir, name) = (rooms.of(from), id.as_str().as_bytes());
+            let seen = dir.look(name, FileTimes::default()).ok();
+            seen.map(|seen| Info::of(&moved, root.path(), dir, name, &seen))
+        }
     };
-    let old = Info::read(rooms, from, id)?;
-    if let Some(mut info) = old {
-        info.describe(&moved);
+    if let Some(info) = described {
         info.write(rooms, to, id, true)?;
     }
-    if lies_in(rooms, to, entry).is_none() && lies_in(rooms, from, entry).is_some() {
+    if lies_in(rooms, to, entry.kept()).is_none() && lies_in(rooms, from, entry.kept()).is_some() {
         let name = id.as_str().as_bytes();
         move_entry(rooms.of(from), name, rooms.of(to), name)?;
     }
     own_file::sync_names(rooms.of(to))?;
-    discard(rooms, from, id).map(drop)
+    discard(rooms, from, id)
 }

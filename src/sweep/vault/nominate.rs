@@ -10,7 +10,8 @@ use crate::policy::{Moment, deferred_until, trash_until};
 use crate::sweep::SweepError;
 use crate::sweep::root::GuardedRoot;
 
-use super::RootVault;
+use super::moving::lies_in;
+use super::{Room, Rooms, RootVault};
 
 /// Entries read at once.
 const PAGE: usize = 1000;
@@ -35,6 +36,8 @@ pub struct KeptActions<'a> {
     page: VecDeque<(Timestamp, Action)>,
     /// An entry whose try was in vain is due again later: not in this run.
     seen: HashSet<EntryId>,
+    /// In an emergency: a ledger that can't be written takes for waiting what was moved.
+    rooms: Option<Rooms>,
     ended: bool,
 }
 
@@ -48,8 +51,10 @@ impl<'a> KeptActions<'a> {
             _ => None,
         }?;
         let vault = root.vault.as_ref().filter(|vault| vault.is_settled() && moment.forced_job.is_none())?;
+        let rooms = if moment.emergency { vault.open(&root.dir).ok() } else { None };
         Some(Self {
             root,
+            rooms,
             vault: Arc::clone(vault),
             phase,
             moment,
@@ -87,7 +92,8 @@ impl<'a> KeptActions<'a> {
                 Phase::Deferred => {
                     let due = self.vault.entries.deferred(name, self.until, after, PAGE).map_err(failed)?;
                     due.into_iter()
-                        .map(|entry| {
+                        .map(|mut entry| {
+                            self.look_for(&mut entry.kept, Room::Queue);
                             let queued = self.moment.age(entry.queued_at);
                             let reason = Reason::Deferred {
                                 id: entry.kept.id.clone(),
@@ -108,7 +114,8 @@ impl<'a> KeptActions<'a> {
                         trash_until(&self.root.rules, self.moment).map_or_else(Default::default, |it| it.1);
                     let due = self.vault.entries.trashed(name, self.until, after, PAGE).map_err(failed)?;
                     due.into_iter()
-                        .map(|entry| {
+                        .map(|mut entry| {
+                            self.look_for(&mut entry.kept, Room::Trash);
                             let deleted = self.moment.age(entry.deleted_at);
                             let reason = Reason::Trash {
                                 id: entry.kept.id.clone(),
@@ -133,6 +140,15 @@ impl<'a> KeptActions<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Corrects the stage of an entry that was moved and could not be recorded as such.
+    fn look_for(&self, kept: &mut Kept, room: Room) {
+        if kept.stage == Stage::Waiting
+            && self.rooms.as_ref().is_some_and(|rooms| lies_in(rooms, room, kept).is_some())
+        {
+            kept.stage = Stage::Moved;
+        }
     }
 
     fn action(&self, kept: &Kept, reason: Reason, age: std::time::Duration) -> Option<Action> {

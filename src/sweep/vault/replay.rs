@@ -7,20 +7,22 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::model::{
-    EntryId, FileTimes, Kept, QueueEntry, Requester, Stage, Timestamp, TrashEntry, WirePath, with_causes,
+    EntryId, FileTimes, Identity, Kept, QueueEntry, Requester, Stage, Timestamp, TrashEntry, WirePath,
+    with_causes,
 };
 use crate::store::StoreError;
 use crate::store::ledger::{KeptChange, Ledger};
 use crate::sweep::root::GuardedRoot;
 use crate::sys::dir::EntryBuffer;
-use crate::sys::{DirHandle, SysError};
+use crate::sys::{DirHandle, SysError, own_file};
 
 use super::info::{Entry, Info, discard};
 use super::moving::{lies_in, shift};
-use super::{Room, Rooms, RootVault};
+use super::{Room, Rooms, RootVault, manifest};
 
 /// Entries looked at, or changed, at once.
 const PAGE: usize = 1000;
@@ -41,8 +43,10 @@ pub enum ReplayError {
 pub struct Replayed {
     /// On record, and still to be moved.
     pub waiting: Vec<EntryId>,
-    /// Inodes of what is on record in its own place.
-    pub in_place: Vec<u64>,
+    /// On record, and in its own place.
+    pub in_place: Vec<(EntryId, Identity)>,
+    /// On record, and not in its own place.
+    pub elsewhere: Vec<(EntryId, Identity)>,
     /// In the directory, and unknown to the ledger until now.
     pub found: u64,
     /// On record, and nowhere any more.
@@ -54,6 +58,8 @@ pub struct Replayed {
 struct Inventory {
     objects: HashSet<Box<str>>,
     infos: HashSet<Box<str>>,
+    /// Files that describe many.
+    manifests: Vec<Box<str>>,
 }
 
 struct Replay<'a> {
@@ -64,6 +70,8 @@ struct Replay<'a> {
     changes: Vec<KeptChange>,
     shifts: Vec<(Room, Entry)>,
     end: Replayed,
+    /// The file that describes many which was read last, and what it says.
+    read: Option<(Arc<str>, HashMap<EntryId, QueueEntry>)>,
 }
 
 /// Settles the account of one root. The caller has the turn.
@@ -89,7 +97,9 @@ pub fn replay(
         changes: Vec::new(),
         shifts: Vec::new(),
         end: Replayed::default(),
+        read: None,
     };
+    replay.manifests()?;
     replay.known()?;
     replay.unknown(now)?;
     replay.commit()?;
@@ -106,9 +116,10 @@ fn inventory(dir: &DirHandle) -> Result<Inventory, SysError> {
             // Names of ours are plain text; anything else is no entry.
             if let Ok(name) = entry.name.to_str() {
                 match name.strip_suffix(".info") {
-                    Some(id) => found.infos.insert(id.into()),
-                    None => found.objects.insert(name.into()),
-                };
+                    Some(id) => drop(found.infos.insert(id.into())),
+                    None if name.ends_with(manifest::SUFFIX) => found.manifests.push(name.into()),
+                    None => drop(found.objects.insert(name.into())),
+                }
             }
             Ok(())
         })
@@ -119,6 +130,35 @@ fn inventory(dir: &DirHandle) -> Result<Inventory, SysError> {
 impl Replay<'_> {
     fn inventory(&mut self, room: Room) -> &mut Inventory {
         self.there.entry(room == Room::Queue).or_default()
+    }
+
+    /// Takes up what the files say that describe many; those of which nothing
+    /// is there any more go.
+    fn manifests(&mut self) -> Result<(), ReplayError> {
+        self.rooms.manifests.begin_anew();
+        for name in std::mem::take(&mut self.inventory(Room::Queue).manifests) {
+            let ids: Vec<EntryId> =
+                manifest::read(&self.rooms, &name)?.into_iter().map(|entry| entry.kept.id).collect();
+            let there = &self.inventory(Room::Queue).objects;
+            let left: Vec<EntryId> = ids.into_iter().filter(|id| there.contains(id.as_str())).collect();
+            if left.is_empty() {
+                own_file::discard(self.rooms.of(Room::Queue), &name)?;
+            } else {
+                self.rooms.manifests.add(&name, left);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a file that describes many says of an entry.
+    fn described_among_others(&mut self, id: &EntryId) -> Result<Option<Entry>, ReplayError> {
+        let Some(name) = self.rooms.manifests.of(id) else { return Ok(None) };
+        if self.read.as_ref().is_none_or(|(read, _)| *read != name) {
+            let entries = manifest::read(&self.rooms, &name)?.into_iter();
+            self.read = Some((name, entries.map(|entry| (entry.kept.id.clone(), entry)).collect()));
+        }
+        let entry = self.read.as_ref().and_then(|(_, entries)| entries.get(id));
+        Ok(entry.cloned().map(Entry::Queue))
     }
 
     /// Everything on record, against what is there.
@@ -153,13 +193,15 @@ impl Replay<'_> {
         let id: Box<str> = entry.kept().id.as_str().into();
         let room = entry.room();
         let other = if room == Room::Queue { Room::Trash } else { Room::Queue };
-        let here = self.inventory(room).objects.remove(&id) && lies_in(&self.rooms, room, &entry).is_some();
+        let here =
+            self.inventory(room).objects.remove(&id) && lies_in(&self.rooms, room, entry.kept()).is_some();
         let aside = !here
             && self.inventory(other).objects.remove(&id)
-            && lies_in(&self.rooms, other, &entry).is_some();
+            && lies_in(&self.rooms, other, entry.kept()).is_some();
         if here || aside {
             // Of what is there the description is needed; a power cut may have taken it.
-            let described = self.inventory(room).infos.remove(&id) || aside;
+            let shared = room == Room::Queue && self.rooms.manifests.of(&entry.kept().id).is_some();
+            let described = self.inventory(room).infos.remove(&id) || aside || shared;
             if !described {
                 self.describe(&entry);
             }
@@ -167,14 +209,18 @@ impl Replay<'_> {
                 self.inventory(other).infos.remove(&id);
                 self.shifts.push((other, entry.clone()));
             }
+            self.end.elsewhere.push(entry.kept().waiting_as(self.root.dev()));
             if entry.kept().stage != Stage::Moved {
                 entry.kept_mut().stage = Stage::Moved;
                 self.changes.push(record(entry));
             }
             return;
         }
-        if entry.kept().stage != Stage::Moved {
-            self.end.in_place.push(entry.kept().facts.id.ino);
+        let waits = entry.kept().waiting_as(self.root.dev());
+        let is_back = entry.kept().stage == Stage::Moved && self.is_back(entry.kept());
+        match entry.kept().stage {
+            Stage::Moved if !is_back => self.end.elsewhere.push(waits),
+            _ => self.end.in_place.push(waits),
         }
         match entry.kept().stage {
             Stage::Waiting => self.end.waiting.push(entry.kept().id.clone()),
@@ -182,7 +228,7 @@ impl Replay<'_> {
                 self.inventory(room).infos.remove(&id);
             }
             // A power cut can undo a rename: then it lies where it lay, untouched.
-            Stage::Moved if self.is_back(entry.kept()) => {
+            Stage::Moved if is_back => {
                 entry.kept_mut().stage = Stage::Waiting;
                 self.end.waiting.push(entry.kept().id.clone());
                 self.changes.push(record(entry));
@@ -221,7 +267,9 @@ impl Replay<'_> {
     /// What is there and not on record.
     fn unknown(&mut self, now: Timestamp) -> Result<(), ReplayError> {
         for room in [Room::Queue, Room::Trash] {
-            let objects: Vec<Box<str>> = self.inventory(room).objects.drain().collect();
+            let mut objects: Vec<Box<str>> = self.inventory(room).objects.drain().collect();
+            // In order: those that share a description lie beside each other.
+            objects.sort_unstable();
             for name in objects {
                 self.inventory(room).infos.remove(&name);
                 let id = EntryId::new(name);
@@ -244,15 +292,19 @@ impl Replay<'_> {
     }
 
     /// The entry that lies in `room` under an ID that this root has no record of.
-    fn recognise(&self, room: Room, id: &EntryId, now: Timestamp) -> Result<Option<Entry>, ReplayError> {
+    fn recognise(&mut self, room: Room, id: &EntryId, now: Timestamp) -> Result<Option<Entry>, ReplayError> {
         // The root may have been called otherwise.
         let recorded = match self.book.queue_entry(id)? {
             Some(entry) => Some(Entry::Queue(entry)),
             None => self.book.trash_entry(id)?.map(Entry::Trash),
         };
         let described = Info::read(&self.rooms, room, id)?.and_then(Info::entry);
-        for entry in recorded.into_iter().chain(described) {
-            if entry.kept().id == *id && lies_in(&self.rooms, room, &entry).is_some() {
+        let shared = match described {
+            None if room == Room::Queue => self.described_among_others(id)?,
+            _ => None,
+        };
+        for entry in recorded.into_iter().chain(described).chain(shared) {
+            if entry.kept().id == *id && lies_in(&self.rooms, room, entry.kept()).is_some() {
                 return Ok(Some(entry));
             }
         }
@@ -280,7 +332,7 @@ impl Replay<'_> {
             self.book.change_kept(part)?;
         }
         for (from, entry) in self.shifts.drain(..) {
-            if let Err(error) = shift(&self.rooms, from, &entry) {
+            if let Err(error) = shift(&self.root.dir, &self.rooms, from, &entry) {
                 tracing::warn!(root = %self.root.name, reason = %with_causes(&error), "an entry lies in the other room");
             }
         }

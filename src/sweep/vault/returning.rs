@@ -6,11 +6,12 @@
 use crate::model::{FileTimes, RelPath, Stage};
 use crate::sweep::root::GuardedRoot;
 use crate::sys::remove::move_entry;
-use crate::sys::{DirHandle, Seen, SysError, own_file};
+use crate::sys::{DirHandle, SysError, own_file};
 
 use super::Rooms;
 use super::info::{Entry, discard};
 use super::moving::lies_in;
+use super::permission::may_put_into;
 
 /// Why something is not back.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +26,10 @@ pub enum NotBack {
     #[error("{0} is no place for it")]
     NoPlace(RelPath),
     /// Who asks may not put files there.
-    #[error("uid {uid} may not put files into the directory of {path}")]
+    #[error(
+        "uid {uid} may not put files into the directory of {path}, as far as owner and permissions of it \
+         and of those above tell: it must be his own or open to all"
+    )]
     NotPermitted {
         /// Who.
         uid: u32,
@@ -54,14 +58,14 @@ pub fn put_back(
     only: Option<u32>,
 ) -> Result<(), NotBack> {
     let kept = entry.kept();
-    if kept.stage != Stage::Moved && lies_in(rooms, entry.room(), entry).is_none() {
+    if kept.stage != Stage::Moved && lies_in(rooms, entry.room(), kept).is_none() {
         // It never left. Its description goes first: one that outlived the record
         // would tell of a deletion that was called off.
         discard(rooms, entry.room(), &kept.id)?;
         own_file::sync_names(rooms.of(entry.room()))?;
         return Ok(());
     }
-    if lies_in(rooms, entry.room(), entry).is_none() {
+    if lies_in(rooms, entry.room(), kept).is_none() {
         return Err(NotBack::Gone);
     }
     let dir = open(root, to, only)?;
@@ -94,10 +98,8 @@ fn open(root: &GuardedRoot, to: &RelPath, only: Option<u32>) -> Result<DirHandle
     if root.own.contains_dir(dir.dev(), dir.ino()) {
         return Err(NotBack::NoPlace(to.clone()));
     }
-    let seen =
-        dir.look_at_self().map_err(|e| SysError::io("look at directory", parent.under(root.path()), e))?;
     if let Some(uid) = only
-        && !may_write(&seen, uid)
+        && !may_put_into(root, &parent, uid)?
     {
         return Err(NotBack::NotPermitted { uid, path: to.clone() });
     }
@@ -106,10 +108,4 @@ fn open(root: &GuardedRoot, to: &RelPath, only: Option<u32>) -> Result<DirHandle
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(dir),
         Err(error) => Err(SysError::named("look at", to.name(), error).into()),
     }
-}
-
-/// Whether a user may make names in a directory, as far as its bits for owner
-/// and others tell; groups are not looked up.
-const fn may_write(dir: &Seen, uid: u32) -> bool {
-    if dir.facts.uid == uid { dir.permissions & 0o300 == 0o300 } else { dir.permissions & 0o003 == 0o003 }
 }

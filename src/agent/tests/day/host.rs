@@ -64,7 +64,9 @@ impl Host {
         let host = Self { ledger, registry, references, engine, target, _locked: locked, _state: state };
         let keeper = host.keeper();
         let found = keeper.replay(&host.target).unwrap();
-        assert_eq!(keeper.move_in(&found.waiting, None).unwrap(), []);
+        let waiting: Vec<_> =
+            found.waiting.into_iter().map(|id| (host.target.root.name.clone(), id)).collect();
+        assert_eq!(keeper.move_in(&waiting, None).unwrap().left, []);
         drop(keeper);
         host
     }

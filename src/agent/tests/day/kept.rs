@@ -58,7 +58,7 @@ impl Day {
         if self.dice.below(5) == 0 {
             self.restart(self.now.is_multiple_of(2 * STEP));
         } else {
-            assert_eq!(self.host().keeper().move_in(&ids, None).unwrap(), []);
+            assert_eq!(self.host().keeper().move_in(&ids, None).unwrap().left, []);
         }
         assert_eq!(self.path(&name).exists(), opened, "{name}: what is open stays in its place");
         let life = self.files.remove(&name).unwrap();
@@ -73,7 +73,7 @@ impl Day {
             open: file.map(|file| (closes, file)),
             in_place: opened,
         };
-        self.given.insert(ids[0].clone(), given);
+        self.given.insert(ids[0].1.clone(), given);
     }
 
     /// Files that somebody had open are closed in time.
