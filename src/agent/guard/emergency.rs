@@ -30,9 +30,14 @@ pub(super) fn end(agent: &Agent, volume: &mut Volume, now: Duration) {
     let in_vain = || vec![(Resource::Bytes, 0, 1), (Resource::Inodes, 0, 1)];
     for (resource, freed, needed) in ended.join().unwrap_or_else(|_| in_vain()) {
         let pause = volume.backoff.of(resource).ended(freed, needed, now);
+        // What was in vain is no alarm any more where nothing is needed now.
+        let usage = volume.monitor.last().map(|look| look.usage);
+        let is_needed = |member: &Member| {
+            usage.is_some_and(|usage| resource_needed(&usage, resource, &member.root.guarded.marks).is_some())
+        };
         for member in &volume.members {
             let subject = Subject::of(AlertKind::Futile, Some(member.slot.name())).part(log::name(resource));
-            if pause.is_zero() {
+            if pause.is_zero() || !is_needed(member) {
                 agent.engine.alerts.end(&subject);
             } else {
                 let message = format!(
