@@ -46,6 +46,17 @@ impl Breakers {
         Some(in_words(phase, until.saturating_sub(now)))
     }
 
+    /// Which policies are left out on a root now.
+    pub fn suspensions(&self, root: &RootName, now: Duration) -> Vec<Phase> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_out = |(_, one): &(&(RootName, Phase), &Breaker)| one.suspended_until(now).is_some();
+        all.iter()
+            .filter(|((name, _), _)| name == root)
+            .filter(is_out)
+            .map(|((_, phase), _)| *phase)
+            .collect()
+    }
+
     /// All that is suspended on a root, and why in words.
     pub fn failing(&self, root: &RootName, now: Duration) -> Vec<(Phase, String)> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -34,6 +34,7 @@ use crate::sys::clock;
 
 use super::alerts::{Alert, Alerts, Subject};
 use super::breakers::Breakers;
+use super::metrics::Meters;
 use super::recorder::Recorder;
 use super::references::References;
 use super::surroundings::{Control, Feed, RunWorld, ShownRun, new_id};
@@ -122,6 +123,8 @@ pub struct Engine {
     pub events: Arc<Events>,
     /// What somebody should know.
     pub alerts: Alerts,
+    /// What is counted.
+    pub meters: Arc<Meters>,
     /// Policies whose removals fail, by root.
     pub breakers: Breakers,
     /// One run at a time on a volume.
@@ -178,7 +181,7 @@ impl Engine {
         references: Arc<RwLock<ReferenceView>>,
         clock: ClockGuard,
     ) -> Self {
-        let events = Arc::<Events>::default();
+        let (events, meters) = (Arc::<Events>::default(), Arc::<Meters>::default());
         Self {
             ledger,
             audit,
@@ -191,8 +194,9 @@ impl Engine {
             recorded: None,
             clock: Mutex::new(clock),
             recorder: Recorder::default(),
-            alerts: Alerts::new(Arc::clone(&events)),
+            alerts: Alerts::new(Arc::clone(&events), Arc::clone(&meters)),
             events,
+            meters,
             breakers: Breakers::default(),
             turns: Turns::default(),
         }
@@ -488,6 +492,8 @@ impl Engine {
             },
             told_at: Mutex::default(),
             breakers: &self.breakers,
+            meters: &self.meters,
+            took: Mutex::default(),
             // Whoever asks for it himself may try.
             kept_back: commission.trigger != Trigger::Manual,
             batch_began: Mutex::new(Timestamp::EPOCH),
@@ -501,6 +507,7 @@ impl Engine {
     fn tell_end(&self, world: &RunWorld<'_>, reports: &[Report]) {
         let over = if world.control.is_cancelled() { SweepState::Cancelled } else { SweepState::Done };
         world.shown.tell(&self.events, world.control, over, reports);
+        self.meters.phases_took(&lock(&world.took).by_phase);
         let now = clock::since_boot();
         for report in reports.iter().filter(|report| !report.dry_run) {
             let subject =
@@ -524,6 +531,7 @@ impl Engine {
     /// are written aside: the next must be able to begin at once.
     fn remember(&self, trigger: Trigger, reports: &[Report]) {
         reports.iter().for_each(super::log::run_ended);
+        reports.iter().for_each(|report| self.meters.ran(report));
         if trigger == Trigger::EmergencyThreshold {
             let (ledger, audit) = (self.ledger.clone(), self.audit.clone());
             self.recorder.record_aside(ledger, audit, self.recorded.clone(), reports.to_vec());
@@ -552,7 +560,7 @@ fn short_of(report: &Report) -> String {
 fn amount(plan: &Plan) -> Amount {
     let surprising = || plan.actions.iter().filter(|action| action.reason.kept().is_none());
     Amount {
-        files: surprising().count() as u64,
+        files: surprising().map(|action| action.reason.files()).sum(),
         bytes: surprising().map(|action| action.expected_bytes).sum(),
     }
 }

@@ -8,6 +8,7 @@
 mod given_up;
 mod place;
 mod told;
+mod tree;
 mod verdicts;
 
 use std::ffi::OsStr;
@@ -82,6 +83,13 @@ pub fn outside(path: &[u8], root: Option<&RootName>, why: &str) -> Explanation {
 /// # Errors
 /// When the path can't be looked at (not: when it does not exist).
 pub fn explain(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Result<Explanation, ApiError> {
+    let mut told = by_itself(root, path, with)?;
+    tree::tell(root, path, with, &mut told);
+    Ok(told)
+}
+
+/// The same for a path that is no part of a tree.
+fn by_itself(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Result<Explanation, ApiError> {
     let absolute = path.under(root.path());
     let mut told = outside(absolute.as_os_str().as_bytes(), Some(&root.name), "");
     told.exists = false;

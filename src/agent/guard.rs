@@ -16,6 +16,7 @@ use crate::sys::clock;
 use crate::usage::VolumeMonitor;
 
 use super::alerts::{CONDITIONS, conditions};
+use super::forecast::ForecastWatch;
 use super::state::Agent;
 use super::turns::VolumeId;
 use super::{commands, presence};
@@ -139,6 +140,7 @@ impl Guard {
                         is_network: members.iter().any(Member::is_network),
                         members,
                         looked_at: None,
+                        forecast: ForecastWatch::default(),
                         took: Duration::ZERO,
                         backoff: Backoffs::default(),
                         emergency: other.and_then(|volume| volume.emergency),

@@ -35,6 +35,10 @@ pub fn reload(agent: &Arc<Agent>, again: &ReadAgain) {
                 for warning in &new.warnings {
                     tracing::warn!("{warning}");
                 }
+                if new.agent.metrics_listen != old.agent.metrics_listen {
+                    tracing::warn!("metrics_listen changes only with a restart; the old one stays in force");
+                    new.agent.metrics_listen = old.agent.metrics_listen;
+                }
                 take(agent, new);
                 tracing::info!("the configuration was reloaded");
             }

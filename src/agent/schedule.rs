@@ -7,6 +7,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -71,6 +72,10 @@ pub fn work(agent: &Arc<Agent>) {
     while !agent.stop.is_raised() {
         let now = clock::now();
         let settings = agent.settings();
+        if agent.hurried.swap(false, Ordering::AcqRel) && settings.agent.automatic {
+            run(agent, Policy::Scheduled, Trigger::Forecast, 0);
+            run(agent, Policy::Orphans, Trigger::Forecast, 0);
+        }
         let mut next = LONGEST;
         for (name, policy, interval) in [
             (SCHEDULED, Policy::Scheduled, settings.agent.sweep_interval),
@@ -292,7 +297,7 @@ fn plan_only(agent: &Agent, commission: &Commission<'_>, target: &Target, why: &
     match agent.engine.plan(commission, std::slice::from_ref(target)) {
         Ok(plans) => {
             for (plan, _, _) in plans {
-                tracing::info!(root = %plan.root, policy = %plan.policy, files = plan.actions.len(), reason = why, "planned only");
+                tracing::info!(root = %plan.root, policy = %plan.policy, files = plan.files(), reason = why, "planned only");
                 log_plan(agent, &plan);
             }
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::config::{RootSettings, Settings};
 use crate::ingest::IngestHandle;
 use crate::model::{Grown, Policy, RootName, Timestamp, VolumeUsage};
-use crate::policy::Patterns;
+use crate::policy::{Outlook, Patterns};
 use crate::store::RootKey;
 use crate::store::index::Readings;
 use crate::store::ledger::{Ledger, LedgerOrigin, Pause};
@@ -148,10 +148,14 @@ pub struct Slot {
 pub struct Seen {
     /// When, by the wall clock.
     pub at: Timestamp,
+    /// When, by the boot-time clock.
+    pub looked_at: Duration,
     /// What it showed.
     pub usage: VolumeUsage,
-    /// When it is full at the lasting rate.
-    pub time_to_full: Option<Duration>,
+    /// How fast it fills, in bytes a second; `None` while unknown.
+    pub rate: Option<f64>,
+    /// When it is full.
+    pub outlook: Outlook,
 }
 
 impl Slot {
@@ -213,6 +217,8 @@ pub struct Agent {
     pub schedule_bell: Bell,
     /// Queue and trash.
     pub desk: super::vault::Desk,
+    /// A volume fills so fast that what is due is to go now.
+    pub hurried: AtomicBool,
     /// Something may go now that had to stay: emergencies that wait try again.
     pub eased: AtomicBool,
     /// Counts the guard's rounds: the supervisor sees by it that it lives.
@@ -244,6 +250,12 @@ impl Agent {
         self.eased.store(true, Ordering::Release);
         self.stir.bell.ring();
         // When its files go by themselves is known now.
+        self.schedule_bell.ring();
+    }
+
+    /// Has the scheduled sweeps come now.
+    pub fn hurry(&self) {
+        self.hurried.store(true, Ordering::Release);
         self.schedule_bell.ring();
     }
 

@@ -1,7 +1,7 @@
 //! What a run needs from the world: clocks, names, the record of removals, the
 //! index that follows, and whether to stop.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::sys::clock;
 
 use super::alerts::{Alert, Alerts, Subject};
 use super::breakers::{Breakers, Changed};
+use super::metrics::Meters;
 
 /// Between two events about the progress of one run.
 const TELLING_PAUSE: Duration = Duration::from_millis(250);
@@ -130,6 +131,31 @@ pub struct RunWorld<'a> {
     pub jobs: Option<&'a Ledger>,
     /// Jobs that are marked.
     pub without_results: Mutex<HashSet<JobId>>,
+    /// What is counted.
+    pub meters: &'a Meters,
+    /// How long the phases took.
+    pub took: Mutex<PhaseTimes>,
+}
+
+/// How long the phases of a run took: a batch's time goes to its phase, from
+/// the end of the batch before, so that choosing counts as well as removing.
+#[derive(Debug, Default)]
+pub struct PhaseTimes {
+    last: Option<Duration>,
+    /// By root and phase.
+    pub by_phase: BTreeMap<(RootName, Phase), Duration>,
+}
+
+impl PhaseTimes {
+    fn begin(&mut self, now: Duration) {
+        self.last = Some(now);
+    }
+
+    fn batch_ended(&mut self, root: &RootName, phase: Phase, now: Duration) {
+        let took = self.last.map_or(Duration::ZERO, |last| now.saturating_sub(last));
+        *self.by_phase.entry((root.clone(), phase)).or_default() += took;
+        self.last = Some(now);
+    }
 }
 
 /// A new name of a run or plan: sorts by time (UUID version 7).
@@ -196,9 +222,13 @@ impl RunWorld<'_> {
     fn mark_jobs(&self, actions: &[&Action]) {
         let Some(ledger) = self.jobs else { return };
         let mut marked = self.without_results.lock().unwrap_or_else(PoisonError::into_inner);
-        for action in actions {
-            if let Reason::OldResult { job, .. } = &action.reason
-                && marked.insert(job.clone())
+        let jobs = actions.iter().flat_map(|action| match &action.reason {
+            Reason::OldResult { job, .. } => std::slice::from_ref(job),
+            Reason::Tree { results_of, .. } => results_of,
+            _ => &[],
+        });
+        for job in jobs {
+            if marked.insert(job.clone())
                 && let Err(error) = ledger.mark_without_results(job, clock::now())
             {
                 tracing::warn!(job = %job, reason = %super::chain(&error), "a job is not marked as one without results");
@@ -259,7 +289,10 @@ impl Surroundings for RunWorld<'_> {
                 reason: action.reason.clone(),
                 ino: action.facts.id.ino,
                 size: action.facts.id.size,
-                allocated: action.facts.allocated,
+                allocated: match &action.reason {
+                    Reason::Tree { bytes, .. } => *bytes,
+                    _ => action.facts.allocated,
+                },
                 uid: action.facts.uid,
                 mtime: action.facts.id.mtime,
             })
@@ -296,6 +329,7 @@ impl Surroundings for RunWorld<'_> {
         for action in actions {
             tracing::debug!(root = %root, path = %action.path, bytes = action.facts.allocated, reason = %action.reason, "removed");
         }
+        self.meters.unlinked(root, actions.iter().map(|action| action.facts.allocated).sum());
         self.mark_jobs(actions);
         if let Some(recorded) = self.recorded {
             let began = *self.batch_began.lock().unwrap_or_else(PoisonError::into_inner);
@@ -311,6 +345,7 @@ impl Surroundings for RunWorld<'_> {
 
     fn aims(&self, target: &Target, usage: Option<&VolumeUsage>) {
         self.control.next_volume();
+        self.took.lock().unwrap_or_else(PoisonError::into_inner).begin(clock::since_boot());
         let need = usage.filter(|_| target.is_set()).map(|usage| target.excess(usage));
         self.control.advance(|progress, (files, bytes)| {
             let is = |resource| need.filter(|_| target.resource == resource);
@@ -335,6 +370,11 @@ impl Surroundings for RunWorld<'_> {
     }
 
     fn tried(&self, root: &RootName, phase: Phase, failed: &[bool]) {
+        self.took.lock().unwrap_or_else(PoisonError::into_inner).batch_ended(
+            root,
+            phase,
+            clock::since_boot(),
+        );
         let now = clock::since_boot();
         let subject = Subject::of(AlertKind::PolicyFailing, Some(root)).part(phase.as_str());
         match self.breakers.tried(root, phase, failed, now) {

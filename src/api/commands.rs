@@ -28,6 +28,9 @@ pub trait Commands: super::KeptCommands + super::ReferenceCommands + Send + Sync
     /// Figures of each root and of the agent.
     fn stats(&self) -> Result<Stats, ApiError>;
 
+    /// Figures for monitoring, in OpenMetrics; without a look at a volume or a file.
+    fn metrics(&self) -> Result<String, ApiError>;
+
     /// The configured roots.
     fn roots(&self) -> Result<Vec<RootResource>, ApiError>;
 

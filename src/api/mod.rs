@@ -13,6 +13,7 @@ mod commands;
 mod error;
 mod events;
 mod kept;
+pub mod metrics;
 mod params;
 mod patience;
 mod references;

@@ -10,22 +10,21 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// The longest time in which a peer may read nothing of its answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A socket whose writes fail when they make no progress for 30 s.
-pub(super) struct Patience {
-    stream: UnixStream,
+pub(super) struct Patience<S> {
+    stream: S,
     /// Runs while a write waits.
     end: Pin<Box<Sleep>>,
     waiting: bool,
 }
 
-impl Patience {
-    pub(super) fn new(stream: UnixStream) -> Self {
+impl<S> Patience<S> {
+    pub(super) fn new(stream: S) -> Self {
         Self { stream, end: Box::pin(sleep(WRITE_TIMEOUT)), waiting: false }
     }
 
@@ -42,7 +41,7 @@ impl Patience {
     }
 }
 
-impl AsyncRead for Patience {
+impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -52,7 +51,7 @@ impl AsyncRead for Patience {
     }
 }
 
-impl AsyncWrite for Patience {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.bounded(cx, written)

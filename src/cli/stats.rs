@@ -42,6 +42,11 @@ fn render_root(root: &RootStats, out: &mut Output) -> Result<(), Failure> {
     let used = percent(root.storage_usage_percent);
     fact(out, "used", &format!("{used} (emergency at {:.1}%){need}", root.emergency_threshold))?;
     fact(out, "inodes", &percent(root.inodes_usage_percent))?;
+    if let Some(seconds) = root.time_to_full_seconds {
+        let rate = root.growth_bytes_per_second.filter(|rate| *rate > 0.0);
+        let rate = rate.map_or_else(String::new, |rate| format!(" (growing by {}/s)", ByteSize(rate as u64)));
+        fact(out, "full in", &format!("{}{rate}", TimeSpan::from_secs(seconds)))?;
+    }
     fact(out, "temp files", &amount(root.temp_files_count, root.temp_files_size_bytes))?;
     fact(out, "orphans", &amount(root.orphaned_files_count, root.orphaned_files_size_bytes))?;
     fact(out, "expired", &amount(root.expired_files_count, None))?;

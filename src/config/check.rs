@@ -29,6 +29,7 @@ pub(super) fn check(
         }
     }
     check_root::no_nesting(&roots, probe, problems);
+    textfile_apart(&agent, &roots, merged, probe, problems);
     check_root::one_set_of_marks(&roots, probe, &mut warnings);
     let mut alert_hooks = Vec::new();
     for table in &merged.hooks {
@@ -79,6 +80,38 @@ fn agent(fields: &mut Fields<'_>, environment: &Environment, probe: &dyn Probe) 
         audit_retention: fields.span("audit_retention"),
         ballast: fields.size("ballast").unwrap_or(0),
         forecast_warning: fields.span("forecast_warning"),
+        metrics_textfile: fields.optional_path("metrics_textfile"),
+        metrics_listen: fields.address("metrics_listen"),
         log_format: fields.word("log_format"),
+    }
+}
+
+/// Refuses a textfile beneath a root: there it would be one of the files that may go.
+fn textfile_apart(
+    agent: &AgentSettings,
+    roots: &[RootSettings],
+    merged: &Merged,
+    probe: &dyn Probe,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(path) = &agent.metrics_textfile else { return };
+    let resolved = probe.resolve(path);
+    let around = |root: &&RootSettings| {
+        !root.path.as_os_str().is_empty() && resolved.starts_with(probe.resolve(&root.path))
+    };
+    if let Some(root) = roots.iter().find(around) {
+        let origin =
+            merged.agent.get("metrics_textfile").map_or(Origin::Default, |value| value.origin.clone());
+        problems.push(Problem {
+            origin,
+            key: "agent.metrics_textfile".to_owned(),
+            found: format!(
+                "{}, beneath root {} ({})",
+                show::text(&path.to_string_lossy()),
+                root.name,
+                root.path.display()
+            ),
+            allowed: "a path beneath no root: what lies there may be removed".to_owned(),
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! The values of one table, taken key by key, each with its default and its
 //! origin, and noted for `config show`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -88,6 +89,10 @@ impl<'a> Fields<'a> {
         text -> String = Text, String::new();
         /// A path; empty if none was given.
         path -> PathBuf = Path, PathBuf::new();
+        /// A path, or none.
+        optional_path -> Option<PathBuf> = OptionalPath, None;
+        /// An address, or none.
+        address -> Option<SocketAddr> = Address, None;
         /// A list.
         list -> Vec<String> = List, Vec::new();
     }

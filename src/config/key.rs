@@ -53,6 +53,10 @@ pub(super) enum Kind {
     Group,
     /// An absolute path.
     Path,
+    /// An absolute path, or empty for none.
+    OptionalPath,
+    /// An IP address with a port, or empty for none.
+    Address,
     /// Globs; the lists of all sources append.
     Globs,
     /// Name patterns; the lists of all sources append.
@@ -127,6 +131,8 @@ pub(super) const KEYS: &[Key] = &[
     agent("audit_retention", AGE, r#""90d""#),
     agent("ballast", Kind::Size, r#""0""#),
     agent("forecast_warning", AGE, r#""1h""#),
+    agent("metrics_textfile", Kind::OptionalPath, r#""""#),
+    agent("metrics_listen", Kind::Address, r#""""#),
     agent("log_format", Kind::Word(&words::<LogFormat, 4>()), r#""auto""#),
     bare(Scope::Root, "name", Kind::Name),
     bare(Scope::Root, "path", Kind::Path),
@@ -177,8 +183,7 @@ pub(super) const KEYS: &[Key] = &[
 
 /// Keys whose feature is not in this version: accepted at their default only.
 /// Removing a line is all that is needed once the feature is there.
-const LATER: &[(Scope, &str)] =
-    &[(Scope::Agent, "ballast"), (Scope::Agent, "forecast_warning"), (Scope::Root, "unit")];
+const LATER: &[(Scope, &str)] = &[(Scope::Agent, "ballast")];
 
 /// Words whose feature is not in this version, of keys that otherwise are.
 const LATER_WORDS: &[(Scope, &str, &str)] = &[(Scope::Root, "watch", "fanotify")];
@@ -224,6 +229,10 @@ impl Key {
             Kind::Name => "1 to 64 of the characters A-Z a-z 0-9 . _ -".to_owned(),
             Kind::Group => "the name of a group, or \"\" for none".to_owned(),
             Kind::Path => "an absolute path without \"..\"".to_owned(),
+            Kind::OptionalPath => "an absolute path without \"..\", or \"\" for none".to_owned(),
+            Kind::Address => {
+                "an IP address with a port such as \"127.0.0.1:9743\" or \"[::1]:9743\", or \"\" for none".to_owned()
+            }
             Kind::Globs => {
                 "a list of globs relative to the root, such as [\"*.out\", \"results/**\"]".to_owned()
             }

@@ -1,5 +1,6 @@
 //! The checked settings that the other rooms read.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,8 +59,12 @@ pub struct AgentSettings {
     pub audit_retention: Duration,
     /// Bytes in reserve on the state volume.
     pub ballast: u64,
-    /// Warn when a volume is forecast to be full within this span.
+    /// Warn when a volume is forecast to be full within this span; zero: never.
     pub forecast_warning: Duration,
+    /// Where metrics are written for the node exporter; absolute, beneath no root.
+    pub metrics_textfile: Option<PathBuf>,
+    /// Where metrics are served without the socket.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where and how to log.
     pub log_format: LogFormat,
 }

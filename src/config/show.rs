@@ -75,7 +75,9 @@ pub(super) fn literal(value: &Typed) -> String {
         Typed::Flag(flag) => flag.to_string(),
         Typed::Count(count) => count.to_string(),
         Typed::Percent(percent) => number(*percent),
-        Typed::Span(None) | Typed::Size(None) => text(""),
+        Typed::Span(None) | Typed::Size(None) | Typed::OptionalPath(None) | Typed::Address(None) => text(""),
+        Typed::OptionalPath(Some(path)) => text(&path.to_string_lossy()),
+        Typed::Address(Some(address)) => text(&address.to_string()),
         Typed::Span(Some(length)) => text(&span(*length)),
         Typed::Size(Some(bytes)) => text(&size(*bytes)),
         Typed::Rate(RateLimit { count, per }) => text(&format!(

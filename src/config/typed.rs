@@ -1,5 +1,6 @@
 //! One value, checked against the kind of its key.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(super) enum Typed {
     Rate(RateLimit),
     Text(String),
     Path(PathBuf),
+    OptionalPath(Option<PathBuf>),
+    Address(Option<SocketAddr>),
     List(Vec<String>),
 }
 
@@ -151,6 +154,12 @@ fn scalar(kind: Kind, data: &Data) -> Option<Typed> {
         }
         (Kind::Path, Data::Text(text)) => paths::plain_absolute(Path::new(text)).map(Typed::Path),
         (Kind::Path, Data::Path(path)) => paths::plain_absolute(path).map(Typed::Path),
+        (Kind::OptionalPath, Data::Text(text)) if text.is_empty() => Some(Typed::OptionalPath(None)),
+        (Kind::OptionalPath, Data::Text(text)) => {
+            paths::plain_absolute(Path::new(text)).map(|path| Typed::OptionalPath(Some(path)))
+        }
+        (Kind::Address, Data::Text(text)) if text.is_empty() => Some(Typed::Address(None)),
+        (Kind::Address, Data::Text(text)) => text.parse().ok().map(|address| Typed::Address(Some(address))),
         (Kind::Word(choices), Data::Text(text)) => {
             choices.contains(&text.as_str()).then(|| Typed::Text(text.clone()))
         }

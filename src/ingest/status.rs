@@ -48,6 +48,8 @@ pub struct RootStatus {
     pub limit: Option<Limit>,
     /// Directories of which something was missed, waiting to be listed again.
     pub stale: u64,
+    /// Changes that were reported, since the start.
+    pub events: u64,
     /// How often directories were reported as lost.
     pub overflows: u64,
     /// Entries that comparisons found different, since the start.

@@ -12,6 +12,8 @@ pub enum AlertKind {
     Usage,
     /// A mark of inodes was passed.
     Inodes,
+    /// A volume is expected to be full soon.
+    Forecast,
     /// A run ended short of its target.
     Shortfall,
     /// Emergencies free next to nothing.
@@ -36,9 +38,10 @@ pub enum AlertKind {
 
 impl AlertKind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Usage,
         Self::Inodes,
+        Self::Forecast,
         Self::Shortfall,
         Self::Futile,
         Self::RootSuspended,
@@ -56,6 +59,7 @@ impl AlertKind {
         match self {
             Self::Usage => "usage",
             Self::Inodes => "inodes",
+            Self::Forecast => "forecast",
             Self::Shortfall => "shortfall",
             Self::Futile => "futile",
             Self::RootSuspended => "root_suspended",

@@ -24,6 +24,7 @@ mod report;
 mod request;
 mod time;
 mod trash;
+mod tree_print;
 mod units;
 mod usage;
 
@@ -48,5 +49,6 @@ pub use report::{
 pub use request::{Selection, SweepRequest};
 pub use time::Timestamp;
 pub use trash::{TrashEntry, TrashTotals};
+pub use tree_print::TreePrint;
 pub use units::{ByteSize, Percent, TimeSpan, UnitError};
 pub use usage::{Level, Resource, VolumeUsage};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChunkId, EntryId, FileFacts, JobId, JobState, Phase, PlanId, Policy, RelPath, RootName, SessionId,
-    TimeSpan, Timestamp,
+    TimeSpan, Timestamp, TreePrint,
 };
 
 /// Why a file may go, with the numbers that decided it. Comes out of the
@@ -150,12 +150,29 @@ pub enum Reason {
         /// Names that go with it.
         files: u64,
     },
+    /// A job's directory, of which every file may go.
+    Tree {
+        /// Names of files in it.
+        files: u64,
+        /// Allocated bytes of inodes that lie wholly inside.
+        bytes: u64,
+        /// What its files were.
+        print: TreePrint,
+        /// Age of its youngest file.
+        age: Duration,
+        /// Jobs whose results go with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        results_of: Vec<JobId>,
+        /// Why the youngest of the files may go that the phase is about.
+        because: Box<Reason>,
+    },
 }
 
 impl Reason {
     /// The rule's name, for filters and logs.
-    pub const fn rule(&self) -> &'static str {
+    pub fn rule(&self) -> &'static str {
         match self {
+            Self::Tree { because, .. } => because.rule(),
             Self::OrphanUnknownJob { .. } => "orphan_unknown_job",
             Self::OrphanEndedJob { .. } => "orphan_ended_job",
             Self::OrphanUntracked { .. } => "orphan_untracked",
@@ -174,8 +191,9 @@ impl Reason {
     }
 
     /// The age or span at which the rule took effect.
-    pub const fn limit(&self) -> Duration {
+    pub fn limit(&self) -> Duration {
         match self {
+            Self::Tree { because, .. } => because.limit(),
             Self::OrphanUnknownJob { limit, .. }
             | Self::OrphanEndedJob { limit, .. }
             | Self::OrphanUntracked { limit, .. }
@@ -192,8 +210,9 @@ impl Reason {
     }
 
     /// The job on whose account the file may go.
-    pub const fn job(&self) -> Option<&JobId> {
+    pub fn job(&self) -> Option<&JobId> {
         match self {
+            Self::Tree { because, .. } => because.job(),
             Self::OrphanUnknownJob { job, .. }
             | Self::OrphanEndedJob { job, .. }
             | Self::FailedJob { job, .. }
@@ -223,9 +242,14 @@ impl Reason {
     /// How many names it is about.
     pub const fn files(&self) -> u64 {
         match self {
-            Self::Deferred { files, .. } | Self::Trash { files, .. } => *files,
+            Self::Deferred { files, .. } | Self::Trash { files, .. } | Self::Tree { files, .. } => *files,
             _ => 1,
         }
+    }
+
+    /// Whether it is about a job's directory as a whole.
+    pub const fn is_tree(&self) -> bool {
+        matches!(self, Self::Tree { .. })
     }
 }
 
@@ -298,6 +322,10 @@ impl fmt::Display for Reason {
             Self::Trash { deleted, limit, .. } => {
                 write!(f, "in the trash for {}, kept for {}", span(deleted), span(limit))
             }
+            Self::Tree { files, age, because, .. } => {
+                let s = if *files == 1 { "" } else { "s" };
+                write!(f, "tree of {files} file{s}; {because}; youngest file {}", span(age))
+            }
         }
     }
 }
@@ -309,7 +337,7 @@ pub struct Action {
     pub order: u64,
     /// The part of the run it belongs to.
     pub phase: Phase,
-    /// The file, below its root.
+    /// The file, or the top of the tree, below its root.
     pub path: RelPath,
     /// The file as it was when the decision was made.
     pub facts: FileFacts,
@@ -343,4 +371,11 @@ pub struct Plan {
     pub scanned: u64,
     /// When the agent forgets it.
     pub expires_at: Option<Timestamp>,
+}
+
+impl Plan {
+    /// How many names would go.
+    pub fn files(&self) -> u64 {
+        self.actions.iter().map(|action| action.reason.files()).sum()
+    }
 }

@@ -100,6 +100,8 @@ words!(
         Scheduled = "scheduled",
         /// Usage reached the high-water mark, or available space fell below `min_free`.
         EmergencyThreshold = "emergency_threshold",
+        /// The volume will be full before it could be emptied: what is due goes now.
+        Forecast = "forecast",
         /// A chunk was reported complete.
         ChunkCompleted = "chunk_completed",
         /// A job failed.
@@ -112,3 +114,20 @@ words!(
         Expired = "expired",
     }
 );
+
+impl Phase {
+    /// Whether guardian chooses here by age or by the state of a job. There a
+    /// job's directory can be the unit; what its owner gave up by name goes by
+    /// name.
+    pub const fn takes_trees(self) -> bool {
+        match self {
+            Self::Orphans
+            | Self::FailedJobs
+            | Self::Oldest
+            | Self::Results
+            | Self::CompletedJobs
+            | Self::MaxAge => true,
+            Self::Deferred | Self::Expired | Self::Chunks | Self::Trash | Self::Sessions => false,
+        }
+    }
+}

@@ -15,11 +15,10 @@
 //!   when the job counts as living in every phase. So it does outside of
 //!   emergencies where age alone decides: there no retention waits.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{FileAt, JobFacts, JobsView, Moment, Ownership, PathReadings, ReferenceView, RootRules};
-use crate::model::{FileFacts, FileKind, JobId, JobState, Keep, Phase, Reason, RelPath, Timestamp};
+use super::{FileAt, JobFacts, JobsView, Moment, Ownership, ReferenceView, RootRules};
+use crate::model::{FileFacts, FileKind, JobId, JobState, Keep, Phase, Reason, Timestamp};
 
 /// The numbers behind a decision to keep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,64 +56,6 @@ impl Verdict {
     /// Whether the file may go.
     pub const fn is_remove(&self) -> bool {
         matches!(self, Self::Remove { .. })
-    }
-}
-
-/// What all files of one directory share; computed once per directory.
-#[derive(Debug, Clone)]
-pub struct DirContext {
-    /// The directory, below its root.
-    pub path: RelPath,
-    /// The readings of its components.
-    pub readings: PathReadings,
-    /// It lies in a subtree that `protect` covers, or in guardian's own.
-    pub protected: bool,
-    /// It lies in a subtree that `results` covers.
-    pub result: bool,
-    /// Inodes of the directory and of those above it; none where nobody has looked.
-    pub above: Arc<[u64]>,
-}
-
-/// Guardian's private directory, in each root.
-const PRIVATE: &[u8] = b".guardian";
-
-impl DirContext {
-    /// Looks at a directory once for all its files.
-    pub fn new(rules: &RootRules, path: RelPath) -> Self {
-        let private = path.components().next() == Some(PRIVATE);
-        Self {
-            readings: PathReadings::of(&rules.patterns, &path),
-            protected: private || rules.protect.covers(&path),
-            result: rules.results.covers(&path),
-            above: Arc::default(),
-            path,
-        }
-    }
-
-    /// Whether `name` in this directory is guardian's private directory.
-    pub(super) fn is_private(&self, name: &[u8]) -> bool {
-        self.path.is_root() && name == PRIVATE
-    }
-
-    /// With the inodes of the directory and of those above it, as they are now:
-    /// a hold on one of them binds under every name.
-    pub fn with_inodes(self, above: Arc<[u64]>) -> Self {
-        Self { above, ..self }
-    }
-
-    /// A file in this directory, for what is recorded of it.
-    pub fn file<'a>(&'a self, rules: &'a RootRules, name: &'a [u8], facts: &'a FileFacts) -> FileAt<'a> {
-        FileAt { root: &rules.root, dir: &self.path, name, facts: Some(facts), above: &self.above }
-    }
-
-    /// Every job that the file `name` in this directory may be read to name;
-    /// `own` are the readings of `name` itself.
-    pub(super) fn jobs<'a>(
-        &'a self,
-        own: &'a [super::Reading],
-        tracked: &[&'a JobId],
-    ) -> impl Iterator<Item = &'a JobId> {
-        self.readings.jobs().chain(own.iter().map(|r| &r.job)).chain(tracked.iter().copied())
     }
 }
 
@@ -201,8 +142,13 @@ fn counts_as_living(phase: Phase, rules: &RootRules, moment: &Moment, job: &JobF
 
 mod aged;
 mod chunk;
+mod context;
 mod given;
 mod results;
+mod tree;
+
+pub use context::DirContext;
+pub use tree::{InTree, Obstacle, TreeFold, TreeVerdict, classify_in_tree, empty_directory_waits, tree_of};
 
 struct Case<'a> {
     phase: Phase,

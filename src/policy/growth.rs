@@ -1,10 +1,10 @@
-//! How fast a volume fills, from recent samples.
+//! How fast a volume fills at most, from recent samples: what the pace of looking
+//! at it depends on. When it will be full is for the forecast.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How many samples are remembered: enough for a median that one burst doesn't
-/// move, few enough to compare each with each (496 pairs).
+/// How many samples are remembered.
 const CAPACITY: usize = 32;
 
 /// Recent samples of what is used, by the boot-time clock.
@@ -35,28 +35,6 @@ impl Growth {
             .zip(recent.skip(1))
             .filter_map(|(a, b)| slope(*a, *b))
             .fold(None, |most: Option<f64>, rate| Some(most.unwrap_or(0.0).max(rate)))
-    }
-
-    /// The lasting rate in bytes a second, negative while the volume empties:
-    /// the median of the slopes between all pairs (Theil-Sen), which up to 29%
-    /// outliers don't move. `None` with fewer than two samples.
-    pub fn trend(&self) -> Option<f64> {
-        let mut slopes: Vec<f64> = (0..self.samples.len())
-            .flat_map(|i| (i + 1..self.samples.len()).map(move |j| (i, j)))
-            .filter_map(|(i, j)| slope(self.samples[i], self.samples[j]))
-            .collect();
-        if slopes.is_empty() {
-            return None;
-        }
-        slopes.sort_unstable_by(f64::total_cmp);
-        Some(slopes[slopes.len() / 2])
-    }
-
-    /// How long until `available` bytes are used up at the lasting rate;
-    /// `None` while that is not known or not rising.
-    pub fn time_to_full(&self, available: u64) -> Option<Duration> {
-        let rate = self.trend().filter(|rate| *rate > 0.0)?;
-        Duration::try_from_secs_f64(available as f64 / rate).ok()
     }
 }
 

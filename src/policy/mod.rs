@@ -11,6 +11,7 @@ mod breaker;
 mod classify;
 mod clock_guard;
 mod explain;
+mod forecast;
 mod fuse;
 mod futility;
 mod given_up;
@@ -18,6 +19,7 @@ mod glob_literals;
 mod globs;
 mod growth;
 mod holds;
+mod hurry;
 mod level;
 mod liveness;
 mod naming;
@@ -34,9 +36,13 @@ mod standing;
 pub use backoff::{Backoff, FIRST_PAUSE, LONGEST_PAUSE};
 pub use batching::next_batch;
 pub use breaker::{Breaker, SUSPENSION, Switched, TRIES};
-pub use classify::{Detail, DirContext, Verdict, classify};
+pub use classify::{
+    Detail, DirContext, InTree, Obstacle, TreeFold, TreeVerdict, Verdict, classify, classify_in_tree,
+    empty_directory_waits, tree_of,
+};
 pub use clock_guard::{ClockGuard, Doubt, MAX_ABSENCE, MAX_DRIFT};
 pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, explain};
+pub use forecast::{Forecast, ForecastAlert, ForecastChange, MIN_SAMPLES, MIN_SPAN, Outlook};
 pub use fuse::{Amount, Fuse, fuse};
 pub use futility::{Aim, POOR_BATCHES, Returns, aim};
 pub use given_up::{deferred_until, speaks_against, trash_until};
@@ -44,6 +50,7 @@ pub use glob_literals::literals;
 pub use globs::Globs;
 pub use growth::Growth;
 pub use holds::Holding;
+pub use hurry::{HURRY_PAUSE, Haste, hurries};
 pub use level::{Crossing, HYSTERESIS_POINTS, LevelState, REPEAT};
 pub use liveness::{Presumption, START_GRACE, deadline_after_beat, deadline_after_downtime, presume};
 pub use naming::{MAX_PAIRS, PathReadings, PatternError, Patterns, Reading};

@@ -69,6 +69,8 @@ pub struct RootRules {
     pub registry_grace: Option<Duration>,
     /// Whether what names no job and nobody tracks is an orphan even under `results`.
     pub orphans_untracked: bool,
+    /// Whether a job's directory goes all or not at all.
+    pub whole_trees: bool,
 }
 
 impl RootRules {

@@ -9,6 +9,9 @@
 //! from the first of these until the file is gone, so that a job or a hold that
 //! was answered can't lose a file to a decision made before.
 //!
+//! A job's directory that goes as one is looked at as a whole ([`tree`]), and
+//! leaves by one rename ([`tree_out`]).
+//!
 //! One failing file never stops the rest.
 
 use std::collections::{HashMap, HashSet};
@@ -16,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::model::{Action, FileFacts, FileKind, FileTimes, Keep, Phase, RelPath, Skip, with_causes};
-use crate::policy::{DirContext, Verdict, classify, speaks_against};
+use crate::policy::{DirContext, Verdict, classify, classify_in_tree, speaks_against};
 use crate::sys::open_check::OpenCheck;
 use crate::sys::remove::{Refusal, Removed, Unit, Verified, verify};
 use crate::sys::xattr::Mark;
@@ -26,8 +29,15 @@ pub use super::conditions::{Conditions, Known};
 use super::flocks::{DirectoryLocks, keep};
 use super::root::GuardedRoot;
 use super::vault::Rooms;
+pub use inspector::Inspector;
 
+mod inspector;
 mod kept;
+mod tree;
+mod tree_out;
+
+#[cfg(test)]
+pub(crate) use tree_out::seam;
 
 /// How one action ended.
 #[derive(Debug)]
@@ -73,6 +83,8 @@ pub struct BatchEnd {
     pub ended: Vec<Option<Ended>>,
     /// Directories that lost entries, with their facts from before.
     pub directories: HashMap<RelPath, DirBefore>,
+    /// Files of trees that are not what was planned: as they were found.
+    pub differ: Vec<Action>,
 }
 
 /// Actions of one directory, or the links of one inode.
@@ -138,6 +150,9 @@ struct State<'a> {
     locks: DirectoryLocks,
     /// Where queue and trash lie, opened by the first that needs it.
     rooms: OnceLock<Result<Rooms, String>>,
+    /// The actions are the files of one tree, of which each was looked at: the
+    /// first that stays ends it.
+    of_a_tree: bool,
     end: Mutex<BatchEnd>,
     /// Directories from which something was removed.
     lost_from: Mutex<HashSet<RelPath>>,
@@ -152,51 +167,6 @@ struct Place {
     holders: Arc<[u32]>,
 }
 
-/// Asks of planned files what [`execute`] asks of them, and changes nothing:
-/// so a plan leaves out what would stay when it is carried out.
-pub struct Inspector<'a> {
-    state: State<'a>,
-    at: Option<Place>,
-}
-
-impl<'a> Inspector<'a> {
-    /// For files of one root, as it is now.
-    pub fn new(root: &'a GuardedRoot, with: Conditions<'a>) -> Self {
-        Self { state: State::new(root, &[], with), at: None }
-    }
-
-    /// Why the file would stay. One that could not be removed for want of
-    /// permission is no such case: a run tries, and reports the error.
-    pub fn objection_to(&mut self, action: &Action) -> Option<Skip> {
-        if let Some((id, true)) = action.reason.kept() {
-            return self.state.objection_to_moved(action, id);
-        }
-        let parent = action.path.parent().unwrap_or_default();
-        if self.at.as_ref().is_none_or(|place| place.path != parent) {
-            match self.state.enter(parent) {
-                Ok(place) => self.at = Some(place),
-                Err(error) => return skipped(&refused_directory(&error)),
-            }
-        }
-        let place = self.at.as_ref()?;
-        if action.facts.id.kind == FileKind::Directory {
-            return None;
-        }
-        let known = self.state.with.read();
-        match self.state.confirm(action, place, action.path.name(), &known) {
-            Err(Refusal::Skip(why)) => Some(why),
-            Ok(_) | Err(Refusal::Failed(_)) => None,
-        }
-    }
-}
-
-const fn skipped(ended: &Ended) -> Option<Skip> {
-    match ended {
-        Ended::Skipped(why) => Some(*why),
-        _ => None,
-    }
-}
-
 impl<'a> State<'a> {
     fn new(root: &'a GuardedRoot, actions: &'a [Action], with: Conditions<'a>) -> Self {
         Self {
@@ -207,9 +177,10 @@ impl<'a> State<'a> {
             how: root.prepare_open_check(with.moment.emergency),
             locks: DirectoryLocks::default(),
             rooms: OnceLock::new(),
+            of_a_tree: false,
             end: Mutex::new(BatchEnd {
                 ended: actions.iter().map(|_| None).collect(),
-                directories: HashMap::new(),
+                ..BatchEnd::default()
             }),
             lost_from: Mutex::default(),
         }
@@ -223,6 +194,9 @@ impl State<'_> {
         let mut unit: Option<Unit> = None;
         for &number in &work.places {
             let Some(action) = self.actions.get(number) else { continue };
+            if self.of_a_tree && self.first_that_stayed().is_some() {
+                return;
+            }
             if let Some((id, true)) = action.reason.kept() {
                 self.note(number, self.remove_moved(action, id));
                 continue;
@@ -244,7 +218,8 @@ impl State<'_> {
             }
             let Some(place) = &at else { continue };
             let ended = self.remove_one(action, place, &mut unit);
-            if matches!(ended, Ended::Removed { .. }) {
+            let tree_went = action.reason.is_tree() && matches!(ended, Ended::RemovedTree { .. });
+            if tree_went || matches!(ended, Ended::Removed { .. }) {
                 let mut lost_from = self.lost_from.lock().unwrap_or_else(PoisonError::into_inner);
                 if !lost_from.contains(&place.path) {
                     lost_from.insert(place.path.clone());
@@ -266,6 +241,12 @@ impl State<'_> {
 
     fn remove_one(&self, action: &Action, place: &Place, unit: &mut Option<Unit>) -> Ended {
         let name = action.path.name();
+        if action.reason.is_tree() {
+            return self.remove_whole(action, place);
+        }
+        if self.goes_with_its_tree(action, place) {
+            return Ended::Skipped(Skip::Changed);
+        }
         if action.facts.id.kind == FileKind::Directory
             && let Some((id, _)) = action.reason.kept()
         {
@@ -392,16 +373,25 @@ impl State<'_> {
             );
             return against.map(|(keep, _)| skip_for(&keep));
         }
-        let verdict = classify(
-            action.phase,
-            &self.root.rules,
-            self.with.moment,
-            &known.jobs,
-            &known.references,
-            &place.context,
-            name,
-            facts,
-        );
+        self.policy_against(action.phase, &place.context, name, facts, known)
+    }
+
+    /// Why policy keeps a file, with its tree where that is the unit.
+    fn policy_against(
+        &self,
+        phase: Phase,
+        context: &DirContext,
+        name: &[u8],
+        facts: &FileFacts,
+        known: &Known<'_>,
+    ) -> Option<Skip> {
+        let (rules, moment) = (&self.root.rules, self.with.moment);
+        let Known { jobs, references } = known;
+        let verdict = if context.tree.is_some() && phase.takes_trees() {
+            classify_in_tree(phase, rules, moment, jobs, references, context, name, facts).verdict
+        } else {
+            classify(phase, rules, moment, jobs, references, context, name, facts)
+        };
         match verdict {
             Verdict::Remove { .. } => None,
             Verdict::Keep { keep, .. } => Some(skip_for(&keep)),

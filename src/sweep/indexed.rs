@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::model::{ChunkId, FileFacts, Identity, JobId, RelPath, Timestamp};
 use crate::store::RootKey;
-use crate::store::index::{FileEntry, Index, IndexedFile, JobMatch, NameRange, Snapshot};
+use crate::store::index::{FileEntry, Index, IndexedFile, JobMatch, NameRange, Snapshot, SubtreeDir};
 
 use super::SweepError;
 use super::nominate::{Candidate, Candidates, Nominator, Totals};
@@ -180,6 +180,20 @@ impl Nominator for Indexed<'_> {
         let files = snapshot.due(self.key, until).map_err(self.failed())?;
         let found = self.all(&snapshot, files)?;
         Ok(Box::new(found.into_iter().map(Ok)))
+    }
+
+    fn beneath(
+        &self,
+        dir: &RelPath,
+        visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
+    ) -> Result<(), SweepError> {
+        let snapshot = self.index.snapshot().map_err(self.failed())?;
+        let Some(top) = snapshot.dir_ino(self.key, dir).map_err(self.failed())? else { return Ok(()) };
+        let mut each = |found: SubtreeDir| {
+            let path = found.path;
+            found.files.into_iter().try_for_each(|entry| visit(self.candidate(path.clone(), entry)))
+        };
+        snapshot.subtree(self.key, top, &mut each).map_err(self.failed())
     }
 
     fn links_of(&self, ino: u64) -> Result<Vec<Candidate>, SweepError> {

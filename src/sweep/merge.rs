@@ -14,13 +14,40 @@ pub fn gain(action: &Action, resource: Resource) -> u64 {
     match resource {
         Resource::Bytes => action.expected_bytes,
         // The inode comes free with the last link, which also carries the bytes.
+        Resource::Inodes if action.reason.is_tree() => action.reason.files(),
         Resource::Inodes => u64::from(action.facts.nlink <= 1 || action.expected_bytes > 0),
+    }
+}
+
+/// How many files a removal counts as. An entry of queue or trash is one,
+/// whatever was given up with it.
+pub fn weight(action: &Action) -> u64 {
+    if action.reason.is_tree() { action.reason.files() } else { 1 }
+}
+
+/// How many files a batch may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// It ends at so many.
+    pub batch: u64,
+    /// So many may still go in this run; `None`: no bound.
+    pub left: Option<u64>,
+    /// Nothing went in this run yet: a tree that is more than a run may take goes then.
+    pub untouched: bool,
+}
+
+impl Room {
+    /// Whether a tree of `weight` files fits beside `count` others.
+    pub fn fits(&self, count: u64, weight: u64) -> bool {
+        (self.untouched && count == 0) || self.left.is_none_or(|left| count.saturating_add(weight) <= left)
     }
 }
 
 /// The planners of one phase, merged.
 pub struct Merged<'a> {
     planners: Vec<(usize, Planner<'a>)>,
+    /// A tree that is more than may still go in this run.
+    waiting: Option<(usize, Action)>,
 }
 
 /// A batch: removals with the place of their root.
@@ -40,7 +67,7 @@ impl<'a> Merged<'a> {
                 planners.push((place, Planner::new(one.root, one.nominator.as_ref(), with(one), phase)?));
             }
         }
-        Ok(Self { planners })
+        Ok(Self { planners, waiting: None })
     }
 
     /// The next removal over all roots.
@@ -67,21 +94,38 @@ impl<'a> Merged<'a> {
         self.planners.iter_mut().filter(|(at, _)| *at == place).for_each(|(_, planner)| planner.end());
     }
 
-    /// Up to `files` removals, ending with the one whose gain reaches `need`.
-    /// The links of one inode are never parted.
+    /// The tree that ends the run: it is more than may still go.
+    pub fn waiting(&self) -> Option<&Action> {
+        self.waiting.as_ref().map(|(_, action)| action)
+    }
+
+    /// Removals of up to `room.batch` files, ending with the one whose gain
+    /// reaches `need`. The links of one inode are never parted. A tree ends a
+    /// batch that needs space: the volume is asked after each.
     pub fn batch(
         &mut self,
-        files: u64,
+        room: Room,
         need: Option<u64>,
         resource: Resource,
         taken: &mut Taken,
     ) -> Result<Mixed, SweepError> {
         let mut batch = Mixed::new();
-        let mut sum: u64 = 0;
-        while self.mid_unit() || ((batch.len() as u64) < files && need.is_none_or(|need| sum < need)) {
+        let (mut sum, mut count): (u64, u64) = (0, 0);
+        while self.mid_unit()
+            || (self.waiting.is_none() && count < room.batch && need.is_none_or(|need| sum < need))
+        {
             let Some((place, action)) = self.next(taken)? else { break };
+            let is_tree = action.reason.is_tree();
+            if is_tree && !room.fits(count, weight(&action)) {
+                self.waiting = Some((place, action));
+                break;
+            }
             sum = sum.saturating_add(gain(&action, resource));
+            count = count.saturating_add(weight(&action));
             batch.push((place, action));
+            if is_tree && need.is_some() {
+                break;
+            }
         }
         Ok(batch)
     }

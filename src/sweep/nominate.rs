@@ -4,6 +4,8 @@
 //! in memory where the index serves them. A candidate is a suggestion and no
 //! more: policy decides on it, and the filesystem confirms it.
 
+use std::ops::ControlFlow;
+
 use crate::model::{ChunkId, FileFacts, JobId, RelPath, Timestamp};
 
 use super::SweepError;
@@ -56,6 +58,14 @@ pub trait Nominator: Send + Sync {
     /// it still says so is read again where a file is about to go.
     fn due(&self, until: Timestamp) -> Result<Candidates<'_>, SweepError>;
 
+    /// Visits every file beneath a directory, in any order, until told to stop.
+    /// Costs what is visited.
+    fn beneath(
+        &self,
+        dir: &RelPath,
+        visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
+    ) -> Result<(), SweepError>;
+
     /// All known paths of one inode.
     fn links_of(&self, ino: u64) -> Result<Vec<Candidate>, SweepError>;
 
@@ -93,6 +103,14 @@ impl Nominator for Nothing {
 
     fn due(&self, _: Timestamp) -> Result<Candidates<'_>, SweepError> {
         Ok(Box::new(std::iter::empty()))
+    }
+
+    fn beneath(
+        &self,
+        _: &RelPath,
+        _: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
+    ) -> Result<(), SweepError> {
+        Ok(())
     }
 
     fn links_of(&self, _: u64) -> Result<Vec<Candidate>, SweepError> {

@@ -18,6 +18,11 @@ use super::named;
 use super::nominate::{Candidate, Candidates, Nominator};
 use super::root::GuardedRoot;
 use super::vault::KeptActions;
+use sources::{ended_jobs_files, once_each, sorted};
+use trees::Trees;
+
+mod sources;
+mod trees;
 
 /// What decisions are made with, beside the facts of each file.
 #[derive(Clone, Copy)]
@@ -47,19 +52,35 @@ impl Tally {
     }
 }
 
-/// What a run decided on in one root, by inode.
+/// What a run decided on in one root: files by inode, trees by path.
 #[derive(Debug, Default, Clone)]
 pub struct Decided {
     /// To go: decided on once, by the first phase that may take it.
     taken: HashSet<u64>,
     /// To stay whatever the phase: counted once, though each phase meets it.
     spared: HashSet<u64>,
+    /// Trees that go.
+    trees: HashSet<RelPath>,
+    /// Files that go by name out of a tree: what is left of it is judged without them.
+    by_name: HashSet<RelPath>,
 }
 
 impl Decided {
     /// For another run: what goes is gone, what stays is counted anew.
     pub fn begin_anew(&mut self) {
         self.spared.clear();
+    }
+
+    /// Files that go by name out of a tree.
+    pub const fn by_name(&self) -> &HashSet<RelPath> {
+        &self.by_name
+    }
+
+    /// What was decided on stays after all.
+    pub fn stays(&mut self, action: &Action) {
+        if !self.by_name.is_empty() {
+            self.by_name.remove(&action.path);
+        }
     }
 }
 
@@ -82,6 +103,8 @@ pub struct Planner<'a> {
     contexts: HashMap<RelPath, DirContext>,
     /// Further links of an inode whose first link was just decided on.
     unit: VecDeque<Action>,
+    /// Directories of jobs, where they are the unit.
+    trees: Trees,
     tally: Tally,
 }
 
@@ -138,6 +161,7 @@ impl<'a> Planner<'a> {
             kept: KeptActions::new(root, phase, with.moment),
             contexts: HashMap::new(),
             unit: VecDeque::new(),
+            trees: Trees::default(),
             tally: Tally::default(),
         })
     }
@@ -151,6 +175,7 @@ impl<'a> Planner<'a> {
     pub fn end(&mut self) {
         self.source = (Box::new(std::iter::empty()) as Candidates<'a>).peekable();
         self.unit.clear();
+        self.trees = Trees::default();
     }
 
     /// Whether further links of the last removal's inode follow: a batch must not part them.
@@ -172,16 +197,25 @@ impl<'a> Planner<'a> {
         if let Some(kept) = &mut self.kept {
             return kept.peek();
         }
-        match self.source.peek()? {
-            Ok(candidate) => Some(candidate.age_time),
+        let next = self.source.peek().map(|next| match next {
+            Ok(candidate) => candidate.age_time,
             // An error is taken up first, not put off.
-            Err(_) => Some(Timestamp::from_nanos(i64::MIN)),
-        }
+            Err(_) => Timestamp::from_nanos(i64::MIN),
+        });
+        next.into_iter().chain(self.trees.first()).min()
     }
 
     /// The next removal, leaving out what `decided` has (from earlier in
     /// this run) and adding its own. `order` is left at 0: the run numbers.
     pub fn next(&mut self, decided: &mut Decided) -> Result<Option<Action>, SweepError> {
+        let next = self.decide_next(decided);
+        if let Ok(Some(action)) = &next {
+            self.note_by_name(action, decided);
+        }
+        next
+    }
+
+    fn decide_next(&mut self, decided: &mut Decided) -> Result<Option<Action>, SweepError> {
         if let Some(action) = self.unit.pop_front() {
             return Ok(Some(action));
         }
@@ -192,11 +226,21 @@ impl<'a> Planner<'a> {
             }
             return next;
         }
-        while let Some(next) = self.source.next() {
+        loop {
+            if let Some(tree) = self.due_tree(decided) {
+                return Ok(Some(tree));
+            }
+            let Some(next) = self.source.next() else { return Ok(None) };
             let candidate = next?;
             if self.cutoff.is_some_and(|cutoff| candidate.age_time > cutoff) {
                 self.end_at_age()?;
                 return Ok(None);
+            }
+            if let Some(top) = self.tree_of(&candidate) {
+                if let Some(keep) = self.meet(top, &candidate, decided)? {
+                    self.keep(&keep, &candidate, decided);
+                }
+                continue;
             }
             self.tally.scanned += 1;
             if decided.taken.contains(&candidate.facts.id.ino) {
@@ -207,14 +251,7 @@ impl<'a> Planner<'a> {
                 continue;
             }
             match self.decide(&candidate) {
-                Verdict::Keep { keep, .. } => {
-                    let for_good = matches!(keep, Keep::ActiveJob | Keep::Held | Keep::Protected);
-                    // Each name of a linked file counts, as it does where files go.
-                    if !for_good || candidate.facts.nlink > 1 || decided.spared.insert(candidate.facts.id.ino)
-                    {
-                        self.tally.keep(&keep);
-                    }
-                }
+                Verdict::Keep { keep, .. } => self.keep(&keep, &candidate, decided),
                 Verdict::Remove { reason, age } => {
                     let first = Action {
                         order: 0,
@@ -231,30 +268,35 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        Ok(None)
     }
 
-    fn decide(&mut self, candidate: &Candidate) -> Verdict {
+    /// Counts a file that stays.
+    fn keep(&mut self, keep: &Keep, candidate: &Candidate, decided: &mut Decided) {
+        let for_good = matches!(keep, Keep::ActiveJob | Keep::Held | Keep::Protected);
+        // Each name of a linked file counts, as it does where files go.
+        if !for_good || candidate.facts.nlink > 1 || decided.spared.insert(candidate.facts.id.ino) {
+            self.tally.keep(keep);
+        }
+    }
+
+    /// What the files of one directory share.
+    fn context(&mut self, candidate: &Candidate) -> &DirContext {
         if !self.contexts.contains_key(&candidate.dir) && self.contexts.len() >= REMEMBERED_DIRECTORIES {
             self.contexts.clear();
         }
         let root = self.root;
-        let context = self
-            .contexts
+        self.contexts
             .entry(candidate.dir.clone())
-            .or_insert_with_key(|dir| DirContext::new(&root.rules, dir.clone()));
-        let jobs = self.with.jobs.read().unwrap_or_else(PoisonError::into_inner);
-        let references = self.with.references.read().unwrap_or_else(PoisonError::into_inner);
-        classify(
-            self.phase,
-            &root.rules,
-            self.with.moment,
-            &jobs,
-            &references,
-            context,
-            &candidate.name,
-            &candidate.facts,
-        )
+            .or_insert_with_key(|dir| DirContext::new(&root.rules, dir.clone()))
+    }
+
+    fn decide(&mut self, candidate: &Candidate) -> Verdict {
+        let (phase, root, with) = (self.phase, self.root, self.with);
+        let context = self.context(candidate);
+        let jobs = with.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        let references = with.references.read().unwrap_or_else(PoisonError::into_inner);
+        let (name, facts) = (&candidate.name, &candidate.facts);
+        classify(phase, &root.rules, with.moment, &jobs, &references, context, name, facts)
     }
 
     /// All links of one inode that may go form one unit, taken together. Where
@@ -272,6 +314,11 @@ impl<'a> Planner<'a> {
                 continue;
             }
             self.tally.scanned += 1;
+            if self.tree_of(&link).is_some() {
+                // It goes with its tree, or stays with it.
+                self.tally.keep(&Keep::Linked);
+                continue;
+            }
             match self.decide(&link) {
                 Verdict::Remove { reason, age } => unit.push(Action {
                     order: 0,
@@ -313,56 +360,4 @@ impl<'a> Planner<'a> {
         }
         Ok(())
     }
-}
-
-/// Files of the jobs that ended in the way this phase is about, oldest first.
-fn ended_jobs_files<'a>(
-    root: &'a GuardedRoot,
-    nominator: &'a dyn Nominator,
-    with: Circumstances<'a>,
-    phase: Phase,
-) -> Result<Candidates<'a>, SweepError> {
-    let jobs: Vec<_> = {
-        let view = with.jobs.read().unwrap_or_else(PoisonError::into_inner);
-        let wanted = |state: crate::model::JobState| match phase {
-            Phase::CompletedJobs => state == crate::model::JobState::Completed,
-            Phase::Results => !state.is_alive(),
-            _ => state.is_failure(),
-        };
-        let mut jobs: Vec<_> = view
-            .jobs
-            .iter()
-            .filter(|(id, job)| {
-                wanted(job.state) && with.moment.forced_job.as_ref().is_none_or(|only| only == *id)
-            })
-            .map(|(id, _)| id.clone())
-            .collect();
-        jobs.sort();
-        jobs
-    };
-    let mut all = Vec::new();
-    for job in &jobs {
-        all.extend(nominator.of_job(job)?.chain(named::of_job(root, with, job)));
-    }
-    Ok(sorted(once_each(all.into_iter())?))
-}
-
-/// Each path once: two jobs, or a name and what was told, can nominate one file.
-fn once_each(
-    candidates: impl Iterator<Item = Result<Candidate, SweepError>>,
-) -> Result<Vec<Candidate>, SweepError> {
-    let mut seen = HashSet::new();
-    let mut all = Vec::new();
-    for candidate in candidates {
-        let candidate = candidate?;
-        if seen.insert(candidate.path()) {
-            all.push(candidate);
-        }
-    }
-    Ok(all)
-}
-
-fn sorted<'a>(mut all: Vec<Candidate>) -> Candidates<'a> {
-    all.sort_by(|a, b| (a.age_time, &a.dir, &a.name).cmp(&(b.age_time, &b.dir, &b.name)));
-    Box::new(all.into_iter().map(Ok))
 }

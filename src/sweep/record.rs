@@ -158,12 +158,6 @@ impl RunRecord {
         part.bytes_freed += bytes;
     }
 
-    /// A planned file stayed.
-    pub fn skipped(&mut self, phase: Phase, why: Skip) {
-        *self.report.skipped.entry(why.as_str().to_owned()).or_default() += 1;
-        *self.phase(phase, None).skipped.entry(why.as_str().to_owned()).or_default() += 1;
-    }
-
     /// Policy kept files for want of anything to gain by them (shown among the skipped).
     pub fn kept_linked(&mut self, phase: Phase, count: u64) {
         if count > 0 {
@@ -172,7 +166,7 @@ impl RunRecord {
         }
     }
 
-    /// Policy kept files that may not go (shown among the skipped, by the same words).
+    /// Files stayed: planned ones that may not go after all, or those that policy kept (by the same words).
     pub fn kept(&mut self, phase: Phase, why: Skip, count: u64) {
         if count > 0 {
             *self.report.skipped.entry(why.as_str().to_owned()).or_default() += count;

@@ -12,7 +12,7 @@ use crate::policy::{Amount, JobsView, Moment, ReferenceView, Target};
 
 use super::SweepError;
 use super::execute::{Conditions, Inspector};
-use super::merge::{Merged, Mixed, Taken, gain};
+use super::merge::{Merged, Mixed, Room, Taken, gain, weight};
 use super::nominate::Nominator;
 use super::planner::Circumstances;
 use super::record::RunHead;
@@ -230,10 +230,11 @@ pub fn plan(
     taken.resize_with(roots.len(), super::planner::Decided::default);
     taken.iter_mut().for_each(super::planner::Decided::begin_anew);
     let mut order = 0;
-    let mut gained: u64 = 0;
+    let (mut gained, mut files): (u64, u64) = (0, 0);
+    let mut is_full = false;
     for &phase in &orders.phases {
         let left = need.map(|need| need.saturating_sub(gained));
-        if left == Some(0) {
+        if left == Some(0) || is_full {
             break;
         }
         let mut need_here = left;
@@ -250,24 +251,29 @@ pub fn plan(
             roots.iter().map(|one| Inspector::new(one.root, conditions(shared, one))).collect();
         // What must stay when it is looked at makes room for what comes next, as in a run.
         loop {
-            let room = orders.max_files.map_or(u64::MAX, |most| most.saturating_sub(order));
-            if room == 0 || need_here == Some(0) {
+            let left = orders.max_files.map(|most| most.saturating_sub(files));
+            if left == Some(0) || need_here == Some(0) {
                 break;
             }
+            let room = Room { batch: left.unwrap_or(u64::MAX), left, untouched: files == 0 };
             let batch: Mixed = merged.batch(room, need_here, resource, taken)?;
             if batch.is_empty() {
+                is_full = merged.waiting().is_some();
                 break;
             }
             for (place, mut action) in batch {
                 let (Some(plan), Some(inspector)) = (plans.get_mut(place), inspectors.get_mut(place)) else {
                     continue;
                 };
-                if let Some(why) = inspector.objection_to(&action) {
-                    *plan.kept.entry(why.as_str()).or_default() += 1;
+                let Some(decided) = taken.get_mut(place) else { continue };
+                if let Some(why) = inspector.objection_to(&action, decided.by_name()) {
+                    *plan.kept.entry(why.as_str()).or_default() += weight(&action);
+                    decided.stays(&action);
                     continue;
                 }
                 action.order = order;
                 order += 1;
+                files = files.saturating_add(weight(&action));
                 let gain = gain(&action, resource);
                 gained = gained.saturating_add(gain);
                 need_here = need_here.map(|need| need.saturating_sub(gain));

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::{ChunkId, FileFacts, FileKind, JobId, RelPath, Timestamp};
-use crate::policy::Patterns;
+use crate::policy::{Patterns, tree_of};
 use crate::sys::dir::RootDir;
 use crate::sys::walk::{Found, Walk};
 use crate::sys::xattr::{expires_by_name, may_be_marked};
@@ -26,6 +27,8 @@ pub struct Walked {
     files: Vec<Candidate>,
     /// Places in `files` of each inode with several links.
     links: HashMap<u64, Vec<usize>>,
+    /// Places in `files` of each tree, where a job's directory is the unit.
+    trees: HashMap<RelPath, Vec<usize>>,
     totals: Totals,
     unread: u64,
     patterns: Patterns,
@@ -78,7 +81,8 @@ impl Walked {
         }
         let dir = Some(Arc::clone(&root.dir)).filter(|dir| root.xattr_expiry && may_be_marked(dir.handle()));
         let patterns = root.rules.patterns.clone();
-        Ok(Self { root: dir, files, links, totals, unread: end.unread, patterns })
+        let trees = by_tree(root, &files);
+        Ok(Self { root: dir, files, links, trees, totals, unread: end.unread, patterns })
     }
 
     /// Files of which a component of the path is one that `could` name.
@@ -88,6 +92,21 @@ impl Walked {
         };
         Box::new(self.files.iter().filter(names).cloned().map(Ok))
     }
+}
+
+/// Where the files of each tree stand.
+fn by_tree(root: &GuardedRoot, files: &[Candidate]) -> HashMap<RelPath, Vec<usize>> {
+    let mut trees: HashMap<RelPath, Vec<usize>> = HashMap::new();
+    if !root.rules.whole_trees {
+        return trees;
+    }
+    let mut tops: HashMap<&RelPath, Option<RelPath>> = HashMap::new();
+    for (place, file) in files.iter().enumerate() {
+        if let Some(top) = tops.entry(&file.dir).or_insert_with(|| tree_of(&root.rules, &file.dir)) {
+            trees.entry(top.clone()).or_default().push(place);
+        }
+    }
+    trees
 }
 
 impl Nominator for Walked {
@@ -124,6 +143,23 @@ impl Nominator for Walked {
         }
         due.sort_by_key(|(at, _)| *at);
         Ok(Box::new(due.into_iter().map(|(_, file)| Ok(file))))
+    }
+
+    fn beneath(
+        &self,
+        dir: &RelPath,
+        visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
+    ) -> Result<(), SweepError> {
+        let known =
+            self.trees.get(dir).map(|places| places.iter().filter_map(|place| self.files.get(*place)));
+        let _ = match known {
+            Some(mut files) => files.try_for_each(|file| visit(file.clone())),
+            None => {
+                let mut files = self.files.iter().filter(|file| file.dir.starts_with(dir));
+                files.try_for_each(|file| visit(file.clone()))
+            }
+        };
+        Ok(())
     }
 
     fn links_of(&self, ino: u64) -> Result<Vec<Candidate>, SweepError> {

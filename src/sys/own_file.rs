@@ -42,6 +42,36 @@ pub fn write_atomic(dir: &DirHandle, name: &str, bytes: &[u8]) -> Result<(), Sys
     rustix::fs::fsync(dir).map_err(|e| failed(e.into()))
 }
 
+/// Puts `bytes` under `name` for everybody to read, so that a reader sees the
+/// old text or the new one; not lasting, since the next one follows soon. What
+/// somebody else put in the way is never written to.
+pub fn publish(dir: &DirHandle, name: &str, bytes: &[u8]) -> Result<(), SysError> {
+    // A collector of `*.prom` must not read it before it is whole.
+    let beside = format!(".{name}.new");
+    let failed = |e: std::io::Error| SysError::named("write file", name.as_bytes(), e);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let make = || openat(dir, &beside, flags, Mode::RUSR | Mode::WUSR);
+    let made = match make() {
+        // Left behind when the last one was cut off.
+        Err(Errno::EXIST) => {
+            unlinkat(dir, &beside, AtFlags::empty()).map_err(|e| failed(e.into()))?;
+            make()
+        }
+        made => made,
+    };
+    let mut file = File::from(made.map_err(|e| failed(e.into()))?);
+    let readable = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+    let written = file.write_all(bytes).and_then(|()| {
+        rustix::fs::fchmod(&file, readable)?;
+        Ok(renameat(dir, &beside, dir, name)?)
+    });
+    written.map_err(|error| {
+        // On a full volume the half-written file must not stay in the way.
+        let _ = unlinkat(dir, &beside, AtFlags::empty());
+        failed(error)
+    })
+}
+
 /// Puts `bytes` under `name`, as yet neither whole nor lasting: for many files
 /// that one sync follows. With `sync` it is lasting when this returns.
 pub fn write(dir: &DirHandle, name: &str, bytes: &[u8], sync: bool) -> Result<(), SysError> {

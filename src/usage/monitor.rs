@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::model::{Resource, VolumeUsage};
-use crate::policy::{Growth, Marks, Pace, next_pause};
+use crate::policy::{Forecast, Growth, Marks, Outlook, Pace, next_pause};
 
 use super::probe::{Probe, UsageError};
 
@@ -26,6 +26,7 @@ pub struct VolumeMonitor {
     probe: Probe,
     longest: Duration,
     growth: Growth,
+    forecast: Forecast,
     last: Option<Look>,
     /// The answer of a volume that was asked aside and has not answered yet.
     asked: Option<Receiver<Result<VolumeUsage, UsageError>>>,
@@ -34,7 +35,14 @@ pub struct VolumeMonitor {
 impl VolumeMonitor {
     /// Begins to watch; `longest` is the longest pause between two looks.
     pub fn new(probe: Probe, longest: Duration) -> Self {
-        Self { probe, longest, growth: Growth::default(), last: None, asked: None }
+        Self {
+            probe,
+            longest,
+            growth: Growth::default(),
+            forecast: Forecast::default(),
+            last: None,
+            asked: None,
+        }
     }
 
     /// Looks now.
@@ -77,6 +85,7 @@ impl VolumeMonitor {
     fn note(&mut self, at: Duration, usage: VolumeUsage) -> Look {
         let look = Look { at, usage };
         self.growth.add(at, usage.used);
+        self.forecast.add(at, usage.used);
         self.last = Some(look);
         look
     }
@@ -86,15 +95,26 @@ impl VolumeMonitor {
         self.last
     }
 
-    /// When the volume will be full at the lasting rate; `None` while that is
-    /// unknown or it does not fill.
-    pub fn time_to_full(&self) -> Option<Duration> {
-        self.growth.time_to_full(self.last?.usage.available)
+    /// When the volume will be full.
+    pub fn outlook(&self) -> Outlook {
+        self.last.map_or(Outlook::Unknown, |look| self.forecast.outlook(look.at, look.usage.available))
+    }
+
+    /// The lasting rate in bytes a second; `None` while unknown.
+    pub const fn rate(&self) -> Option<f64> {
+        self.forecast.rate()
+    }
+
+    /// Guardian removed so many bytes from the volume: no trend of whoever fills it.
+    pub fn removed(&mut self, bytes: u64) {
+        let usable = self.last.map_or(0, |look| look.usage.used.saturating_add(look.usage.available));
+        self.forecast.removed(bytes, usable);
     }
 
     /// Forgets the growth so far: guardian's own removals are no trend.
     pub fn cut(&mut self) {
         self.growth = Growth::default();
+        self.forecast.cut();
     }
 
     /// How long to wait for the next look. `marks` are the strictest of the
@@ -121,7 +141,8 @@ impl VolumeMonitor {
             longest: self.longest,
             headroom,
             past_warning,
-            fastest: self.growth.fastest(look.at, RECENT).unwrap_or(0.0),
+            // A slow but lasting rise hides between two samples that show the same.
+            fastest: self.growth.fastest(look.at, RECENT).unwrap_or(0.0).max(self.rate().unwrap_or(0.0)),
             stirring,
         })
     }

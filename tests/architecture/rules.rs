@@ -40,7 +40,13 @@ const REMOVALS: [&str; 7] =
 const REMOVERS: [&str; 2] = ["src/sys/remove.rs", "src/sys/own_file.rs"];
 
 /// The files that may ask for the proof without which `sys::remove` removes nothing.
-const EXECUTORS: [&str; 3] = ["src/sweep/execute.rs", "src/sweep/execute/kept.rs", "src/sweep/dirs.rs"];
+const EXECUTORS: [&str; 5] = [
+    "src/sweep/execute.rs",
+    "src/sweep/execute/kept.rs",
+    "src/sweep/execute/tree.rs",
+    "src/sweep/execute/tree_out.rs",
+    "src/sweep/dirs.rs",
+];
 
 /// More lines than this, tests left out, are worth a look for a second subject.
 pub(crate) const LONG: usize = 400;

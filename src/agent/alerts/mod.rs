@@ -17,6 +17,8 @@ use crate::model::{AlertKind, AlertState, Grown, Level, RootName};
 use crate::policy::Standing;
 use crate::sys::clock;
 
+use super::metrics::Meters;
+
 pub use conditions::{CONDITIONS, conditions};
 pub use hooks::Hooks;
 
@@ -72,14 +74,15 @@ struct InForce {
 /// The alerts in force.
 pub struct Alerts {
     events: Arc<Events>,
+    meters: Arc<Meters>,
     hooks: Hooks,
     in_force: Mutex<HashMap<Subject, InForce>>,
 }
 
 impl Alerts {
     /// None in force, nobody called yet.
-    pub fn new(events: Arc<Events>) -> Self {
-        Self { events, hooks: Hooks::default(), in_force: Mutex::default() }
+    pub fn new(events: Arc<Events>, meters: Arc<Meters>) -> Self {
+        Self { events, meters, hooks: Hooks::default(), in_force: Mutex::default() }
     }
 
     /// The programs that are called.
@@ -193,6 +196,7 @@ impl Alerts {
         };
         self.events.publish(&event);
         if matches!(state, AlertState::Raised | AlertState::Lasts) {
+            self.meters.alert(alert.subject.kind, alert.level, alert.subject.root.as_ref());
             self.hooks.call(&event);
         }
     }
@@ -202,6 +206,7 @@ impl Alerts {
 const fn over(kind: AlertKind) -> &'static str {
     match kind {
         AlertKind::Usage | AlertKind::Inodes => "usage is back to normal",
+        AlertKind::Forecast => "the volume is not expected to be full soon any more",
         AlertKind::Shortfall => "there is room again, though a run ended short of its target",
         AlertKind::Futile => "emergencies are not in vain any more",
         AlertKind::RootSuspended => "the root is not suspended any more",

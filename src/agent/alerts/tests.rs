@@ -15,7 +15,7 @@ fn suspended(why: &str) -> Alert {
 fn told(work: impl FnOnce(&Alerts)) -> Vec<(AlertState, Level, String)> {
     let events = Arc::<Events>::default();
     let reader = events.read(0).unwrap();
-    let alerts = Alerts::new(Arc::clone(&events));
+    let alerts = Alerts::new(Arc::clone(&events), Arc::default());
     work(&alerts);
     events.close();
     drop(alerts);

@@ -103,7 +103,10 @@ fn root_health(agent: &Agent, slot: &Slot) -> RootHealth {
             Some(OpenCheckKind::Proc | OpenCheckKind::Untried) => OpenCheck::Proc,
             Some(OpenCheckKind::Partial) | None => OpenCheck::Partial,
         },
-        time_to_full_seconds: slot.seen().and_then(|seen| seen.time_to_full).map(|span| span.as_secs()),
+        time_to_full_seconds: slot
+            .seen()
+            .and_then(|seen| seen.outlook.time_to_full())
+            .map(|span| span.as_secs()),
         notes,
     }
 }

@@ -102,6 +102,10 @@ impl Commands for Served {
         Ok(stats::stats(self))
     }
 
+    fn metrics(&self) -> Result<String, ApiError> {
+        super::metrics::text(&self.agent).map_err(|error| ApiError::internal(&error))
+    }
+
     fn roots(&self) -> Result<Vec<RootResource>, ApiError> {
         Ok(self.agent.slots().iter().map(|slot| health::root(&self.agent, slot)).collect())
     }

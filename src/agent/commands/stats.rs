@@ -81,6 +81,11 @@ fn root(served: &Served, slot: &Slot) -> RootStats {
         storage_usage_percent,
         emergency_threshold: slot.settings.marks.high,
         inodes_usage_percent,
+        growth_bytes_per_second: slot.seen().and_then(|seen| seen.rate).map(f64::round),
+        time_to_full_seconds: slot
+            .seen()
+            .and_then(|seen| seen.outlook.time_to_full())
+            .map(|time| time.as_secs()),
         temp_files_count: counters.map(|counters| counters.files),
         temp_files_size_bytes: counters.map(|counters| counters.allocated_bytes),
         tracked_files_count: Some(tracked),

@@ -12,7 +12,7 @@ use super::place::{Bar, Obstacles};
 use super::told::whole;
 
 /// The phases that scheduled cleanup and people's sweeps go through.
-const QUIET: [Phase; 8] = [
+pub(super) const QUIET: [Phase; 8] = [
     Phase::Chunks,
     Phase::Expired,
     Phase::Sessions,
@@ -23,7 +23,7 @@ const QUIET: [Phase; 8] = [
     Phase::MaxAge,
 ];
 /// The phases of an emergency that are decided from facts.
-const EMERGENCY: [Phase; 5] =
+pub(super) const EMERGENCY: [Phase; 5] =
     [Phase::Expired, Phase::Chunks, Phase::Orphans, Phase::FailedJobs, Phase::Oldest];
 
 pub(super) fn verdicts(

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::agent::alerts::{Alert, Subject};
+use crate::agent::forecast::ForecastWatch;
 use crate::agent::state::{Agent, ReadyRoot, Seen, Slot};
 use crate::agent::{chain, log};
 use crate::api::Event;
@@ -54,6 +55,7 @@ pub(super) struct Volume {
     pub(super) looked_at: Option<Duration>,
     /// How long that took.
     pub(super) took: Duration,
+    pub(super) forecast: ForecastWatch,
     pub(super) backoff: Backoffs,
     pub(super) emergency: Option<JoinHandle<Yield>>,
     pub(super) unreadable: bool,
@@ -91,6 +93,8 @@ pub(super) fn look(
     levels: &mut Levels,
     now: Duration,
 ) -> Option<Vec<Crossed>> {
+    let roots: Vec<&RootName> = volume.members.iter().map(|member| member.slot.name()).collect();
+    volume.forecast.note_removals(agent, &mut volume.monitor, &roots);
     let looked = match volume.is_network {
         true => volume.monitor.look_within(now, NETWORK_PATIENCE),
         false => volume.monitor.look(now),
@@ -117,7 +121,8 @@ pub(super) fn look(
     }
     let mut crossed = Vec::new();
     for member in &volume.members {
-        let seen = Seen { at: clock::now(), usage: look.usage, time_to_full: volume.monitor.time_to_full() };
+        let (rate, outlook) = (volume.monitor.rate(), volume.monitor.outlook());
+        let seen = Seen { at: clock::now(), looked_at: look.at, usage: look.usage, rate, outlook };
         *member.slot.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         for resource in [Resource::Bytes, Resource::Inodes] {
             let state = levels.entry((member.slot.name().clone(), resource)).or_default();
@@ -138,6 +143,9 @@ pub(super) fn look(
             }
         }
     }
+    let marks: Vec<Marks> = volume.members.iter().map(|one| one.root.guarded.marks).collect();
+    volume.forecast.look(agent, &volume.monitor, &roots, now);
+    volume.forecast.hurry(agent, &volume.monitor, &roots, &marks, now);
     Some(crossed)
 }
 

@@ -58,6 +58,7 @@ pub(super) fn rules(settings: &RootSettings) -> Result<RootRules, RootError> {
         },
         registry_grace: settings.registry_grace,
         orphans_untracked: settings.orphans_untracked,
+        whole_trees: settings.unit == config::Unit::Tree,
     })
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::agent::clock::clock_guard;
 use crate::agent::engine::Engine;
 use crate::agent::jobs::{JobRegistry, JobsThread, Now};
+use crate::agent::metrics::serving as metrics;
 use crate::agent::pauses::Pauses;
 use crate::agent::references::References;
 use crate::agent::roots::{Claim, check_nesting};
@@ -180,6 +181,7 @@ impl Running {
             presence_bell: Bell::default(),
             schedule_bell: Bell::default(),
             desk: crate::agent::vault::Desk::default(),
+            hurried: AtomicBool::new(false),
             eased: AtomicBool::new(false),
             beat: AtomicU64::new(0),
             logged_plans: Mutex::default(),
@@ -218,7 +220,7 @@ impl Running {
             .enable_all()
             .build()
             .map_err(|source| start("the socket's runtime", source))?;
-        let (shutdown, mut stopped) = tokio::sync::watch::channel(false);
+        let (shutdown, stopped) = tokio::sync::watch::channel(false);
         let serving = {
             let _inside = runtime.enter();
             let listener = tokio::net::UnixListener::from_std(listener)
@@ -227,12 +229,13 @@ impl Running {
             let admins =
                 crate::agent::access::Administrators::new(agent.settings().agent.admin_group.clone());
             let leaving = Leaving("the socket", notices.clone());
+            let figures = metrics::serve(Arc::clone(&agent), Arc::clone(&commands), &stopped);
             runtime.spawn(async move {
                 let _leaving = leaving;
-                let told = async move {
-                    let _ = stopped.wait_for(|stop| *stop).await;
-                };
-                crate::api::serve(listener, commands, move |stream| admins.identify(stream), told).await;
+                let told = metrics::told(stopped);
+                let socket =
+                    crate::api::serve(listener, commands, move |stream| admins.identify(stream), told);
+                tokio::join!(socket, figures);
             })
         };
         let mut workers = Vec::new();

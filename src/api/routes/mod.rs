@@ -32,6 +32,7 @@ pub(super) fn router(agent: Agent) -> Router {
         .route("/v1/stats", get(observe::stats))
         .route("/v1/files", get(observe::files))
         .route("/v1/explain", get(observe::explain))
+        .route("/metrics", get(super::metrics::metrics))
         .route("/v1/history", get(observe::history))
         .route("/v1/audit", get(observe::audit))
         .route("/v1/requests", get(observe::requests))
@@ -73,16 +74,16 @@ pub(super) fn router(agent: Agent) -> Router {
         .with_state(agent)
 }
 
-async fn no_such_path(uri: Uri) -> ApiError {
+pub(super) async fn no_such_path(uri: Uri) -> ApiError {
     ApiError::not_found(format!("there is no {}", uri.path()))
 }
 
-async fn no_such_method(method: Method, uri: Uri) -> ApiError {
+pub(super) async fn no_such_method(method: Method, uri: Uri) -> ApiError {
     ApiError::new(Problem::MethodNotAllowed, format!("{} does not take {method}", uri.path()))
 }
 
 /// Asks the agent on a blocking thread. A panic there ends this request only.
-async fn ask<T, F>(agent: &Agent, question: F) -> Result<T, ApiError>
+pub(super) async fn ask<T, F>(agent: &Agent, question: F) -> Result<T, ApiError>
 where
     T: Send + 'static,
     F: FnOnce(&dyn Commands) -> Result<T, ApiError> + Send + 'static,

@@ -24,6 +24,13 @@ pub struct RootStats {
     pub emergency_threshold: f64,
     /// Percent of inodes used.
     pub inodes_usage_percent: Option<f64>,
+    /// How fast the volume fills, lasting, in bytes a second; negative while it
+    /// empties, null while unknown.
+    #[serde(default)]
+    pub growth_bytes_per_second: Option<f64>,
+    /// Seconds until full at this growth; null while that is unknown or it does not fill.
+    #[serde(default)]
+    pub time_to_full_seconds: Option<u64>,
     /// Files in the index.
     pub temp_files_count: Option<u64>,
     /// Their allocated bytes, each inode once.

@@ -105,6 +105,9 @@ impl Commands for Fake {
         from(json!({"roots": [], "agent": {"version": "0", "pid": 1, "started_at": 0, "uptime_seconds": 1,
             "memory_bytes": null, "sweeps_queued": 0, "sweeps_running": 0, "paused": false, "dry_run": false}}))
     }
+    fn metrics(&self) -> Result<String, ApiError> {
+        Ok("# EOF\n".to_owned())
+    }
     fn roots(&self) -> Result<Vec<RootResource>, ApiError> {
         from(json!([{"name": "scratch", "path": "/", "state": "ready"}]))
     }

@@ -8,7 +8,7 @@ fn all_problems_are_named_at_once_with_place_key_found_and_allowed() {
     assert_eq!(
         problems(&[text]),
         [
-            "0.toml:2:1: agent.sate_dir: found the unknown key \"sate_dir\"; allowed: did you mean state_dir? One of state_dir, socket, admin_group, automatic, dry_run, keep_files_for_debugging, sample_interval, sweep_interval, orphan_sweep_interval, reconcile_interval, rate_limit, workers, audit_retention, ballast, forecast_warning, log_format",
+            "0.toml:2:1: agent.sate_dir: found the unknown key \"sate_dir\"; allowed: did you mean state_dir? One of state_dir, socket, admin_group, automatic, dry_run, keep_files_for_debugging, sample_interval, sweep_interval, orphan_sweep_interval, reconcile_interval, rate_limit, workers, audit_retention, ballast, forecast_warning, metrics_textfile, metrics_listen, log_format",
             "0.toml:3:11: agent.workers: found -1; allowed: a whole number from 0 to 1024",
             "0.toml:4:14: agent.log_format: found \"xml\"; allowed: \"auto\" or \"text\" or \"json\" or \"journald\"",
             "0.toml:8:8: root.scratch.path: found \"scratch\"; allowed: an absolute path without \"..\"",
@@ -51,6 +51,18 @@ fn one_line_tells_what_is_wrong() {
         (
             "[[root]]\npath = '/checkout'",
             "0.toml:2:8: root.checkout.path: found \"/checkout\", a version-controlled checkout (it has .git); allowed: a directory of temporary files, or allow_system_root = true for this root",
+        ),
+        (
+            "[agent]\nmetrics_listen = 'localhost:9743'",
+            "0.toml:2:18: agent.metrics_listen: found \"localhost:9743\"; allowed: an IP address with a port such as \"127.0.0.1:9743\" or \"[::1]:9743\", or \"\" for none",
+        ),
+        (
+            "[agent]\nmetrics_textfile = 'guardian.prom'",
+            "0.toml:2:20: agent.metrics_textfile: found \"guardian.prom\"; allowed: an absolute path without \"..\", or \"\" for none",
+        ),
+        (
+            "[agent]\nmetrics_textfile = '/s/in/guardian.prom'\n[[root]]\npath = '/s'",
+            "0.toml:2:20: agent.metrics_textfile: found \"/s/in/guardian.prom\", beneath root s (/s); allowed: a path beneath no root: what lies there may be removed",
         ),
         (
             "[agent]\nballast = '1GiB'",
@@ -101,8 +113,8 @@ fn one_line_tells_what_is_wrong() {
             "0.toml:3:12: root.s.capacity: found 0; allowed: a size above 0, or \"\" for none",
         ),
         (
-            "retain.trash = '720h'\nunit = 'tree'",
-            "0.toml:4:8: root.s.unit: found \"tree\"; allowed: only the default \"file\" in this version",
+            "retain.trash = '720h'\nunit = 'directory'",
+            "0.toml:4:8: root.s.unit: found \"directory\"; allowed: \"file\" or \"tree\"",
         ),
         (
             "retain.orphans = '24'",

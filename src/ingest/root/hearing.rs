@@ -11,6 +11,7 @@ use super::{MAX_WAITING, Root};
 impl Root {
     /// Takes in what was heard of this root.
     pub(in crate::ingest) fn hear(&mut self, seen: Seen) {
+        self.events += 1;
         if seen.what == What::DirectoryGone {
             self.watch_ended(seen.dir.ino);
         } else if !self.lost_while_scanning.contains(&seen.dir.ino) {

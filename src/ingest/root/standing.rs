@@ -64,6 +64,7 @@ impl Root {
             unwatched_examples: unwatched.iter().take(10).filter_map(|ino| self.tree.path(*ino)).collect(),
             limit: self.limit.filter(|_| !unwatched.is_empty()),
             stale: self.urgent.len() as u64,
+            events: self.events,
             overflows: self.overflows,
             drift: self.drift,
             last_reconcile: self.last_reconcile,

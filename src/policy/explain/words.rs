@@ -147,7 +147,7 @@ impl About<'_> {
             Reason::SessionIdle { idle, limit, .. } => past(idle, limit),
             Reason::SessionEnded { ended, .. } => *ended,
             Reason::ChunkCompleted { completed, .. } => *completed,
-            Reason::Deferred { .. } | Reason::Trash { .. } => return None,
+            Reason::Deferred { .. } | Reason::Trash { .. } | Reason::Tree { .. } => return None,
         })
     }
 

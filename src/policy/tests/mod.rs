@@ -3,9 +3,11 @@
 mod classify;
 mod ends;
 mod flow;
+mod forecast;
 mod naming;
 mod pressure;
 mod references;
+mod trees;
 
 use std::time::Duration;
 
@@ -47,6 +49,7 @@ pub(super) fn rules() -> RootRules {
         retain: Retain::default(),
         registry_grace: None,
         orphans_untracked: false,
+        whole_trees: false,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::model::{Action, Phase, PlanAction, Resource, Skip, Trigger, WirePath}
 use crate::policy::Returns;
 
 use super::super::execute::{BatchEnd, Conditions, Ended, execute};
-use super::super::merge::Mixed;
+use super::super::merge::{Mixed, weight};
 use super::super::record::RunRecord;
 use super::super::run::{IntendedBatch, RunRoot};
 use super::super::vault::settling::{self, Site};
@@ -70,7 +70,7 @@ impl Running<'_, '_> {
                 references: self.shared.references,
                 moment: &one.moment,
             };
-            let BatchEnd { ended, directories } = execute(one.root, &actions, with);
+            let BatchEnd { ended, directories, differ } = execute(one.root, &actions, with);
             if let Some(vault) = vault {
                 let tries = settling::tries(one.root, &actions, &ended);
                 let released = settling::released(&actions, &tries);
@@ -131,11 +131,19 @@ impl Running<'_, '_> {
                         };
                         self.settle.unlinked(bytes);
                         gained = gained.saturating_add(bytes.max(inodes));
+                        if action.reason.is_tree() {
+                            let path = WirePath::from_path(&action.path.under(one.root.path()));
+                            record.failed(phase, path, why.clone());
+                            different.push(action);
+                        }
                         not_removed.push((number, why));
                     }
                     Some(Ended::Skipped(why)) => {
-                        record.skipped(phase, why);
-                        if matches!(why, Skip::Changed | Skip::Vanished) {
+                        if let Some(decided) = self.taken.get_mut(place) {
+                            decided.stays(action);
+                        }
+                        record.kept(phase, why, weight(action));
+                        if action.reason.is_tree() || matches!(why, Skip::Changed | Skip::Vanished) {
                             different.push(action);
                         }
                         not_removed.push((number, why.as_str().to_owned()));
@@ -158,6 +166,7 @@ impl Running<'_, '_> {
             self.around.carried_out(ticket, &not_removed);
             self.around.tried(&one.root.name, phase, &failed);
             self.around.removed(&one.root.name, &gone);
+            different.extend(&differ);
             self.around.found_different(&one.root.name, &different);
             if self.orders.list {
                 let policy = self.orders.head.policy;

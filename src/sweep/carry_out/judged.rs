@@ -1,7 +1,7 @@
 //! What the fuse judged is a bound on what is executed: files may have become
 //! due since.
 
-use super::super::merge::Mixed;
+use super::super::merge::{Mixed, weight};
 use super::Running;
 
 impl Running<'_, '_> {
@@ -23,7 +23,7 @@ impl Running<'_, '_> {
                 kept.push((place, action));
                 continue;
             };
-            sum.0 += 1;
+            sum.0 = sum.0.saturating_add(weight(&action));
             sum.1 = sum.1.saturating_add(action.expected_bytes);
             let files = record.files_deleted().saturating_add(sum.0);
             let bytes = record.bytes_freed().saturating_add(sum.1);

@@ -13,7 +13,7 @@ mod planned;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::model::{Keep, Phase, Report, Skip, VolumeUsage};
+use crate::model::{Action, Keep, Phase, Report, Skip, VolumeUsage};
 use crate::policy::{Returns, Settle};
 use crate::usage::Probe;
 
@@ -22,7 +22,7 @@ pub use planned::carry_out_plan;
 use super::dirs::Emptied;
 use super::execute::Conditions;
 use super::last_phase::{LastPhase, aim_of};
-use super::merge::{Merged, Taken};
+use super::merge::{Merged, Room, Taken};
 use super::planner::Decided;
 use super::record::RunRecord;
 use super::run::{Orders, RunRoot, Shared, Surroundings, circumstances, places};
@@ -233,14 +233,19 @@ impl<'a, 'r> Running<'a, 'r> {
             if bound == Some(0) {
                 break PhaseEnd::Exhausted;
             }
-            let files = self.batch_files(roots, phase);
-            if files == 0 {
+            let room = self.room(roots, phase);
+            if room.batch == 0 {
                 self.note_all("stopped at max_files; the next run goes on from here");
                 self.ended = Some("max_files".to_owned());
                 break PhaseEnd::Stopped;
             }
-            let batch = match merged.batch(files, need, self.orders.target.resource, &mut self.taken) {
-                Ok(batch) if batch.is_empty() => break PhaseEnd::Exhausted,
+            let batch = match merged.batch(room, need, self.orders.target.resource, &mut self.taken) {
+                Ok(batch) if batch.is_empty() => match merged.waiting() {
+                    None => break PhaseEnd::Exhausted,
+                    Some(tree) => {
+                        break self.stopped_at(tree);
+                    }
+                },
                 Ok(batch) => self.within_judged(batch),
                 Err(error) => {
                     let said = crate::model::with_causes(&error);
@@ -337,7 +342,18 @@ impl<'a, 'r> Running<'a, 'r> {
         }
     }
 
-    fn batch_files(&self, roots: &[RunRoot<'_>], phase: Phase) -> u64 {
+    /// The run ends before a tree that is more than may still go in it.
+    fn stopped_at(&mut self, tree: &Action) -> PhaseEnd {
+        let files = tree.reason.files();
+        self.note_all(&format!(
+            "stopped at max_files: {} with {files} files waits for the next run",
+            tree.path
+        ));
+        self.ended = Some("max_files".to_owned());
+        PhaseEnd::Stopped
+    }
+
+    fn room(&self, roots: &[RunRoot<'_>], phase: Phase) -> Room {
         let by_roots = match phase {
             // Each entry can be a tree.
             Phase::Deferred | Phase::Trash => ENTRIES,
@@ -345,7 +361,8 @@ impl<'a, 'r> Running<'a, 'r> {
         };
         let batch = self.orders.batch.unwrap_or(by_roots).max(1);
         let deleted: u64 = self.records.iter().map(RunRecord::files_deleted).sum();
-        self.orders.max_files.map_or(batch, |most| batch.min(most.saturating_sub(deleted)))
+        let left = self.orders.max_files.map(|most| most.saturating_sub(deleted));
+        Room { batch: left.map_or(batch, |left| batch.min(left)), left, untouched: deleted == 0 }
     }
 
     fn remove_emptied(&mut self) {

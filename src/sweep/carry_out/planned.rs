@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::model::{Action, Phase, Report};
 
-use super::super::merge::{Mixed, gain};
+use super::super::merge::{Mixed, Room, gain, weight};
 use super::super::run::{Orders, RunRoot, Shared, Surroundings};
 use super::{PhaseEnd, Running};
 
@@ -39,12 +39,15 @@ pub fn carry_out_plan(
             Err(PhaseEnd::Exhausted | PhaseEnd::Stopped) => break,
         };
         let Some(next) = rest.front().map(|(_, action)| action.phase) else { break };
-        let most = usize::try_from(running.batch_files(roots, next)).unwrap_or(usize::MAX);
-        if most == 0 {
+        let room = running.room(roots, next);
+        let waits = |rest: &VecDeque<(usize, Action)>| {
+            rest.front().is_some_and(|(_, next)| next.reason.is_tree() && !room.fits(0, weight(next)))
+        };
+        if room.batch == 0 || waits(rest) {
             running.note_all("stopped at max_files");
             break;
         }
-        let batch = next_batch(orders, roots, rest, &mut spared, most, need);
+        let batch = next_batch(orders, roots, rest, &mut spared, room, need);
         let Some((_, first)) = batch.first() else { continue };
         let (phase, limit) = (first.phase, first.reason.limit());
         // The plan's own limit stands in for the policy's: it may have been asked for.
@@ -71,7 +74,7 @@ pub fn carry_out_plan(
     running.finish(before.as_ref(), begun)
 }
 
-/// The next entries of one phase and limit: up to `most` files, ending with the
+/// The next entries of one phase and limit: up to so many files, ending with the
 /// one whose gain reaches `need`. What an emergency doesn't take now, because its
 /// root is not past its mark, goes to `spared`; the batch may then be empty.
 fn next_batch(
@@ -79,19 +82,20 @@ fn next_batch(
     roots: &[RunRoot<'_>],
     rest: &mut VecDeque<(usize, Action)>,
     spared: &mut VecDeque<(usize, Action)>,
-    most: usize,
+    room: Room,
     need: Option<u64>,
 ) -> Mixed {
     let mut batch = Mixed::new();
-    let mut sum: u64 = 0;
+    let (mut sum, mut count): (u64, u64) = (0, 0);
     while let Some((place, next)) = rest.front() {
         let alike = batch.first().is_none_or(|(_, first): &(usize, Action)| {
             next.phase == first.phase && next.reason.limit() == first.reason.limit()
         });
-        let room = batch.len() < most && need.is_none_or(|need| sum < need);
+        let fits = !next.reason.is_tree() || room.fits(count, weight(next));
+        let goes_on = count < room.batch && fits && need.is_none_or(|need| sum < need);
         // The links of one inode stand together in a plan, and stay together here.
         let linked = batch.last().is_some_and(|(_, last)| last.facts.id.ino == next.facts.id.ino);
-        if !alike || !(room || linked) {
+        if !alike || !(goes_on || linked) {
             break;
         }
         let last_resort = orders.is_emergency() && next.phase == Phase::Oldest;
@@ -101,6 +105,7 @@ fn next_batch(
             spared.push_back(entry);
         } else {
             sum = sum.saturating_add(gain(&entry.1, orders.target.resource));
+            count = count.saturating_add(weight(&entry.1));
             batch.push(entry);
         }
     }

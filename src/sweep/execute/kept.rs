@@ -35,7 +35,7 @@ fn ended(end: Result<TreeEnd, Refusal>, is_tree: bool) -> Ended {
 }
 
 impl State<'_> {
-    fn rooms(&self) -> Result<&Rooms, Ended> {
+    pub(super) fn rooms(&self) -> Result<&Rooms, Ended> {
         let rooms = self.rooms.get_or_init(|| {
             let vault = self.root.vault.as_ref().ok_or("there is no private directory")?;
             vault.open(&self.root.dir).map_err(|error| with_causes(&error))

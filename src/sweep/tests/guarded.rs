@@ -27,6 +27,7 @@ pub(crate) fn guarded(name: &str, dir: &Arc<RootDir>, probe: Probe) -> GuardedRo
             retain: Retain::default(),
             registry_grace: Some(Duration::ZERO),
             orphans_untracked: false,
+            whole_trees: false,
         },
         marks: Marks {
             warning: 85.0,

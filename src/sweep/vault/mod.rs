@@ -16,6 +16,7 @@ mod permission;
 pub mod replay;
 pub mod returning;
 pub mod settling;
+mod trees;
 mod turn;
 
 use std::sync::Arc;
