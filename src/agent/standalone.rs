@@ -188,6 +188,7 @@ impl Standalone for Alone {
                     // Nobody watches it while no agent runs.
                     state: if reason.is_some() { RootState::Suspended } else { RootState::Unwatched },
                     reason,
+                    patterns: settings.patterns.clone(),
                     adopted_at: record.as_ref().and_then(|record| record.adopted_at),
                     adoption_grace_until: record
                         .and_then(|record| record.new_until)

@@ -36,6 +36,8 @@ pub enum Verb {
     Stats,
     /// Exit 0 healthy, 1 warning, 3 critical or a root suspended
     Health,
+    /// Roots, what fills them and what is done about it, on a live screen
+    Top,
     /// What the index holds
     Files(files::FilesArgs),
     /// What each policy says about a path, and why

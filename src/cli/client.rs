@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -127,6 +128,34 @@ impl Client {
         self.send(Method::DELETE, path, Vec::new(), if many { MANY_TIMEOUT } else { ANSWER_TIMEOUT })
     }
 
+    /// Takes what the agent tells as it happens (server-sent events), the data of
+    /// each, until `each` says no or the stream ends.
+    pub(super) fn listen(&self, path: &str, mut each: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+        self.runtime.block_on(async {
+            let mut sender = open(&self.socket).await?;
+            let request = request(Method::GET, path, Vec::new())?;
+            let response = sender.send_request(request).await.map_err(|why| told(&why))?;
+            if !response.status().is_success() {
+                return Err(io::Error::other(format!("status {}", response.status())));
+            }
+            let mut body = response.into_body();
+            let mut waiting = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|why| told(&why))?;
+                waiting.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+                while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = waiting.drain(..=end).collect();
+                    if let Some(data) = line.strip_prefix(b"data: ")
+                        && !each(data.trim_ascii_end())
+                    {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
     fn send(&self, method: Method, path: &str, body: Vec<u8>, timeout: Duration) -> Result<Answer, Refusal> {
         let silent = |why: io::Error| {
             let absent = says_absent(&why);
@@ -175,27 +204,37 @@ async fn connect(socket: &Path) -> io::Result<UnixStream> {
         .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within 5 s")))
 }
 
-async fn exchange(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> io::Result<(u16, Vec<u8>)> {
-    let told = |error: &dyn std::error::Error| io::Error::other(with_causes(error));
+fn told(error: &dyn std::error::Error) -> io::Error {
+    io::Error::other(with_causes(error))
+}
+
+/// A connection, which ends when the sender is dropped.
+async fn open(socket: &Path) -> io::Result<SendRequest<Full<Bytes>>> {
     let stream = connect(socket).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|why| told(&why))?;
-    let driver = tokio::spawn(connection);
-    let request = Request::builder()
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|why| told(&why))?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+fn request(method: Method, path: &str, body: Vec<u8>) -> io::Result<Request<Full<Bytes>>> {
+    Request::builder()
         .method(method)
         .uri(path)
         .header("host", "guardian")
         .header("content-type", "application/json")
         .body(Full::new(Bytes::from(body)))
-        .map_err(|why| told(&why))?;
-    let response = sender.send_request(request).await.map_err(|why| told(&why))?;
+        .map_err(|why| told(&why))
+}
+
+async fn exchange(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> io::Result<(u16, Vec<u8>)> {
+    let mut sender = open(socket).await?;
+    let response = sender.send_request(request(method, path, body)?).await.map_err(|why| told(&why))?;
     let status = response.status().as_u16();
     let body = Limited::new(response.into_body(), MAX_ANSWER)
         .collect()
         .await
         .map_err(|why| io::Error::other(why.to_string()))?
         .to_bytes();
-    driver.abort();
     Ok((status, body.into()))
 }
 

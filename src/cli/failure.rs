@@ -22,6 +22,8 @@ pub enum Exit {
     Refused,
     /// Interrupted.
     Interrupted,
+    /// As the command ended that was run.
+    Command(u8),
 }
 
 impl Exit {
@@ -35,6 +37,7 @@ impl Exit {
             Self::NoAgent => 4,
             Self::Refused => 5,
             Self::Interrupted => 130,
+            Self::Command(status) => status,
         }
     }
 

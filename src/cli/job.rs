@@ -1,5 +1,6 @@
 //! `guardian job …`.
 
+use super::exec;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::session::{Paging, Session, ago};
@@ -54,6 +55,8 @@ enum JobAct {
         /// The job
         id: JobId,
     },
+    /// Run a command as a job
+    Exec(exec::ExecArgs),
     /// All jobs
     List {
         #[command(flatten)]
@@ -86,6 +89,7 @@ pub(super) fn run(args: JobArgs, session: &mut Session<'_>) -> Result<Exit, Fail
                 describe,
             )
             .map(|_| Exit::Done),
+        JobAct::Exec(args) => exec::run(args, session),
         // Without an agent all of them, whatever part is asked for.
         JobAct::List { paging } => session
             .answer_list("list jobs", "/v1/jobs", &paging, |own, _| own.jobs().map(Listing::all), table)

@@ -11,6 +11,7 @@ mod chunk;
 mod client;
 mod config;
 mod demo;
+mod exec;
 mod explain;
 mod failure;
 mod files;
@@ -39,6 +40,7 @@ mod stats;
 mod status;
 mod sweep;
 mod table;
+mod top;
 mod track;
 mod trash;
 mod trust;
@@ -101,6 +103,7 @@ fn dispatch(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Failure> {
         Verb::Status(args) => status::run(&args, session),
         Verb::Stats => stats::run(session),
         Verb::Health => health::run(session),
+        Verb::Top => top::run(session),
         Verb::Files(args) => files::run(&args, session),
         Verb::Explain(args) => explain::run(&args, session),
         Verb::History(args) => history::run(&args, session),

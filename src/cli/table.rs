@@ -6,7 +6,8 @@ use super::output::{Output, Tone};
 /// The least that is left of the column that gives way.
 const MIN_FLEXIBLE: usize = 12;
 
-/// A table whose last column gives way where the terminal is narrow.
+/// A table whose last column gives way where the terminal is narrow: names lose
+/// their middle, words go on in the next line.
 pub(super) struct Table {
     heads: Vec<&'static str>,
     rows: Vec<Vec<(String, Option<Tone>)>>,
@@ -47,8 +48,14 @@ impl Table {
             .collect();
         for row in std::iter::once(&heads).chain(&self.rows) {
             let mut line = String::new();
+            let mut rest = Vec::new();
             for (place, (text, tone)) in row.iter().enumerate().take(count) {
-                let shown = shorten(text, widths[place]);
+                let mut shown = shorten(text, widths[place]);
+                if place + 1 == count && shown != *text && is_words(text) {
+                    let mut lines = wrap(text, widths[place]).into_iter();
+                    shown = lines.next().unwrap_or_default();
+                    rest.extend(lines);
+                }
                 let gap = " ".repeat(widths[place].saturating_sub(shown.chars().count()));
                 let painted = tone.map_or_else(|| shown.clone(), |tone| out.tone(tone, &shown));
                 let last = place + 1 == count;
@@ -66,14 +73,36 @@ impl Table {
                 }
             }
             out.line(line)?;
+            let indent: usize = widths.iter().take(count - 1).map(|width| width + 2).sum();
+            rest.into_iter().try_for_each(|more| out.line(format!("{:indent$}{more}", "")))?;
         }
         Ok(())
     }
 }
 
+/// A path may hold spaces, and is one word for all that.
+fn is_words(text: &str) -> bool {
+    text.contains(' ') && !text.starts_with('/')
+}
+
+/// Lines of whole words; one that is too long by itself loses its middle.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(shorten(word, width)),
+        }
+    }
+    lines
+}
+
 /// Cuts the middle out of what is too long: of a path the end says most, and
 /// the beginning the rest.
-fn shorten(text: &str, width: usize) -> String {
+pub(super) fn shorten(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {
         return text.to_owned();
@@ -88,6 +117,13 @@ fn shorten(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_go_on_in_the_next_line_and_paths_do_not() {
+        assert_eq!(wrap("kept: its job is active", 10), ["kept: its", "job is", "active"]);
+        assert_eq!(wrap("in /scratch/very/deep/file.tmp", 12), ["in", "/sc…file.tmp"]);
+        assert!(is_words("kept: it is held") && !is_words("/scratch/a b") && !is_words("name"));
+    }
 
     #[test]
     fn what_is_too_long_keeps_its_beginning_and_end() {

@@ -7,6 +7,7 @@
 //! Must not know: policies, the store, configuration.
 
 pub mod clock;
+pub mod command;
 pub mod dir;
 mod error;
 pub mod lock;

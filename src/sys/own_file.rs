@@ -111,3 +111,20 @@ pub fn discard(dir: &DirHandle, name: &str) -> Result<bool, SysError> {
         Err(error) => Err(SysError::named("remove own file", name.as_bytes(), error)),
     }
 }
+
+/// Removes a directory that this process has made, if nothing is in it and it
+/// is still that one (device and inode). `Ok(false)`: it stays.
+pub fn discard_empty_dir(dir: &DirHandle, name: &[u8], made: (u64, u64)) -> Result<bool, SysError> {
+    let failed = |error: std::io::Error| SysError::named("remove own directory", name, error);
+    match dir.open_child(name) {
+        Ok(now) if (now.dev(), now.ino()) == made => {}
+        Ok(_) => return Ok(false),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    }
+    match unlinkat(dir, name, AtFlags::REMOVEDIR) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(false),
+        Err(error) => Err(failed(error.into())),
+    }
+}

@@ -64,6 +64,7 @@ pub(super) fn root(agent: &Agent, slot: &Slot) -> RootResource {
         path: WirePath::from_path(&slot.settings.path),
         state,
         reason,
+        patterns: slot.settings.patterns.clone(),
         adopted_at: record.as_ref().and_then(|record| record.adopted_at),
         adoption_grace_until: record.and_then(|record| record.new_until).filter(|until| now < *until),
     }

@@ -6,17 +6,23 @@ use std::time::Duration;
 use crate::model::ProcessId;
 use crate::sys::process::{Followed, Waker, is_alive, wait_for_end};
 
+/// How long a job is waited for after its process in the agent: whoever ran it
+/// can report how it ended only then, and until that is known nothing is presumed.
+pub(super) const REPORT_TIME: Duration = Duration::from_secs(3);
+
 /// The processes that somebody waits for. Each waiter has its own: the
 /// descriptors are polled without any lock.
 pub(super) struct Following {
     followed: Vec<Followed>,
     /// Never woken: for looks that do not wait.
     at_once: Waker,
+    /// How long a job is waited for when its process has ended: it may report yet.
+    pub(super) report_time: Duration,
 }
 
 impl Following {
-    pub(super) fn new() -> std::io::Result<Self> {
-        Ok(Self { followed: Vec::new(), at_once: Waker::new()? })
+    pub(super) fn new(report_time: Duration) -> std::io::Result<Self> {
+        Ok(Self { followed: Vec::new(), at_once: Waker::new()?, report_time })
     }
 
     /// Follows exactly `wanted` from now on. Returns those that have ended.

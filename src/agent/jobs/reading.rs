@@ -22,7 +22,7 @@ pub fn view_for_reading(ledger: Option<&LedgerReader>, now: Now) -> Result<JobsV
         let active = records.iter().filter(|job| job.state == JobState::Active);
         let wanted: HashSet<&ProcessId> =
             active.filter_map(|job| job.process.as_ref()).filter(|process| process.boot_id == boot).collect();
-        Following::new().map_err(RegistryError::Follow)?.look(wanted)
+        Following::new(std::time::Duration::ZERO).map_err(RegistryError::Follow)?.look(wanted)
     };
     for record in &mut records {
         let lives = record.process.as_ref().map(|process| !ended.contains(process));

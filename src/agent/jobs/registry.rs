@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::change::{apply, permit};
-use super::follow::Following;
+use super::follow::{Following, REPORT_TIME};
 use super::reading::fail;
 use super::{Caller, JobBook, JobChange, JobError, Now, PresumedFailure, RegistryError};
 use crate::model::{JobId, JobRecord, JobState, ProcessId, Timestamp};
@@ -54,6 +54,8 @@ struct LivingJob {
     deadline: Option<Duration>,
     /// Its process was seen alive by us, so its end is seen when it comes.
     seen: bool,
+    /// Since when its process is known to have ended, by the boot-time clock.
+    gone: Option<Duration>,
 }
 
 impl LivingJob {
@@ -79,7 +81,7 @@ impl JobRegistry {
         };
         let living = records.into_iter().filter(|record| record.state.is_alive()).map(|record| {
             let deadline = deadline_after_downtime(now.since_boot, record.ttl);
-            (record.id.clone(), LivingJob { record, beat: None, deadline, seen: false })
+            (record.id.clone(), LivingJob { record, beat: None, deadline, seen: false, gone: None })
         });
         let live = Live { jobs: living.collect(), unsaved: HashMap::new(), last_tick: now };
         Ok(Self {
@@ -118,7 +120,7 @@ impl JobRegistry {
         live.unsaved.remove(id);
         if record.state.is_alive() {
             let deadline = deadline_after_beat(now.since_boot, record.ttl);
-            let job = LivingJob { record: record.clone(), beat: None, deadline, seen: false };
+            let job = LivingJob { record: record.clone(), beat: None, deadline, seen: false, gone: None };
             live.jobs.insert(id.clone(), job);
         } else {
             live.jobs.remove(id);
@@ -203,7 +205,7 @@ impl JobRegistry {
     /// # Errors
     /// When no descriptor is left to look at processes.
     pub fn tick(&self, now: Now) -> Result<Vec<PresumedFailure>, RegistryError> {
-        let mut following = Following::new().map_err(RegistryError::Follow)?;
+        let mut following = Following::new(Duration::ZERO).map_err(RegistryError::Follow)?;
         Ok(self.tick_following(&mut following, now))
     }
 
@@ -218,8 +220,11 @@ impl JobRegistry {
         live.last_tick = now;
         self.save_what_could_not_be_saved(&mut live);
         let ended = following.look(live.processes(&self.boot_id));
-        let failed: Vec<PresumedFailure> =
-            live.jobs.values_mut().filter_map(|job| self.judge(job, &ended, now)).collect();
+        let failed: Vec<PresumedFailure> = live
+            .jobs
+            .values_mut()
+            .filter_map(|job| self.judge(job, &ended, following.report_time, now))
+            .collect();
         if !failed.is_empty() {
             let mut view = self.view_mut();
             for PresumedFailure { job, .. } in &failed {
@@ -236,9 +241,19 @@ impl JobRegistry {
         failed
     }
 
-    fn judge(&self, job: &mut LivingJob, ended: &HashSet<ProcessId>, now: Now) -> Option<PresumedFailure> {
+    fn judge(
+        &self,
+        job: &mut LivingJob,
+        ended: &HashSet<ProcessId>,
+        report_time: Duration,
+        now: Now,
+    ) -> Option<PresumedFailure> {
         let process = job.record.process.as_ref();
-        let lives = process.map(|process| !ended.contains(process));
+        let mut lives = process.map(|process| !ended.contains(process));
+        if lives == Some(false) {
+            let gone = *job.gone.get_or_insert(now.since_boot);
+            lives = lives.filter(|_| now.since_boot.saturating_sub(gone) >= report_time);
+        }
         let why = presume(job.record.state, job.deadline, process, lives, &self.boot_id, now.since_boot);
         let Some(why) = why else {
             job.seen |= lives == Some(true);
@@ -261,7 +276,8 @@ impl JobRegistry {
     pub(super) fn pause(&self, now: Now) -> Duration {
         let live = self.live();
         let active = live.jobs.values().filter(|job| job.record.state == JobState::Active);
-        let next = active.filter_map(|job| job.deadline).min();
+        let report = |job: &LivingJob| job.gone.map(|at| at + REPORT_TIME);
+        let next = active.flat_map(|job| [job.deadline, report(job)]).flatten().min();
         // The deadline itself must have passed when it is looked at.
         let wait = next.map(|at| at.saturating_sub(now.since_boot).saturating_add(Duration::from_millis(1)));
         wait.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)

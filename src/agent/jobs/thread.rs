@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use super::follow::Following;
+use super::follow::{Following, REPORT_TIME};
 use super::{JobRegistry, Now, PresumedFailure, RegistryError};
 
 /// The thread `guardian-jobs`: looks when a process ends, when a deadline has
@@ -24,7 +24,7 @@ impl JobsThread {
         registry: Arc<JobRegistry>,
         failed: impl Fn(Vec<PresumedFailure>) + Send + 'static,
     ) -> Result<Self, RegistryError> {
-        let mut following = Following::new().map_err(RegistryError::Follow)?;
+        let mut following = Following::new(REPORT_TIME).map_err(RegistryError::Follow)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (jobs, stopped) = (Arc::clone(&registry), Arc::clone(&stop));
         let follow = move || {

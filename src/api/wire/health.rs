@@ -94,6 +94,9 @@ pub struct RootResource {
     /// Why it is suspended or unwatched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Which names stand for jobs, as configured.
+    #[serde(default)]
+    pub patterns: Vec<String>,
     /// When it was adopted; absent until then.
     #[serde(default)]
     pub adopted_at: Option<Timestamp>,

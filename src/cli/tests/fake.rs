@@ -20,7 +20,7 @@ fn from<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     Ok(serde_json::from_value(value).unwrap())
 }
 
-pub(super) fn report() -> Value {
+pub(in crate::cli) fn report() -> Value {
     json!({
         "id": "r1", "volume_run": "v1", "policy": "orphans", "trigger": "manual", "root": "scratch",
         "dry_run": false, "resource": "bytes",

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::client::{Client, Refusal};
 use crate::api::ApiError;
 use fake::Served;
+pub(in crate::cli) use fake::report;
 
 fn client(served: &Served) -> Client {
     Client::find(std::slice::from_ref(&served.socket)).unwrap()

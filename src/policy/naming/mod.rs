@@ -137,6 +137,13 @@ impl Patterns {
         prefixes
     }
 
+    /// A name that stands for this job and nothing else: by the first pattern
+    /// that has neither `{chunk}` nor `*`.
+    pub fn plain_name(&self, job: &JobId) -> Option<Vec<u8>> {
+        let plain = |pattern: &&Pattern| pattern.chunk.is_none() && !pattern.tokens.contains(&Token::Any);
+        self.patterns.iter().find(plain).map(|pattern| pattern.prefix_for(job, None))
+    }
+
     /// Whether the component can be read to name this chunk of this job.
     pub fn could_name_chunk(&self, component: &[u8], job: &JobId, chunk: &ChunkId) -> bool {
         self.could_name(component, job)

@@ -83,7 +83,7 @@ fn time_in_which_the_host_slept_or_the_agent_stood_still_does_not_count() {
 }
 
 #[test]
-fn a_job_whose_process_is_killed_is_presumed_failed_at_once() {
+fn a_job_whose_process_is_killed_is_presumed_failed() {
     let world = world();
     let (told, hear) = mpsc::channel();
     let thread =
@@ -100,6 +100,22 @@ fn a_job_whose_process_is_killed_is_presumed_failed_at_once() {
     child.wait().unwrap();
     assert!(!thread.has_died());
     assert!(thread.stop());
+}
+
+#[test]
+fn a_job_that_reports_right_after_its_process_is_never_presumed_failed() {
+    let world = world();
+    let (told, hear) = mpsc::channel();
+    let _thread =
+        JobsThread::start(Arc::clone(&world.registry), move |failed| told.send(failed).unwrap()).unwrap();
+    let mut child = Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().unwrap();
+    world.registry.put(&id("j"), &with_pid(child.id()), ROOT, Now::read()).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(hear.recv_timeout(Duration::from_millis(500)).is_err(), "nothing is presumed so soon");
+    world.registry.put(&id("j"), &to(JobState::Completed), ROOT, Now::read()).unwrap();
+    assert!(hear.recv_timeout(Duration::from_secs(4)).is_err());
+    assert_eq!(world.viewed("j"), Some(JobState::Completed));
 }
 
 #[test]
