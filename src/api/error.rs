@@ -131,6 +131,10 @@ impl ApiError {
     }
 }
 
+/// Why, beside the response that says it, for whoever logs refusals.
+#[derive(Debug, Clone)]
+pub(super) struct Refused(pub(super) String);
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -141,6 +145,7 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response.extensions_mut().insert(Refused(self.detail));
         response
     }
 }

@@ -19,6 +19,7 @@ mod openapi;
 mod params;
 mod patience;
 mod references;
+mod refusals;
 mod routes;
 mod seats;
 mod segments;

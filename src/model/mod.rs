@@ -5,9 +5,11 @@
 //! shapes of the public contract. Must not know: files, clocks, threads, the
 //! store, logging. Time always arrives as a value.
 
+mod alert;
 mod causes;
 mod chunk;
 mod file;
+mod grown;
 mod ids;
 mod job;
 mod keep;
@@ -27,9 +29,11 @@ mod tree_print;
 mod units;
 mod usage;
 
+pub use alert::{AlertKind, AlertState};
 pub use causes::with_causes;
 pub use chunk::{ChunkFiles, CompletedChunk};
 pub use file::{FileFacts, FileKind, FileTimes, Identity};
+pub use grown::{Grown, JobGrowth};
 pub use ids::{ChunkId, EntryId, HoldId, IdError, JobId, LedgerId, PlanId, RootName, RunId, SessionId};
 pub use job::{Covers, JobRecord, JobState, ProcessId};
 pub use keep::{Keep, Skip};

@@ -70,6 +70,9 @@ pub struct Report {
     /// where that could not be found out for all; absent in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_check: Option<String>,
+    /// Of an emergency: who filled the root in the minutes before it, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grown: Option<super::Grown>,
     /// Remarks for people: why it ended where it did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

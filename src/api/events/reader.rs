@@ -37,6 +37,17 @@ impl EventReader {
         Self { missed, receiver, _place: place }
     }
 
+    /// What waits for this reader once all is said, for tests.
+    #[cfg(test)]
+    pub(crate) fn rest(mut self) -> Vec<Event> {
+        let mut all = Vec::new();
+        while let Ok(text) = self.receiver.try_recv() {
+            let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or_default();
+            all.extend(serde_json::from_str::<Event>(data));
+        }
+        all
+    }
+
     /// As the body of an answer. On a tokio runtime.
     pub(in crate::api) fn into_body(self) -> EventBody {
         let (out, body) = mpsc::channel(ON_THE_WAY);

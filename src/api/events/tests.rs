@@ -1,12 +1,20 @@
 use super::*;
-use crate::model::Level;
+use crate::model::{AlertKind, AlertState, Level};
 
 fn begun() -> Events {
     Events::begun(Timestamp::from_unix(1000, 0))
 }
 
 fn alert(message: String) -> Event {
-    Event::Alert { time: Timestamp::EPOCH, level: Level::Warning, root: None, message }
+    Event::Alert {
+        time: Timestamp::EPOCH,
+        kind: AlertKind::Clock,
+        state: AlertState::Raised,
+        level: Level::Warning,
+        root: None,
+        message,
+        grown: None,
+    }
 }
 
 async fn rest(mut body: EventBody) -> String {

@@ -23,6 +23,7 @@ use hyper::body::Bytes;
 use super::answers::Document;
 use super::openapi::{Described, Operation, document};
 use super::params::NoQuery;
+use super::refusals::{Refusals, tell};
 use super::{ApiError, Commands, PathText, Problem};
 use Problem::{Conflict, NotPermitted, RateLimited};
 
@@ -78,6 +79,13 @@ fn observing() -> Vec<Route> {
         route(GET, "/v1/explain", "explain", "What each policy says about a path, and why", observe::explain),
         route(GET, "/v1/history", "history", "Reports of past runs, newest first", observe::history),
         route(GET, "/v1/audit", "audit", "Removals and changes on record, newest first", observe::audit),
+        route(
+            GET,
+            "/v1/requests",
+            "requests",
+            "Requests on record that changed something, newest first",
+            observe::requests,
+        ),
         route(GET, "/metrics", "metrics", "Figures for Prometheus", super::metrics::metrics),
         route(GET, "/v1/events", "events", "What happens, as it happens: server-sent events", events::stream),
     ]
@@ -234,7 +242,10 @@ async fn interface(_: NoQuery) -> Result<Document, ApiError> {
 pub(super) fn router(agent: Agent) -> Router {
     let empty = Router::new();
     let all = routes().into_iter().fold(empty, |all, route| all.route(route.operation.path, route.serves));
-    all.fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(agent)
+    all.fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::new(Refusals::default()), tell))
+        .with_state(agent)
 }
 
 pub(super) async fn no_such_path(uri: Uri) -> ApiError {

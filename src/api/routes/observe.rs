@@ -8,7 +8,10 @@ use serde::Deserialize;
 use super::{Agent, ask};
 use crate::api::answers::Healthy;
 use crate::api::params::{Bytes, Limit, NoQuery, Query, page};
-use crate::api::{ApiError, AuditEntry, AuditFilter, Explanation, FileEntry, HistoryFilter, Listing, Stats};
+use crate::api::{
+    ApiError, AuditEntry, AuditFilter, Explanation, FileEntry, HistoryFilter, Listing, RequestEntry,
+    RequestFilter, Stats,
+};
 use crate::model::{JobId, Level, Policy, Report, RootName, RunId, Timestamp, WirePath};
 
 #[derive(Deserialize, JsonSchema)]
@@ -135,4 +138,29 @@ pub(super) async fn audit(
     let filter = AuditFilter { path: path.map(|Bytes(path)| path), job, run, since };
     let page = page(after, limit);
     ask(&agent, move |agent| agent.audit(&filter, &page)).await.map(Json)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RequestsQuery {
+    /// At or after this time.
+    since: Option<Timestamp>,
+    /// Of this user.
+    uid: Option<u32>,
+    /// Of this kind, such as `hold`.
+    action: Option<String>,
+    /// The `next` of the page before; the beginning, if absent.
+    after: Option<String>,
+    /// The most items.
+    #[serde(default)]
+    limit: Limit,
+}
+
+pub(super) async fn requests(
+    State(agent): State<Agent>,
+    Query(RequestsQuery { since, uid, action, after, limit }): Query<RequestsQuery>,
+) -> Result<Json<Listing<RequestEntry>>, ApiError> {
+    let filter = RequestFilter { since, uid, action };
+    let page = page(after, limit);
+    ask(&agent, move |agent| agent.requests(&filter, &page)).await.map(Json)
 }

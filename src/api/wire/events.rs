@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Progress, RootState, SweepState};
-use crate::model::{Level, Policy, Report, Resource, RootName, RunId, Timestamp, Trigger};
+use crate::model::{
+    AlertKind, AlertState, Grown, Level, Policy, Report, Resource, RootName, RunId, Timestamp, Trigger,
+};
 
 /// Something happened. Goes out as `event: NAME` and `data: JSON`, the name in both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -14,12 +16,19 @@ pub enum Event {
     Alert {
         /// When.
         time: Timestamp,
-        /// How bad.
+        /// What it is about.
+        kind: AlertKind,
+        /// What has become of it.
+        state: AlertState,
+        /// How bad; `healthy` when it has ended.
         level: Level,
         /// Where; absent for the agent as a whole.
         root: Option<RootName>,
         /// In words.
         message: String,
+        /// Who filled the root in the last minutes, if that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grown: Option<Grown>,
     },
     /// The level of a root's volume was crossed, or lasts for another hour.
     Level {

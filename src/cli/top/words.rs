@@ -8,7 +8,7 @@ use crate::model::{ByteSize, Level, Report, Resource, Timestamp, escape_control}
 /// When, how bad, and what.
 pub(super) fn of_event(event: &Event, now: Timestamp) -> (Timestamp, Tone, String) {
     let (time, tone, text) = match event {
-        Event::Alert { time, level, root, message } => {
+        Event::Alert { time, level, root, message, .. } => {
             let root = root.as_ref().map_or_else(String::new, |root| format!("{root}: "));
             (*time, tone_of(*level), format!("{root}{message}"))
         }
