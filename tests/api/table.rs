@@ -16,7 +16,7 @@ use crate::harness::{Home, file, root, scratch};
 const DAY: u64 = 86_400;
 
 /// The routes of the contract and what was added to them; the document must know these and no others.
-const ROUTES: [&str; 48] = [
+const ROUTES: [&str; 49] = [
     "DELETE /v1/deletions",
     "DELETE /v1/deletions/{id}",
     "DELETE /v1/holds/{id}",
@@ -36,6 +36,7 @@ const ROUTES: [&str; 48] = [
     "GET /v1/jobs/{id}",
     "GET /v1/openapi.json",
     "GET /v1/plans/{id}",
+    "GET /v1/requests",
     "GET /v1/roots",
     "GET /v1/sessions",
     "GET /v1/sessions/{id}",
@@ -204,6 +205,8 @@ fn reading(desk: &mut Desk) {
     desk.wrong("GET /v1/history?policy=all", Value::Null, 400, "policy");
     desk.done("GET /v1/audit?path=/**&limit=5", Value::Null, 200);
     desk.wrong("GET /v1/audit?since=yesterday", Value::Null, 400, "since");
+    desk.done("GET /v1/requests?action=hold&uid=0&limit=5", Value::Null, 200);
+    desk.wrong("GET /v1/requests?uid=root", Value::Null, 400, "uid");
     desk.done("GET /v1/roots", Value::Null, 200);
     let socket = desk.socket();
     let answer = super::events::first_bytes(&socket, "");
@@ -350,6 +353,8 @@ fn sweeps(desk: &mut Desk) {
     desk.refused("POST /v1/jobs/failed/sweep", Value::Null);
     desk.done("POST /v1/jobs/failed/sweep", Value::Null, 202);
     desk.done("GET /v1/history", Value::Null, 200);
+    let asked = desk.done("GET /v1/requests", Value::Null, 200);
+    desk.expect(asked["items"].as_array().unwrap().len() > 5, || format!("{asked}"));
     let removed = desk.done("GET /v1/audit?limit=1000", Value::Null, 200);
     desk.expect(removed["items"].as_array().unwrap().len() > 5, || format!("{removed}"));
     if rustix::process::geteuid().is_root() {

@@ -125,6 +125,10 @@ impl<'de> Deserializer<'de> for Value {
         visitor.visit_u64(number.ok_or_else(|| Unread(format!("{text:?}: expected a number")))?)
     }
 
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        self.deserialize_u64(visitor)
+    }
+
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
         visitor.visit_some(self)
     }
@@ -147,7 +151,7 @@ impl<'de> Deserializer<'de> for Value {
     }
 
     serde::forward_to_deserialize_any! {
-        i8 i16 i32 i64 u8 u16 u32 f32 f64 char str string bytes unit
+        i8 i16 i32 i64 u8 u16 f32 f64 char str string bytes unit
         unit_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }
