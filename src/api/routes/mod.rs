@@ -24,6 +24,7 @@ use super::answers::Document;
 use super::openapi::{Described, Operation, document};
 use super::params::NoQuery;
 use super::refusals::{Refusals, tell};
+use super::wire::MAX_WORD;
 use super::{ApiError, Commands, PathText, Problem};
 use Problem::{Conflict, NotPermitted, RateLimited};
 
@@ -266,6 +267,14 @@ where
     tokio::task::spawn_blocking(move || question(agent.as_ref())).await.unwrap_or_else(|why| {
         tracing::error!(error = %why, "a request failed unexpectedly");
         Err(ApiError::new(Problem::Internal, "the request failed unexpectedly; the agent's log says more"))
+    })
+}
+
+/// Refuses a word that is said of each of very many files and is long.
+fn check_word(field: &str, word: Option<&String>) -> Result<(), ApiError> {
+    let long = word.map(|word| word.chars().count()).filter(|count| *count > MAX_WORD);
+    long.map_or(Ok(()), |count| {
+        Err(ApiError::invalid(format!("{field} has {count} characters: expected at most {MAX_WORD}")))
     })
 }
 
