@@ -24,6 +24,7 @@ use super::answers::Document;
 use super::openapi::{Described, Operation, document};
 use super::params::NoQuery;
 use super::refusals::{Refusals, tell};
+use super::under_way::work;
 use super::wire::MAX_WORD;
 use super::{ApiError, Commands, PathText, Problem};
 use Problem::{Conflict, NotPermitted, RateLimited};
@@ -264,7 +265,7 @@ where
     F: FnOnce(&dyn Commands) -> Result<T, ApiError> + Send + 'static,
 {
     let agent = Arc::clone(agent);
-    tokio::task::spawn_blocking(move || question(agent.as_ref())).await.unwrap_or_else(|why| {
+    work(move || question(agent.as_ref())).await.unwrap_or_else(|why| {
         tracing::error!(error = %why, "a request failed unexpectedly");
         Err(ApiError::new(Problem::Internal, "the request failed unexpectedly; the agent's log says more"))
     })
