@@ -17,6 +17,8 @@ use crate::sys::program::{self, Ended};
 
 /// Alerts that wait for one hook: they are few, and an old one helps nobody.
 const WAITING: usize = 64;
+/// Most characters of a message in the environment: paths are as long as users make them.
+const SAID: usize = 4000;
 /// Where hooks find programs: the agent's own path is nobody's promise.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -171,8 +173,9 @@ fn call_about(event: &Event) -> Option<Call> {
         ("GUARDIAN_ALERT_STATE", state.as_str().to_owned()),
         ("GUARDIAN_ALERT_LEVEL", level.as_str().to_owned()),
         ("GUARDIAN_ALERT_ROOT", root.as_ref().map_or_else(String::new, ToString::to_string)),
-        // No NUL can stand in an environment.
-        ("GUARDIAN_ALERT_MESSAGE", message.replace('\0', "")),
+        // No NUL can stand in an environment, and nothing begins with one that is too
+        // large: the whole message is in the input.
+        ("GUARDIAN_ALERT_MESSAGE", message.chars().filter(|one| *one != '\0').take(SAID).collect()),
     ];
     Some(Call { input, environment })
 }
@@ -250,6 +253,27 @@ mod tests {
         assert_eq!(desk.take().unwrap().1, 0, "told once");
         assert_eq!(desk.close(), WAITING as u64 - 2);
         assert!(desk.take().is_none());
+    }
+
+    #[test]
+    fn a_hook_is_called_however_long_the_message_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = dir.path().join("told");
+        let hook = AlertHook {
+            command: vec!["/bin/sh".to_owned(), "-c".to_owned(), format!("cat > {}", told.display())],
+            levels: vec![Level::Critical],
+            timeout: Duration::from_secs(60),
+        };
+        let hooks = Hooks::default();
+        hooks.take(&[hook], Path::new("/run/guardian.sock"));
+        hooks.call(&alert());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        // Whole on its stdin; what is too long for an environment is cut there alone.
+        while std::fs::metadata(&told).map_or(0, |file| file.len()) < 200_000 {
+            assert!(Instant::now() < deadline, "nobody was told");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        hooks.stop();
     }
 
     #[test]
