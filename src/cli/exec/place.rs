@@ -79,6 +79,7 @@ impl Place {
             Failure::new(Exit::Failures, attempt, format!("failed to {what} {}: {why}", path.display()))
                 .with_help(help)
         };
+        refuse_unsafe(&root, attempt)?;
         let made = match DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => true,
             Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => false,
@@ -117,6 +118,23 @@ impl Place {
             tracing::debug!(%error, "an empty directory stays");
         }
     }
+}
+
+/// Where anybody may rename anything, somebody could put a link in the directory's
+/// place, and the command would write wherever it leads.
+fn refuse_unsafe(root: &Path, attempt: &str) -> Result<(), Failure> {
+    const ANYBODY: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
+    let seen = root.metadata().map_err(|why| {
+        let why = format!("failed to look at directory {}: {why}", root.display());
+        Failure::new(Exit::Failures, attempt, why)
+    })?;
+    if seen.mode() & ANYBODY == 0 || seen.mode() & STICKY != 0 {
+        return Ok(());
+    }
+    let why = format!("others may replace what is made in {}", root.display());
+    let help = format!("make it like /tmp (mode 1777): chmod +t {}", root.display());
+    Err(Failure::new(Exit::Refused, attempt, why).with_help(help))
 }
 
 fn path_of(path: &WirePath, attempt: &str) -> Result<PathBuf, Failure> {

@@ -52,3 +52,23 @@ fn a_name_of_its_own_tells_when_and_by_whom() {
     let at = Timestamp::parse("2026-11-21T06:55:01Z").unwrap();
     assert_eq!(default_id(at, 4242).unwrap().as_str(), "exec-20261121T065501Z-4242");
 }
+
+#[test]
+fn no_directory_is_made_where_others_could_put_something_else_in_its_place() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let mut at = root("r", &["job_{job}"]);
+    at.path = crate::model::WirePath::from_path(dir.path());
+    let id = JobId::parse("j1").unwrap();
+    let make = |mode| {
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        Place::make(&at, &id, "run")
+    };
+    let Err(failure) = make(0o777) else { panic!("anybody may rename it") };
+    assert_eq!(failure.exit, Exit::Refused);
+    assert!(failure.help.as_deref().is_some_and(|help| help.contains("chmod +t")), "{failure}");
+    assert!(!dir.path().join("job_j1").exists());
+    for mode in [0o1777, 0o775, 0o755] {
+        make(mode).unwrap_or_else(|failure| panic!("{mode:o}: {failure}")).leave();
+    }
+}
