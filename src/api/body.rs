@@ -12,8 +12,9 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::openapi::{Part, Sketch};
+use super::places::Places;
 use super::under_way::{keep_place, work};
-use super::{ApiError, Problem};
+use super::{ApiError, PeerIdentity, Problem};
 
 /// The largest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -28,13 +29,13 @@ const MAX_LARGE_BODY: usize = 64 << 20;
 const LARGE_BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// So many of them are in memory at once, until what they ask for is done: nobody fills it with requests.
-static LARGE_BODIES: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
+static LARGE_BODIES: Places = Places::new();
 
 /// A body that is not read yet: who may not ask at all is told so first.
 pub(super) struct Sent<T>(Body, PhantomData<fn() -> T>);
 
 /// The same, of one that may name very many files.
-pub(super) struct SentMany<T>(Body, PhantomData<fn() -> T>);
+pub(super) struct SentMany<T>(Body, u32, PhantomData<fn() -> T>);
 
 impl<T, S: Send + Sync> FromRequest<S> for Sent<T> {
     type Rejection = ApiError;
@@ -48,7 +49,9 @@ impl<T, S: Send + Sync> FromRequest<S> for SentMany<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        Ok(Self(request.into_body(), PhantomData))
+        let peer = request.extensions().get::<PeerIdentity>();
+        let uid = peer.ok_or_else(|| ApiError::new(Problem::Internal, "nobody knows who asks"))?.uid;
+        Ok(Self(request.into_body(), uid, PhantomData))
     }
 }
 
@@ -85,7 +88,7 @@ impl<T: DeserializeOwned + Send + 'static> SentMany<T> {
             if bytes.len() <= MAX_BODY {
                 return Ok((bytes, None));
             }
-            let place = LARGE_BODIES.acquire().await.map_err(|why| ApiError::internal(&why))?;
+            let place = LARGE_BODIES.take(self.1).await.map_err(|why| ApiError::internal(&why))?;
             more(&mut body, MAX_LARGE_BODY, &mut bytes, MAX_LARGE_BODY).await?;
             Ok((bytes, Some(place)))
         })
@@ -163,11 +166,11 @@ mod tests {
         let asking = std::sync::Arc::new(seat.ask());
         let text = serde_json::json!({ "paths": [format!("/{}", "x".repeat(2 * MAX_BODY))] }).to_string();
         let request = UnderWay::new(seat, asking).scope(async {
-            let body = SentMany::<HoldRequest>(Body::from(text), PhantomData);
+            let body = SentMany::<HoldRequest>(Body::from(text), 1000, PhantomData);
             assert_eq!(body.read().await.unwrap().paths.len(), 1);
-            let while_read = LARGE_BODIES.available_permits();
-            let at_work = work(|| LARGE_BODIES.available_permits()).await.unwrap();
-            (while_read, at_work, LARGE_BODIES.available_permits())
+            let while_read = LARGE_BODIES.free();
+            let at_work = work(|| LARGE_BODIES.free()).await.unwrap();
+            (while_read, at_work, LARGE_BODIES.free())
         });
         assert_eq!(request.await, (1, 1, 2), "before, during and after the work");
     }

@@ -18,6 +18,7 @@ pub mod metrics;
 mod openapi;
 mod params;
 mod patience;
+mod places;
 mod references;
 mod refusals;
 mod routes;

@@ -8,8 +8,7 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::SemaphorePermit;
-
+use super::places::Place;
 use super::seats::{Asking, Seat};
 
 tokio::task_local! {
@@ -21,7 +20,7 @@ pub(super) struct UnderWay {
     _asking: Arc<Asking>,
     _seat: Arc<Seat>,
     /// That of its large body, until somebody works on it.
-    place: Mutex<Option<SemaphorePermit<'static>>>,
+    place: Mutex<Option<Place<'static>>>,
 }
 
 impl UnderWay {
@@ -36,7 +35,7 @@ impl UnderWay {
 }
 
 /// Keeps the place of a body until what it asked for is done.
-pub(super) fn keep_place(place: SemaphorePermit<'static>) {
+pub(super) fn keep_place(place: Place<'static>) {
     // Without a request nobody works on it later.
     let _ = UNDER_WAY.try_with(|request| {
         *request.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
