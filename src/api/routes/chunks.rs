@@ -20,12 +20,21 @@ pub(super) async fn complete(
     body: SentMany<ChunkRequest>,
 ) -> Result<Sooner<ChunkCompletion>, ApiError> {
     let request = body.read().await?;
+    let named = request.files.len();
     let mut done = ask(&agent, move |agent| agent.chunk_complete(&job, &chunk, request, &peer)).await?;
     if !wait {
         return Ok(Sooner { ended: false, body: done });
     }
-    if let Some(sweep) = done.sweep.take() {
-        done.sweep = Some(ask(&agent, move |agent| agent.await_sweep(&sweep.id)).await?);
-    }
+    let Some(sweep) = done.sweep.take() else {
+        // On record: a later sweep takes its files, if too many wait now.
+        let ended = is_in_vain(named, done.refused.len());
+        return Ok(Sooner { ended, body: done });
+    };
+    done.sweep = Some(ask(&agent, move |agent| agent.await_sweep(&sweep.id)).await?);
     Ok(Sooner { ended: true, body: done })
+}
+
+/// Whether nothing that was named is of the chunk, so that there is nothing to wait for.
+const fn is_in_vain(named: usize, refused: usize) -> bool {
+    named > 0 && refused >= named
 }
