@@ -5,7 +5,7 @@ use crate::model::{Action, EntryId, FileKind, FileTimes, Skip, with_causes};
 use crate::policy::speaks_against;
 use crate::sweep::vault::inspect::{Objection, tree};
 use crate::sweep::vault::{Room, Rooms};
-use crate::sys::remove::{Refusal, TreeEnd, remove_kept, remove_tree};
+use crate::sys::remove::{ALL, Refusal, TreeEnd, remove_kept, remove_tree};
 
 use super::{Ended, Known, Place, State, refused};
 
@@ -97,6 +97,6 @@ impl State<'_> {
         if !self.is_in_place(place) {
             return Ended::Skipped(Skip::Changed);
         }
-        ended(remove_tree(&place.dir, name, action.facts.id.ino, &self.how), true)
+        ended(remove_tree(&place.dir, name, action.facts.id.ino, &self.how, ALL), true)
     }
 }
