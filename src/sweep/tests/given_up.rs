@@ -151,3 +151,34 @@ fn an_emergency_before_ledger_and_directory_were_compared_says_what_it_leaves_ou
     assert!(report.notes.iter().any(|note| note.starts_with("trash: left out")), "{:?}", report.notes);
     assert!(world.path("d/f").exists());
 }
+
+#[test]
+fn what_is_moved_into_a_tree_that_waits_was_never_given_up() {
+    let world = World::new();
+    world.file("d/f", 10, 0);
+    world.file("results/old/f", 10, 0);
+    let (world, ledger, id, _state) = waiting_in(world, "d");
+    let asked_at = ledger.queue_entry(&id).unwrap().unwrap().kept.asked_at.unwrap();
+    // The times of files lag behind the clock by a little.
+    let limit = std::time::Instant::now() + Duration::from_secs(20);
+    let path = RelPath::from_bytes(&b"probe"[..]).unwrap();
+    while look(world.root.dir.handle(), &path).is_ok_and(|facts| facts.id.ctime <= asked_at)
+        || !world.path("probe").exists()
+    {
+        assert!(std::time::Instant::now() < limit, "the clock stands still");
+        fs::write(world.path("probe"), b"").unwrap();
+    }
+    // No file in it changes by that, nor does any directory below.
+    fs::rename(world.path("results"), world.path("d/results")).unwrap();
+    let report = world.run(&world.orders(Policy::Deferred)).0;
+    assert_eq!(report.files_deleted, 0, "{report:?}");
+    assert!(world.path("d/results/old/f").exists() && world.path("d/f").exists());
+    let waits = ledger.queue_entry(&id).unwrap().unwrap();
+    assert!(waits.last_error.as_ref().unwrap().contains("newer than the request"), "{waits:?}");
+    // What is left without it goes, also where our own removal changed a directory.
+    fs::rename(world.path("d/results"), world.path("results")).unwrap();
+    let again = crate::sweep::run::Orders { max_attempts: Some(9), ..world.orders(Policy::Deferred) };
+    ledger.change_kept(&[KeptChange::Queue(QueueEntry { next_try_at: Timestamp::EPOCH, ..waits })]).unwrap();
+    assert_eq!(world.run(&again).0.files_deleted, 1);
+    assert!(!world.path("d").exists() && world.path("results/old/f").exists());
+}

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::{FileFacts, FileKind, FileTimes, JobId, Keep, RelPath, Timestamp};
+use crate::model::{FileFacts, FileKind, FileTimes, Identity, JobId, Keep, RelPath, Timestamp};
 use crate::policy::{DirContext, speaks_against};
 use crate::sweep::execute::{Conditions, Known};
 use crate::sweep::flocks::DirectoryLocks;
@@ -242,10 +242,10 @@ pub fn tree(
             if let Err(why) = check(root, with, &known, only, &context, &entry.name, &entry.facts, true) {
                 refuse(why);
             }
+            if asked_at.is_some_and(|at| is_newer(&entry.facts, at)) {
+                refuse(Objection::Newer(listing.path.join(&entry.name)));
+            }
             if entry.facts.id.kind != FileKind::Directory {
-                if asked_at.is_some_and(|at| entry.facts.id.ctime > at) {
-                    refuse(Objection::Newer(listing.path.join(&entry.name)));
-                }
                 counted.0 += 1;
                 // Each inode once; one with links elsewhere is not known to come free.
                 if entry.facts.nlink <= 1 || counted.2.insert(entry.facts.id.ino) {
@@ -262,6 +262,16 @@ pub fn tree(
     walked?;
     let (files, bytes, _) = counted.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok((files, bytes))
+}
+
+/// Whether something in a tree came there, or was changed, after the tree was
+/// given up at `asked_at`. A directory that is moved brings files in that
+/// nothing shows: its own ctime does, and its mtime does not. Where both
+/// changed, something in it went, perhaps by a removal of ours; what came into
+/// it tells by itself.
+fn is_newer(facts: &FileFacts, asked_at: Timestamp) -> bool {
+    let Identity { kind, mtime, ctime, .. } = facts.id;
+    ctime > asked_at && (kind != FileKind::Directory || mtime < ctime)
 }
 
 /// The first file of a directory whose `keep` mark binds, or may be there.
