@@ -73,7 +73,9 @@ impl State<'_> {
             // Nobody gives it up any more.
             Some(Ok(None)) | None => return Ended::Skipped(Skip::Changed),
         };
-        if let Err(why) = tree(self.root, self.with, None, asked_at, &action.path) {
+        // Held until it is gone: a job or a hold that was answered loses nothing.
+        let known = self.with.read();
+        if let Err(why) = tree(self.root, self.with, &known, None, asked_at, &action.path) {
             return match why {
                 Objection::Absent => Ended::Skipped(Skip::Vanished),
                 Objection::Kept { keep: crate::model::Keep::ActiveJob, .. } => {
@@ -85,8 +87,9 @@ impl State<'_> {
                 _ => Ended::Skipped(Skip::Protected),
             };
         }
+        #[cfg(test)]
+        super::seam::pass(super::Step::LookedThrough);
         let name = action.path.name();
-        let known = self.with.read();
         let (rules, now) = (&self.root.rules, self.with.moment.at_the_earliest());
         let Known { jobs, references } = &known;
         if self.root.own.contains(&action.facts.id)

@@ -367,6 +367,9 @@ pub(crate) enum Step {
     Out,
     /// It was looked at there, and is to go.
     LookedAt,
+    /// A tree that was given up was looked through in its place.
+    #[cfg(test)]
+    LookedThrough,
 }
 
 /// Where tests come between two steps, on the thread that removes.
@@ -388,7 +391,7 @@ pub(crate) mod seam {
         HOOK.with(|slot| *slot.borrow_mut() = None);
     }
 
-    pub(super) fn pass(step: Step) {
+    pub(crate) fn pass(step: Step) {
         HOOK.with(|slot| {
             if let Some(hook) = slot.borrow_mut().as_mut() {
                 hook(step);

@@ -1,6 +1,8 @@
 //! What was given up and waits in its place.
 
+use std::cell::Cell;
 use std::fs;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +13,10 @@ use crate::model::{
 };
 use crate::policy::Moment;
 use crate::store::ledger::{KeptChange, Ledger};
-use crate::sweep::execute::{Conditions, Ended, execute};
+use crate::sweep::execute::{Conditions, Ended, Step, execute, seam};
 use crate::sweep::named::look;
+use crate::sweep::vault::info::Entry;
+use crate::sweep::vault::moving::take_in;
 use crate::sweep::vault::replay::replay;
 use crate::sweep::vault::{KeptActions, RootVault, Turn};
 use crate::sys::clock;
@@ -97,6 +101,56 @@ fn a_hold_is_not_over_because_a_file_claims_to_be_from_the_future() {
     let end = execute(&world.root, &[action], with);
     assert!(matches!(end.ended[0], Some(Ended::Skipped(Skip::Held))), "{:?}", end.ended);
     assert!(world.path("d/f").exists());
+}
+
+#[test]
+fn a_hold_in_a_tree_that_is_answered_while_that_is_looked_through_binds() {
+    for in_place in [true, false] {
+        let mut world = World::new();
+        world.root.workers = 1;
+        world.file("d/sub/f", 10, 0);
+        let (world, ledger, id, _state) = waiting_in(world, "d");
+        let hold = HoldRecord {
+            id: HoldId::new("1"),
+            root: world.root.name.clone(),
+            recorded: Recorded::of(
+                &look(world.root.dir.handle(), &RelPath::from_bytes(&b"d/sub/f"[..]).unwrap()).unwrap(),
+            ),
+            path: RelPath::from_bytes(&b"d/sub/f"[..]).unwrap(),
+            until: None,
+            reason: None,
+            uid: 0,
+            covers: Covers::AnyOwner,
+            created_at: clock::now(),
+        };
+        let (came, answered) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+        let (reached, held) = (Rc::clone(&came), Rc::clone(&answered));
+        let world = Rc::new(world);
+        let inner = Rc::downgrade(&world);
+        seam::set(move |step| {
+            let world = inner.upgrade().unwrap();
+            reached.set(reached.get() || step == Step::LookedThrough);
+            // It is answered only once the view could be changed.
+            if let Ok(mut view) = world.references.try_write() {
+                view.put_hold(&hold);
+                held.set(true);
+            };
+        });
+        if in_place {
+            world.run(&world.orders(Policy::Deferred));
+        } else {
+            let mut entry = ledger.queue_entry(&id).unwrap().unwrap();
+            entry.kept.stage = Stage::Waiting;
+            let vault = world.root.vault.as_ref().unwrap();
+            let rooms = vault.open(&world.root.dir).unwrap();
+            let moment = Moment::ordinary(clock::now());
+            let with = Conditions { jobs: &world.jobs, references: &world.references, moment: &moment };
+            take_in(&world.root, &rooms, &[Entry::Queue(entry)], with, &|| true);
+        }
+        seam::clear();
+        assert!(came.get(), "the step was reached");
+        assert!(!answered.get() || world.path("d/sub/f").exists(), "in place: {in_place}: a held file went");
+    }
 }
 
 /// The same in a root that is full, where nothing else may go.

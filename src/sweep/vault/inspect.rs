@@ -157,7 +157,8 @@ impl<'a> Inspector<'a> {
             let bytes = if seen.facts.nlink <= 1 { seen.facts.allocated } else { 0 };
             return Ok(Subject { facts: seen.facts, files: 1, bytes });
         }
-        let (files, bytes) = tree(self.root, self.with, self.only, None, path)?;
+        let known = self.with.read();
+        let (files, bytes) = tree(self.root, self.with, &known, self.only, None, path)?;
         Ok(Subject { facts: seen.facts, files, bytes })
     }
 }
@@ -204,11 +205,15 @@ fn check(
 /// so does one that came, or was changed, after the tree was given up at `asked_at`.
 /// Returns the names of files, and the bytes that go with their last links.
 ///
+/// Whoever moves or removes the tree after this keeps `known` until he has: a
+/// job or a hold that is answered meanwhile may be about a file in it.
+///
 /// # Errors
 /// The first objection.
 pub fn tree(
     root: &GuardedRoot,
     with: Conditions<'_>,
+    known: &Known<'_>,
     only: Option<u32>,
     asked_at: Option<Timestamp>,
     top: &RelPath,
@@ -233,13 +238,12 @@ pub fn tree(
         if let Some(name) = first_marked(root, with, &listing) {
             refuse(Objection::Kept { at: Some(listing.path.join(&name)), keep: Keep::Held, job: None });
         }
-        let known = with.read();
         let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in &listing.entries {
             if root.own.contains(&entry.facts.id) {
                 refuse(Objection::NotSubject("has something of guardian's own in it"));
             }
-            if let Err(why) = check(root, with, &known, only, &context, &entry.name, &entry.facts, true) {
+            if let Err(why) = check(root, with, known, only, &context, &entry.name, &entry.facts, true) {
                 refuse(why);
             }
             if asked_at.is_some_and(|at| is_newer(&entry.facts, at)) {
