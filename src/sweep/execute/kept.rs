@@ -1,11 +1,14 @@
 //! Entries of queue and trash: what lies in the private directory goes from
 //! there, the rest from its place as any file does.
 
-use crate::model::{Action, EntryId, FileKind, FileTimes, Skip, with_causes};
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use crate::model::{Action, EntryId, FileFacts, FileKind, FileTimes, Skip, Timestamp, with_causes};
 use crate::policy::speaks_against;
-use crate::sweep::vault::inspect::{Objection, tree};
+use crate::sweep::vault::inspect::{Objection, is_newer, tree};
 use crate::sweep::vault::{Room, Rooms};
-use crate::sys::remove::{ALL, Refusal, TreeEnd, remove_kept, remove_tree};
+use crate::sys::remove::{Refusal, TreeEnd, remove_kept, remove_tree};
 
 use super::{Ended, Known, Place, State, refused};
 
@@ -100,6 +103,30 @@ impl State<'_> {
         if !self.is_in_place(place) {
             return Ended::Skipped(Skip::Changed);
         }
-        ended(remove_tree(&place.dir, name, action.facts.id.ino, &self.how, ALL), true)
+        let given_up = GivenUp::at(asked_at);
+        let may_go = |facts: &FileFacts| given_up.has(facts);
+        ended(remove_tree(&place.dir, name, action.facts.id.ino, &self.how, &may_go), true)
+    }
+}
+
+/// What was given up with a tree: it still lies where anybody may put something into it.
+struct GivenUp {
+    at: Option<Timestamp>,
+    /// Files with several names. Of these the first that goes changes the ctime.
+    linked: RefCell<HashSet<u64>>,
+}
+
+impl GivenUp {
+    fn at(at: Option<Timestamp>) -> Self {
+        Self { at, linked: RefCell::default() }
+    }
+
+    fn has(&self, now: &FileFacts) -> bool {
+        let mut linked = self.linked.borrow_mut();
+        let has = linked.contains(&now.id.ino) || self.at.is_none_or(|at| !is_newer(now, at));
+        if has && now.nlink > 1 {
+            linked.insert(now.id.ino);
+        }
+        has
     }
 }

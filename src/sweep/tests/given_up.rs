@@ -153,6 +153,37 @@ fn a_hold_in_a_tree_that_is_answered_while_that_is_looked_through_binds() {
     }
 }
 
+#[test]
+fn what_comes_into_a_tree_while_that_goes_from_its_place_stays() {
+    let world = World::new();
+    world.file("d/sub/f", 10, 0);
+    world.file("d/one", 10, 0);
+    fs::hard_link(world.path("d/one"), world.path("d/sub/two")).unwrap();
+    let (world, ledger, id, _state) = waiting_in(world, "d");
+    let asked_at = ledger.queue_entry(&id).unwrap().unwrap().kept.asked_at.unwrap();
+    let world = Rc::new(world);
+    let inner = Rc::downgrade(&world);
+    seam::set(move |_| write_after(&inner.upgrade().unwrap(), "d/sub/new", asked_at));
+    let report = world.run(&world.orders(Policy::Deferred)).0;
+    seam::clear();
+    assert_eq!(report.files_deleted, 3, "{report:?}");
+    assert_eq!(fs::read(world.path("d/sub/new")).unwrap(), b"new");
+    let waits = ledger.queue_entry(&id).unwrap().unwrap();
+    assert!(waits.last_error.is_some() && !world.path("d/sub/f").exists(), "{waits:?}");
+}
+
+/// Writes a file that is newer than `asked_at` by its own times: these lag
+/// behind the clock by a little.
+fn write_after(world: &World, name: &str, asked_at: Timestamp) {
+    let limit = std::time::Instant::now() + Duration::from_secs(20);
+    let path = RelPath::from_bytes(name.as_bytes()).unwrap();
+    fs::write(world.path(name), b"new").unwrap();
+    while look(world.root.dir.handle(), &path).unwrap().id.ctime <= asked_at {
+        assert!(std::time::Instant::now() < limit, "the clock stands still");
+        fs::write(world.path(name), b"new").unwrap();
+    }
+}
+
 /// The same in a root that is full, where nothing else may go.
 fn waiting_in_a_full_root() -> (World, Arc<Ledger>, EntryId, tempfile::TempDir) {
     let world = World::with_capacity(Some(60 * 4096));
@@ -213,15 +244,7 @@ fn what_is_moved_into_a_tree_that_waits_was_never_given_up() {
     world.file("results/old/f", 10, 0);
     let (world, ledger, id, _state) = waiting_in(world, "d");
     let asked_at = ledger.queue_entry(&id).unwrap().unwrap().kept.asked_at.unwrap();
-    // The times of files lag behind the clock by a little.
-    let limit = std::time::Instant::now() + Duration::from_secs(20);
-    let path = RelPath::from_bytes(&b"probe"[..]).unwrap();
-    while look(world.root.dir.handle(), &path).is_ok_and(|facts| facts.id.ctime <= asked_at)
-        || !world.path("probe").exists()
-    {
-        assert!(std::time::Instant::now() < limit, "the clock stands still");
-        fs::write(world.path("probe"), b"").unwrap();
-    }
+    write_after(&world, "probe", asked_at);
     // No file in it changes by that, nor does any directory below.
     fs::rename(world.path("results"), world.path("d/results")).unwrap();
     let report = world.run(&world.orders(Policy::Deferred)).0;

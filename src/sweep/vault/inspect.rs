@@ -273,7 +273,7 @@ pub fn tree(
 /// nothing shows: its own ctime does, and its mtime does not. Where both
 /// changed, something in it went, perhaps by a removal of ours; what came into
 /// it tells by itself.
-fn is_newer(facts: &FileFacts, asked_at: Timestamp) -> bool {
+pub fn is_newer(facts: &FileFacts, asked_at: Timestamp) -> bool {
     let Identity { kind, mtime, ctime, .. } = facts.id;
     ctime > asked_at && (kind != FileKind::Directory || mtime < ctime)
 }
