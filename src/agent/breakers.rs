@@ -1,7 +1,7 @@
 //! Which policies are suspended on which roots because their removals fail.
 //!
-//! Promises: one line in the log when one opens; a person's own sweep is never
-//! kept back. Must not know: how files are removed.
+//! Promises: what changes is told to whoever tried; a person's own sweep is
+//! never kept back. Must not know: how files are removed.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,31 +14,29 @@ use crate::policy::{Breaker, SUSPENSION, Switched, TRIES};
 #[derive(Debug, Default)]
 pub struct Breakers(Mutex<HashMap<(RootName, Phase), Breaker>>);
 
-/// A policy is suspended on a root from now on, in words.
-pub struct Opened(pub String);
+/// What the tries of a batch changed for a policy on a root.
+pub enum Changed {
+    /// It is suspended from now on; why, in words.
+    Opened(String),
+    /// It works again, before its time.
+    Closed,
+}
 
 impl Breakers {
     /// Takes how the removals of a batch ended, true for each that failed.
-    pub fn tried(&self, root: &RootName, phase: Phase, failed: &[bool], now: Duration) -> Option<Opened> {
+    pub fn tried(&self, root: &RootName, phase: Phase, failed: &[bool], now: Duration) -> Option<Changed> {
         let switched = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let one = all.entry((root.clone(), phase)).or_default();
             one.tried(failed.iter().copied(), now)
         };
-        match switched? {
-            Switched::Opened { failures } => {
-                let what = format!(
-                    "{phase} is suspended for {}: {failures} of the last {TRIES} removals failed",
-                    TimeSpan(SUSPENSION)
-                );
-                tracing::error!(root = %root, policy = %phase, "{what}");
-                Some(Opened(what))
-            }
-            Switched::Closed => {
-                tracing::info!(root = %root, policy = %phase, "removals succeed again: no longer suspended");
-                None
-            }
-        }
+        Some(match switched? {
+            Switched::Opened { failures } => Changed::Opened(format!(
+                "{phase} is suspended for {}: {failures} of the last {TRIES} removals failed",
+                TimeSpan(SUSPENSION)
+            )),
+            Switched::Closed => Changed::Closed,
+        })
     }
 
     /// Why a policy is left out on a root now.
@@ -59,18 +57,24 @@ impl Breakers {
             .collect()
     }
 
-    /// All that is suspended on a root, for its health.
-    pub fn remarks(&self, root: &RootName, now: Duration) -> Vec<String> {
+    /// All that is suspended on a root, and why in words.
+    pub fn failing(&self, root: &RootName, now: Duration) -> Vec<(Phase, String)> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut remarks: Vec<String> = all
+        let mut failing: Vec<(Phase, String)> = all
             .iter()
             .filter(|((name, _), _)| name == root)
             .filter_map(|((_, phase), one)| {
-                Some(in_words(*phase, one.suspended_until(now)?.saturating_sub(now)))
+                let left = one.suspended_until(now)?.saturating_sub(now);
+                Some((*phase, in_words(*phase, left)))
             })
             .collect();
-        remarks.sort();
-        remarks
+        failing.sort_by_key(|(phase, _)| *phase);
+        failing
+    }
+
+    /// The same for its health.
+    pub fn remarks(&self, root: &RootName, now: Duration) -> Vec<String> {
+        self.failing(root, now).into_iter().map(|(_, why)| why).collect()
     }
 }
 

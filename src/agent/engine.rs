@@ -11,10 +11,11 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::api::{Event, Events, SweepState};
+use crate::api::{Events, SweepState};
+use crate::ingest::RecentGrowth;
 use crate::model::{
-    Level, Phase, Plan, Policy, Report, Requester, Resource, RootName, RunId, SweepRequest, Timestamp,
-    Trigger, VolumeUsage,
+    AlertKind, ByteSize, Grown, Level, Phase, Plan, Policy, Report, Requester, Resource, RootName, RunId,
+    SweepRequest, Timestamp, Trigger, VolumeUsage,
 };
 use crate::policy::{Amount, ClockGuard, JobsView, ReferenceView};
 use crate::store::RootKey;
@@ -31,8 +32,9 @@ use crate::sweep::run::{Orders, RunRoot, Shared, plan};
 use crate::sweep::walked::Walked;
 use crate::sys::clock;
 
+use super::alerts::{Alert, Alerts, Subject};
 use super::breakers::Breakers;
-use super::metrics::{AlertKind, Meters};
+use super::metrics::Meters;
 use super::recorder::Recorder;
 use super::references::References;
 use super::surroundings::{Control, Feed, RunWorld, ShownRun, new_id};
@@ -105,6 +107,8 @@ pub struct Engine {
     pub feed: Option<Arc<dyn Feed>>,
     /// Whether all files of a root are in the index.
     pub complete: Box<dyn Fn(RootKey) -> bool + Send + Sync>,
+    /// What came to a root lately; `None` where nobody follows its changes.
+    pub recent: Box<dyn Fn(RootKey) -> Option<RecentGrowth> + Send + Sync>,
     /// The registered jobs.
     pub jobs: Arc<RwLock<JobsView>>,
     /// Holds, tracked files, sessions.
@@ -117,8 +121,10 @@ pub struct Engine {
     pub recorder: Recorder,
     /// What happens, for whoever listens.
     pub events: Arc<Events>,
+    /// What somebody should know.
+    pub alerts: Alerts,
     /// What is counted.
-    pub meters: Meters,
+    pub meters: Arc<Meters>,
     /// Policies whose removals fail, by root.
     pub breakers: Breakers,
     /// One run at a time on a volume.
@@ -175,19 +181,22 @@ impl Engine {
         references: Arc<RwLock<ReferenceView>>,
         clock: ClockGuard,
     ) -> Self {
+        let (events, meters) = (Arc::new(Events::begun(clock::now())), Arc::<Meters>::default());
         Self {
             ledger,
             audit,
             index: None,
             feed: None,
             complete: Box::new(|_| false),
+            recent: Box::new(|_| None),
             jobs,
             references,
             recorded: None,
             clock: Mutex::new(clock),
             recorder: Recorder::default(),
-            events: Arc::default(),
-            meters: Meters::default(),
+            alerts: Alerts::new(Arc::clone(&events), Arc::clone(&meters)),
+            events,
+            meters,
             breakers: Breakers::default(),
             turns: Turns::default(),
         }
@@ -395,6 +404,8 @@ impl Engine {
                     {
                         continue;
                     }
+                    // Before it removes what came; names are put to it when there is time.
+                    let recent = self.recent_of(commission, &group);
                     let (mut roots, left_out) = self.run_roots(&group, commission.request, usage.as_ref())?;
                     choose_past(&mut roots, commission.request, start.as_ref(), resource);
                     let shared = self.shared();
@@ -402,6 +413,7 @@ impl Engine {
                     let mut done = carry_out(&orders, &roots, shared, &world);
                     for report in &mut done {
                         report.notes.extend(left_out.iter().cloned());
+                        report.grown = self.named(&recent, &group, &report.root);
                     }
                     self.remember(commission.trigger, &done);
                     self.tell_end(&world, &done);
@@ -428,6 +440,31 @@ impl Engine {
         }
     }
 
+    /// Who filled a root in the last minutes, if that is known.
+    pub fn grown(&self, root: &GuardedRoot, key: Option<RootKey>) -> Option<Grown> {
+        let (key, index) = (key?, self.index.as_ref()?);
+        super::blame::grown(&(self.recent)(key)?, index, key, root, &self.jobs)
+    }
+
+    /// What came to the roots of a volume, where an emergency is to say it.
+    fn recent_of(&self, commission: &Commission<'_>, group: &[Target]) -> HashMap<RootName, RecentGrowth> {
+        if commission.request.policy != Policy::Emergency {
+            return HashMap::new();
+        }
+        let of = |target: &Target| Some((target.root.name.clone(), (self.recent)(target.key?)?));
+        group.iter().filter_map(of).collect()
+    }
+
+    fn named(
+        &self,
+        recent: &HashMap<RootName, RecentGrowth>,
+        group: &[Target],
+        name: &RootName,
+    ) -> Option<Grown> {
+        let target = group.iter().find(|target| target.root.name == *name)?;
+        super::blame::grown(recent.get(name)?, self.index.as_ref()?, target.key?, &target.root, &self.jobs)
+    }
+
     fn is_stopped(&self, commission: &Commission<'_>) -> bool {
         (commission.stop)().is_some() || commission.control.is_cancelled()
     }
@@ -446,6 +483,7 @@ impl Engine {
             control: commission.control,
             between,
             stop: commission.stop,
+            alerts: &self.alerts,
             events: &self.events,
             shown: ShownRun {
                 policy: commission.request.policy,
@@ -468,19 +506,25 @@ impl Engine {
 
     fn tell_end(&self, world: &RunWorld<'_>, reports: &[Report]) {
         let over = if world.control.is_cancelled() { SweepState::Cancelled } else { SweepState::Done };
-        world.shown.tell(&self.events, world.control, over, reports);
+        world.shown.tell_end(&self.events, world.control, over, reports);
         self.meters.phases_took(&lock(&world.took).by_phase);
-        for report in reports.iter().filter(|report| report.target_reached == Some(false)) {
-            let level = if report.policy == Policy::Emergency { Level::Critical } else { Level::Warning };
-            let message = format!("{} ended short of its target", report.policy);
-            self.alert(AlertKind::Shortfall, level, Some(&report.root), message);
+        let now = clock::since_boot();
+        for report in reports.iter().filter(|report| !report.dry_run) {
+            let subject =
+                Subject::of(AlertKind::Shortfall, Some(&report.root)).part(super::log::name(report.resource));
+            match report.target_reached {
+                Some(true) => self.alerts.end(&subject),
+                Some(false) => {
+                    let alert = Alert::new(subject, short(report), short_of(report));
+                    // What guardian began by itself goes on until there is room.
+                    match report.trigger {
+                        Trigger::EmergencyThreshold => self.alerts.raise(&alert, now),
+                        _ => self.alerts.once(&alert),
+                    }
+                }
+                None => {}
+            }
         }
-    }
-
-    /// Tells whoever listens what the log says too.
-    pub fn alert(&self, kind: AlertKind, level: Level, root: Option<&RootName>, message: String) {
-        self.meters.alert(kind, level, root);
-        self.events.publish(&Event::Alert { time: clock::now(), level, root: root.cloned(), message });
     }
 
     /// Reports go to the log at once. Those of an emergency that the guard began
@@ -496,6 +540,19 @@ impl Engine {
             Recorder::record(ledger, audit, self.recorded.as_deref(), reports);
         }
     }
+}
+
+fn short(report: &Report) -> Level {
+    if report.policy == Policy::Emergency { Level::Critical } else { Level::Warning }
+}
+
+fn short_of(report: &Report) -> String {
+    let missing = report.shortfall.as_ref().map(|short| match report.resource {
+        Resource::Bytes => ByteSize(short.bytes).to_string(),
+        Resource::Inodes => format!("{} inodes", short.bytes),
+    });
+    let missing = missing.map_or_else(String::new, |missing| format!(": {missing} are missing"));
+    format!("target not reached by {} {}{missing}", report.policy, report.id)
 }
 
 /// What a plan takes, by its actions. What was given up one by one is no

@@ -12,8 +12,9 @@ use crate::model::{Level, Resource, RootName, TimeSpan};
 use crate::policy::{ForecastAlert, ForecastChange, Haste, Marks, emergency_needed, hurries};
 use crate::usage::VolumeMonitor;
 
-use super::metrics::AlertKind;
+use super::alerts::{Alert, Subject};
 use super::state::Agent;
+use crate::model::{AlertKind, AlertState};
 
 /// What was told of one volume's forecast.
 #[derive(Debug, Default)]
@@ -98,5 +99,7 @@ fn expected(agent: &Agent, root: &RootName, time: Duration, rate: Option<f64>, s
         "the volume is {still}expected to be full in {span}"
     );
     let message = format!("the volume is {still}expected to be full in {span}");
-    agent.engine.alert(AlertKind::Forecast, Level::Warning, Some(root), message);
+    let state = if still.is_empty() { AlertState::Raised } else { AlertState::Lasts };
+    let alert = Alert::new(Subject::of(AlertKind::Forecast, Some(root)), Level::Warning, message);
+    agent.engine.alerts.announce(&alert, state, None);
 }

@@ -11,12 +11,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::api::{Event, RootState};
-use crate::model::Level;
+use crate::model::RootName;
 use crate::sys::clock;
 use crate::usage::VolumeMonitor;
 
+use super::alerts::{CONDITIONS, conditions};
 use super::forecast::ForecastWatch;
-use super::metrics::AlertKind;
 use super::state::Agent;
 use super::turns::VolumeId;
 use super::{commands, presence};
@@ -33,9 +33,9 @@ pub struct Guard {
     volumes: HashMap<VolumeId, Volume>,
     levels: Levels,
     presence_due: Duration,
-    doubted: bool,
+    alerts_due: Duration,
     /// What was last told of the roots.
-    states: HashMap<crate::model::RootName, RootState>,
+    states: HashMap<RootName, RootState>,
 }
 
 impl Guard {
@@ -46,7 +46,7 @@ impl Guard {
             volumes: HashMap::new(),
             levels: Levels::default(),
             presence_due: Duration::ZERO,
-            doubted: false,
+            alerts_due: Duration::ZERO,
             states: HashMap::new(),
         }
     }
@@ -60,6 +60,7 @@ impl Guard {
             self.gather();
             self.tell_states();
             let pause = self.look_at_volumes();
+            self.tell_alerts(now);
             self.agent.beat.fetch_add(1, Ordering::Relaxed);
             self.agent.stir.bell.wait(pause);
         }
@@ -71,23 +72,24 @@ impl Guard {
         }
     }
 
-    fn check_clock(&mut self, now: Duration) {
+    fn check_clock(&self, now: Duration) {
         let wall = clock::now();
-        let doubt = {
-            let mut guard = self.agent.engine.clock.lock().unwrap_or_else(PoisonError::into_inner);
-            guard.observe(wall, now, clock::time_is_synchronised())
-        };
-        if doubt.is_some() != self.doubted {
-            self.doubted = doubt.is_some();
-            match doubt {
-                Some(why) => tracing::error!(
-                    reason = ?why,
-                    "the clock can't be trusted: age policies pause outside emergencies; \
-                     help: synchronise the time, or run `guardian clock trust`"
-                ),
-                None => tracing::info!("the clock is trusted again"),
-            }
+        let mut guard = self.agent.engine.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        guard.observe(wall, now, clock::time_is_synchronised());
+    }
+
+    /// What is alarming as long as it is so, and what lasts for an hour.
+    fn tell_alerts(&mut self, now: Duration) {
+        if now < self.alerts_due {
+            return;
         }
+        self.alerts_due = now + presence::INTERVAL;
+        let alerts = &self.agent.engine.alerts;
+        alerts.observe(CONDITIONS, &conditions(&self.agent), now);
+        let slots = self.agent.slots();
+        let is_there = |root: &RootName| slots.iter().any(|slot| slot.name() == root);
+        alerts.end_where(|subject| subject.root.as_ref().is_some_and(|root| !is_there(root)));
+        alerts.remind(now);
     }
 
     /// While volumes are looked at often, so are the roots.
@@ -106,15 +108,9 @@ impl Guard {
                 continue;
             }
             let root = slot.name().clone();
-            if state == RootState::Suspended {
-                let why = reason.clone().unwrap_or_default();
-                self.agent.engine.alert(
-                    AlertKind::RootSuspended,
-                    Level::Critical,
-                    Some(&root),
-                    format!("the root is suspended: {why}"),
-                );
-            }
+            // What is alarming about it comes first, and now.
+            self.alerts_due = Duration::ZERO;
+            self.tell_alerts(clock::since_boot());
             self.agent.engine.events.publish(&Event::Root { time: clock::now(), root, state, reason });
         }
     }
@@ -163,7 +159,7 @@ impl Guard {
     fn look_at_volumes(&mut self) -> Duration {
         let mut next = self.agent.settings().agent.sample_interval;
         let stirred = self.agent.stir.is_stirred();
-        let mut looked = false;
+        let (mut looked, mut crossed) = (false, Vec::new());
         let eased = self.agent.eased.swap(false, Ordering::AcqRel);
         for volume in self.volumes.values_mut() {
             if eased {
@@ -176,13 +172,16 @@ impl Guard {
                     looked = true;
                 }
                 let now = clock::since_boot();
-                if volume::look(&self.agent, volume, &mut self.levels, now) {
-                    emergency::end(volume, now);
+                if let Some(levels) = volume::look(&self.agent, volume, &mut self.levels, now) {
+                    emergency::end(&self.agent, volume, now);
                     emergency::begin(&self.agent, volume, now);
+                    crossed.extend(levels);
                 }
             }
             next = next.min(volume.due(stirred && !looked).saturating_sub(clock::since_boot()));
         }
-        next
+        let began = clock::since_boot();
+        crossed.iter().for_each(|one| volume::tell(&self.agent, one));
+        next.saturating_sub(clock::since_boot().saturating_sub(began))
     }
 }

@@ -1,6 +1,6 @@
 //! Log lines that several parts write in the same words.
 
-use crate::model::{Level, Report, Resource, RootName};
+use crate::model::{Grown, Level, Report, Resource, RootName};
 
 /// A run ended: one line with the report's fields.
 pub fn run_ended(report: &Report) {
@@ -32,15 +32,6 @@ pub fn run_ended(report: &Report) {
         notes = %report.notes.join("; "),
         "run ended"
     );
-    if report.target_reached == Some(false) && !report.dry_run {
-        tracing::error!(
-            root = %report.root,
-            policy = %report.policy,
-            run = %report.id,
-            bytes = report.shortfall.as_ref().map(|short| short.bytes),
-            "target not reached"
-        );
-    }
 }
 
 /// A level was left downwards: never an alert, also where the warning mark is still passed.
@@ -54,17 +45,25 @@ pub fn fell(root: &RootName, resource: Resource, to: Level, percent: f64) {
     tracing::info!(root = %root, resource, usage_percent = percent, "{below}");
 }
 
-/// A level was crossed upwards, or lasts.
-pub fn level(root: &RootName, resource: Resource, level: Level, lasting: bool, percent: f64) {
+/// A level was crossed upwards, or lasts; with who filled the volume, if that is known.
+pub fn level(
+    root: &RootName,
+    resource: Resource,
+    level: Level,
+    lasting: bool,
+    percent: f64,
+    grown: Option<&Grown>,
+) {
     let (resource, percent) = (name(resource), rounded(percent));
     let what = if lasting { "still " } else { "" };
+    let grown = grown.map(tracing::field::display);
     match level {
         Level::Healthy => {}
         Level::Warning => {
-            tracing::warn!(root = %root, resource, usage_percent = percent, "usage is {what}past the warning mark");
+            tracing::warn!(root = %root, resource, usage_percent = percent, grown, "usage is {what}past the warning mark");
         }
         Level::Critical => {
-            tracing::error!(root = %root, resource, usage_percent = percent, "usage is {what}past the high-water mark");
+            tracing::error!(root = %root, resource, usage_percent = percent, grown, "usage is {what}past the high-water mark");
         }
     }
 }

@@ -2,6 +2,8 @@
 //! registry of jobs, for the resident agent and for a command that works alone.
 
 pub mod access;
+pub mod alerts;
+pub mod blame;
 pub mod breakers;
 pub mod census;
 pub mod chunks;

@@ -45,9 +45,9 @@ pub fn job(error: &JobError) -> ApiError {
 pub fn reference(error: &ReferenceError) -> ApiError {
     match error {
         ReferenceError::NoHold(_) | ReferenceError::NoSession(_) => ApiError::not_found(error.to_string()),
-        ReferenceError::OthersHold { .. } | ReferenceError::OthersSession { .. } => {
-            ApiError::not_permitted(error.to_string())
-        }
+        ReferenceError::OthersHold { .. }
+        | ReferenceError::OthersSession { .. }
+        | ReferenceError::OthersFile { .. } => ApiError::not_permitted(error.to_string()),
         ReferenceError::Store(source) => store(source),
     }
 }

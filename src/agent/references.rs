@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use crate::model::{
-    Covers, FileFacts, HoldId, HoldRecord, JobId, Recorded, RelPath, RootName, SessionId, Timestamp,
-    TrackRecord,
+    Covers, FileFacts, HoldId, HoldRecord, JobId, Recorded, RelPath, RootName, SessionId, SessionRecord,
+    Timestamp, TrackRecord,
 };
 use crate::policy::ReferenceView;
 use crate::store::StoreError;
@@ -52,6 +52,20 @@ pub enum ReferenceError {
         /// Who asked.
         uid: u32,
         /// Whose it is.
+        owner: u32,
+    },
+    /// A file of one user, and a session of another who would remove it.
+    #[error(
+        "failed to put {path} into session {id}: it belongs to uid {uid}, session {id} belongs to uid {owner}"
+    )]
+    OthersFile {
+        /// Which.
+        path: RelPath,
+        /// Whose it is.
+        uid: u32,
+        /// The session.
+        id: SessionId,
+        /// Whose that is.
         owner: u32,
     },
     /// The ledger could not be read or written.
@@ -248,6 +262,21 @@ impl References {
             Some(id) => Some(self.touched(id, by, now)?),
             None => None,
         };
+        if let Some(session) = session.as_ref().filter(|session| !speaks_for_all(session, by))
+            && let Some(file) = files.iter().find(|file| file.facts.uid != session.uid)
+        {
+            return Err(ReferenceError::OthersFile {
+                path: file.path.clone(),
+                uid: file.facts.uid,
+                id: session.id.clone(),
+                owner: session.uid,
+            });
+        }
+        // Whoever ends the session removes what is his, whoever put it there.
+        let covers = match &session {
+            Some(session) if !speaks_for_all(session, by) => Covers::Owner(session.uid),
+            _ => covers(by),
+        };
         let tracks: Vec<TrackRecord> = {
             let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
             files
@@ -267,7 +296,12 @@ impl References {
                         root: file.root,
                         path: file.path,
                         uid: by.uid,
-                        covers: covers(by),
+                        covers: match before {
+                            Some(before) if telling.session.is_none() && before.session.is_some() => {
+                                before.covers
+                            }
+                            _ => covers,
+                        },
                         tracked_at: now,
                     }
                 })
@@ -307,6 +341,12 @@ impl References {
         }
         Ok(())
     }
+}
+
+/// Whether what `by` puts into a session may be anybody's: it is an
+/// administrator's own session, or root's.
+const fn speaks_for_all(session: &SessionRecord, by: Caller) -> bool {
+    by.admin && (session.uid == by.uid || session.uid == 0)
 }
 
 fn permit_hold(hold: &HoldRecord, by: Caller) -> Result<(), ReferenceError> {

@@ -32,6 +32,9 @@ pub fn reload(agent: &Arc<Agent>, again: &ReadAgain) {
                 tracing::error!(reason = %chain(&error), "the new configuration is refused; the old one stays in force");
             } else {
                 new.agent.log_format = old.agent.log_format;
+                for warning in &new.warnings {
+                    tracing::warn!("{warning}");
+                }
                 if new.agent.metrics_listen != old.agent.metrics_listen {
                     tracing::warn!("metrics_listen changes only with a restart; the old one stays in force");
                     new.agent.metrics_listen = old.agent.metrics_listen;
@@ -61,6 +64,7 @@ fn take(agent: &Arc<Agent>, new: Settings) {
     }
     *agent.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
     *agent.slots.write().unwrap_or_else(PoisonError::into_inner) = next;
+    agent.take_hooks();
     for slot in fresh {
         if let Err(error) = slots::open(agent, &slot, Claim::Usual) {
             tracing::error!(root = %slot.name(), reason = %chain(&error), "the root is not guarded yet");

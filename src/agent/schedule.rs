@@ -13,14 +13,15 @@ use std::time::Duration;
 
 use crate::ingest::RootState;
 use crate::model::{
-    CompletedChunk, Level, Phase, Plan, PlanResource, Policy, SweepRequest, Timestamp, Trigger,
+    AlertKind, CompletedChunk, Level, Phase, Plan, PlanResource, Policy, RootName, SweepRequest, Timestamp,
+    Trigger,
 };
 use crate::policy::{Amount, Due, Fuse, due, fuse, interrupted};
 use crate::sys::clock;
 
+use super::alerts::{Alert, Subject};
 use super::engine::{Commission, Target};
 use super::failures::{self, Failures};
-use super::metrics::AlertKind;
 use super::state::Agent;
 use super::surroundings::Control;
 
@@ -215,7 +216,11 @@ fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) -> boo
         match agent.engine.share(&commission, &target) {
             Ok((plan, root)) => {
                 let share = target.root.limits.max_share;
-                match consent(plan, root, share, only_plan || new) {
+                let consent = consent(plan, root, share, only_plan || new);
+                if !matches!(consent, Consent::Ask { .. }) {
+                    agent.engine.alerts.end(&plan_waits(policy, &target.root.name));
+                }
+                match consent {
                     Consent::Carry => {
                         judged.insert(target.root.name.clone(), plan);
                         allowed.push(target);
@@ -302,6 +307,10 @@ fn plan_only(agent: &Agent, commission: &Commission<'_>, target: &Target, why: &
     }
 }
 
+fn plan_waits(policy: Policy, root: &RootName) -> Subject {
+    Subject::of(AlertKind::PlanWaits, Some(root)).part(policy.as_str())
+}
+
 /// The fuse has blown: the plan is kept for a person to look at and to apply.
 fn blown(agent: &Agent, commission: &Commission<'_>, target: &Target, percent: f64, max_share: f64) {
     let kept = agent.engine.plan(commission, std::slice::from_ref(target)).map(|plans| {
@@ -317,8 +326,8 @@ fn blown(agent: &Agent, commission: &Commission<'_>, target: &Target, percent: f
          look at it with `guardian sweep {policy} --dry-run`, carry it out with `guardian sweep --plan {id}`",
         policy = commission.request.policy
     );
-    tracing::error!(root = %target.root.name, policy = %commission.request.policy, plan = %id, "{note}");
-    agent.engine.alert(AlertKind::Fuse, Level::Warning, Some(&target.root.name), note.clone());
+    let subject = plan_waits(commission.request.policy, &target.root.name);
+    agent.engine.alerts.raise(&Alert::new(subject, Level::Warning, note.clone()), clock::since_boot());
     let mut remarks = agent.remarks.lock().unwrap_or_else(PoisonError::into_inner);
     remarks.insert(target.root.name.clone(), vec![note]);
 }

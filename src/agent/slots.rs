@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::config::{RootSettings, Watch};
 use crate::ingest::{RootState::Scanning, RootTask};
-use crate::model::RootName;
+use crate::model::{AlertKind, Level, RootName};
 use crate::sweep::root::OwnFiles;
 use crate::sweep::vault::RootVault;
 use crate::sys::clock;
 use crate::usage::{CapacityCounter, by_walking};
 use crate::watch::Kinds;
 
+use super::alerts::{Alert, Subject};
 use super::roots::{
     Adoption, Claim, LockedRoot, Opened, Opener, OwnPlaces, Refusal, RootError, RootPresence, open_root,
 };
@@ -230,21 +231,25 @@ pub fn check(agent: &Agent, slot: &Arc<Slot>) {
     let Some(root) = slot.ready() else {
         // Taken back alone; what needs a person stays as it is.
         if open(agent, slot, Claim::Usual).is_ok() {
-            tracing::info!(root = %slot.name(), "the root is back");
+            tracing::debug!(root = %slot.name(), "the root is back");
         }
         return;
     };
     let mut locked = root.locked.lock().unwrap_or_else(PoisonError::into_inner);
     let gone = match locked.still_there() {
-        RootPresence::Ready => None,
+        RootPresence::Ready => {
+            agent.engine.alerts.end(&Subject::of(AlertKind::PrivateDirectory, Some(slot.name())));
+            None
+        }
         RootPresence::PrivateLost(why) => {
             let note = format!("the private directory is not usable: {why}");
             let mut remarks = agent.remarks.lock().unwrap_or_else(PoisonError::into_inner);
             let known = remarks.entry(slot.name().clone()).or_default();
             if !known.contains(&note) {
-                tracing::error!(root = %slot.name(), "{note}");
-                known.push(note);
+                known.push(note.clone());
             }
+            let subject = Subject::of(AlertKind::PrivateDirectory, Some(slot.name()));
+            agent.engine.alerts.raise(&Alert::new(subject, Level::Critical, note), clock::since_boot());
             None
         }
         RootPresence::Suspended(why) => Some(why.to_string()),
@@ -258,7 +263,6 @@ pub fn check(agent: &Agent, slot: &Arc<Slot>) {
         return;
     }
     if let Some(why) = gone {
-        tracing::error!(root = %slot.name(), path = %slot.settings.path.display(), reason = %why, "the root is suspended");
         suspend(agent, slot, why);
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{RootSettings, Settings};
 use crate::ingest::IngestHandle;
-use crate::model::{Policy, RootName, Timestamp, VolumeUsage};
+use crate::model::{Grown, Policy, RootName, Timestamp, VolumeUsage};
 use crate::policy::{Outlook, Patterns};
 use crate::store::RootKey;
 use crate::store::index::Readings;
@@ -262,6 +262,17 @@ impl Agent {
     /// Settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Calls the configured alert hooks from now on.
+    pub fn take_hooks(&self) {
+        let settings = self.settings();
+        self.engine.alerts.hooks().take(&settings.alert_hooks, &settings.agent.socket);
+    }
+
+    /// Who filled a root in the last minutes, if that is known.
+    pub fn grown(&self, root: &ReadyRoot) -> Option<Grown> {
+        self.engine.grown(&root.guarded, root.key)
     }
 
     /// The configured roots.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::references::References;
 use crate::api::{Event, Events, Progress, SweepState};
 use crate::model::{
-    Action, JobId, Level, Phase, Policy, Reason, RelPath, Report, Resource, RootName, RunId, Timestamp,
-    Trigger, VolumeUsage, WirePath,
+    Action, AlertKind, JobId, Level, Phase, Policy, Reason, RelPath, Report, Resource, RootName, RunId,
+    Timestamp, Trigger, VolumeUsage, WirePath,
 };
 use crate::policy::Target;
 use crate::store::RootKey;
@@ -19,8 +19,9 @@ use crate::store::ledger::Ledger;
 use crate::sweep::run::{IntendedBatch, Surroundings};
 use crate::sys::clock;
 
-use super::breakers::{Breakers, Opened};
-use super::metrics::{AlertKind, Meters};
+use super::alerts::{Alert, Alerts, Subject};
+use super::breakers::{Breakers, Changed};
+use super::metrics::Meters;
 
 /// Between two events about the progress of one run.
 const TELLING_PAUSE: Duration = Duration::from_millis(250);
@@ -112,6 +113,8 @@ pub struct RunWorld<'a> {
     pub breakers: &'a Breakers,
     /// Whether these are left out of the run.
     pub kept_back: bool,
+    /// What somebody should know.
+    pub alerts: &'a Alerts,
     /// What happens, for whoever listens, and what this run is called there.
     pub events: &'a Events,
     /// The run as its events show it, without progress.
@@ -176,14 +179,10 @@ pub struct ShownRun {
 }
 
 impl ShownRun {
-    /// Tells that the run is in `state`.
-    pub fn tell(&self, events: &Events, control: &Control, state: SweepState, reports: &[Report]) {
-        if !events.has_readers() {
-            return;
-        }
+    fn event(&self, control: &Control, state: SweepState, reports: &[Report]) -> Event {
         let reports =
             reports.iter().map(|report| Report { actions: None, errors: Vec::new(), ..report.clone() });
-        events.publish(&Event::Sweep {
+        Event::Sweep {
             time: clock::now(),
             sweep: control.sweep.clone(),
             policy: self.policy,
@@ -192,7 +191,12 @@ impl ShownRun {
             state,
             progress: control.progress(),
             reports: reports.collect(),
-        });
+        }
+    }
+
+    /// Tells that the run has ended.
+    pub fn tell_end(&self, events: &Events, control: &Control, over: SweepState, reports: &[Report]) {
+        events.publish(&self.event(control, over, reports));
     }
 }
 
@@ -203,7 +207,13 @@ impl RunWorld<'_> {
         let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
         if begins || told_at.is_none_or(|at| now.saturating_sub(at) >= TELLING_PAUSE) {
             *told_at = Some(now);
-            self.shown.tell(self.events, self.control, SweepState::Running, &[]);
+            let event = || self.shown.event(self.control, SweepState::Running, &[]);
+            // How far it is tells nothing any more to who comes later.
+            if begins {
+                self.events.publish(&event());
+            } else if self.events.has_readers() {
+                self.events.mention(&event());
+            }
         }
     }
 
@@ -372,10 +382,12 @@ impl Surroundings for RunWorld<'_> {
             phase,
             clock::since_boot(),
         );
-        if let Some(Opened(message)) = self.breakers.tried(root, phase, failed, clock::since_boot()) {
-            self.meters.alert(AlertKind::PolicySuspended, Level::Warning, Some(root));
-            let root = Some(root.clone());
-            self.events.publish(&Event::Alert { time: clock::now(), level: Level::Warning, root, message });
+        let now = clock::since_boot();
+        let subject = Subject::of(AlertKind::PolicyFailing, Some(root)).part(phase.as_str());
+        match self.breakers.tried(root, phase, failed, now) {
+            Some(Changed::Opened(why)) => self.alerts.raise(&Alert::new(subject, Level::Critical, why), now),
+            Some(Changed::Closed) => self.alerts.end(&subject),
+            None => {}
         }
     }
 

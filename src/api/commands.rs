@@ -2,10 +2,10 @@
 
 use super::wire::{
     AuditEntry, AuditFilter, ChunkCompletion, ChunkRequest, Explanation, FileEntry, Health, HistoryFilter,
-    JobPut, JobResource, Listing, Page, PauseRequest, PauseState, PlanResource, RootResource, Stats,
-    SweepResource, TrustState,
+    JobPut, JobResource, Listing, Page, PauseRequest, PauseState, PlanResource, RequestEntry, RequestFilter,
+    RootResource, Stats, SweepResource, TrustState,
 };
-use super::{ApiError, EventReader, PeerIdentity};
+use super::{ApiError, EventId, EventReader, PeerIdentity};
 use crate::model::{ChunkId, JobId, PlanId, Report, RootName, RunId, SweepRequest};
 
 /// The agent as the routes see it.
@@ -108,8 +108,11 @@ pub trait Commands: super::KeptCommands + super::ReferenceCommands + Send + Sync
     /// Removals on record, newest first.
     fn audit(&self, filter: &AuditFilter, page: &Page) -> Result<Listing<AuditEntry>, ApiError>;
 
-    /// What happens from now on. Does not block.
-    fn events(&self, by: &PeerIdentity) -> Result<EventReader, ApiError>;
+    /// Requests on record that changed something, newest first.
+    fn requests(&self, filter: &RequestFilter, page: &Page) -> Result<Listing<RequestEntry>, ApiError>;
+
+    /// What happens from now on, or from behind the event that the peer heard last. Does not block.
+    fn events(&self, by: &PeerIdentity, last: Option<&EventId>) -> Result<EventReader, ApiError>;
 
     /// Declares the present ledger the right one after a loss.
     fn registry_trust(&self, by: &PeerIdentity) -> Result<TrustState, ApiError>;

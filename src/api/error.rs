@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The kinds of failure; each has one status, one `type` and one title.
@@ -44,10 +45,21 @@ impl Problem {
             Self::Unavailable => (503, "urn:guardian:problem:unavailable", "unavailable"),
         }
     }
+
+    /// The HTTP status.
+    pub(super) const fn status(self) -> u16 {
+        self.facts().0
+    }
+
+    /// The kind in words.
+    pub(super) const fn title(self) -> &'static str {
+        self.facts().2
+    }
 }
 
 /// A request that was not served, as it goes over the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+#[schemars(rename = "Problem")]
 #[error("{title}: {detail}")]
 pub struct ApiError {
     /// Names the kind of problem (a URN).
@@ -119,6 +131,10 @@ impl ApiError {
     }
 }
 
+/// Why, beside the response that says it, for whoever logs refusals.
+#[derive(Debug, Clone)]
+pub(super) struct Refused(pub(super) String);
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -129,6 +145,7 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response.extensions_mut().insert(Refused(self.detail));
         response
     }
 }

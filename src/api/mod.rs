@@ -8,23 +8,28 @@
 //! Must not know: system calls, the store, sweeping. It sends [`Commands`].
 
 mod access;
+mod answers;
 mod body;
 mod commands;
 mod error;
 mod events;
 mod kept;
 pub mod metrics;
+mod openapi;
 mod params;
 mod patience;
 mod references;
+mod refusals;
 mod routes;
+mod seats;
+mod segments;
 mod server;
 mod wire;
 
 pub use access::PeerIdentity;
 pub use commands::Commands;
 pub use error::{ApiError, Problem};
-pub use events::{EventReader, Events};
+pub use events::{EventId, EventReader, Events};
 pub use kept::KeptCommands;
 pub use references::ReferenceCommands;
 pub use server::serve;

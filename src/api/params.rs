@@ -1,92 +1,104 @@
-//! What a request's target carries: query parameters, and names in the path.
+//! What a request carries in its query string.
 //!
 //! Strict on purpose: a parameter that is not known, given twice or out of
-//! bounds is refused, so that a typing error never widens a request. Must not
-//! know: which route asks.
+//! bounds is refused, so that a typing error never widens a request. One
+//! struct a query says what may stand there, and its description in the
+//! interface's document.
 
+mod values;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
+use super::openapi::{Part, Sketch};
 use super::{ApiError, Page};
+pub(super) use values::Bytes;
 
-/// The parameters of a query string, as bytes: a path need not be UTF-8.
-#[derive(Debug)]
-pub(super) struct Params(BTreeMap<String, Vec<u8>>);
+/// The query of a request; the fields of `T` are the parameters that may stand there.
+pub(super) struct Query<T>(pub(super) T);
 
-impl Params {
-    /// Reads a query string in which only `allowed` names may stand, each once.
-    pub(super) fn read(query: Option<&str>, allowed: &[&str]) -> Result<Self, ApiError> {
-        let mut found = BTreeMap::new();
-        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = String::from_utf8(decode(name)?)
-                .map_err(|_| ApiError::invalid("the name of a query parameter is not UTF-8"))?;
-            if !allowed.contains(&name.as_str()) {
-                let hint = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
-                return Err(ApiError::invalid(format!("unknown query parameter {name:?}; allowed: {hint}")));
-            }
-            let value = decode(value)?;
-            if found.insert(name.clone(), value).is_some() {
-                return Err(ApiError::invalid(format!("the query parameter {name:?} is given twice")));
-            }
+/// A query in which nothing may stand.
+pub(super) struct NoQuery;
+
+/// The part of a list that is asked for: `after` and `limit`, nothing else.
+pub(super) struct Paged(pub(super) Page);
+
+/// Whether the answer is to wait for the sweep: `wait`, nothing else.
+pub(super) struct Wait(pub(super) bool);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        read(parts.uri.query()).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        read(parts.uri.query()).map(|Nothing {}| Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Paged {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        read(parts.uri.query()).map(|Paging { after, limit }| Self(page(after, limit)))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Wait {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        read(parts.uri.query()).map(|Waiting { wait }| Self(wait))
+    }
+}
+
+impl<T: JsonSchema> Part for Query<T> {
+    fn describe(sketch: &mut Sketch) {
+        sketch.query::<T>();
+    }
+}
+
+impl Part for NoQuery {
+    fn describe(_: &mut Sketch) {}
+}
+
+impl Part for Paged {
+    fn describe(sketch: &mut Sketch) {
+        sketch.query::<Paging>();
+    }
+}
+
+impl Part for Wait {
+    fn describe(sketch: &mut Sketch) {
+        sketch.query::<Waiting>();
+    }
+}
+
+/// Reads a query string in which only the fields of `T` may stand, each once.
+fn read<T: DeserializeOwned>(query: Option<&str>) -> Result<T, ApiError> {
+    let mut found = BTreeMap::new();
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').map_or((pair, None), |(name, value)| (name, Some(value)));
+        let name = String::from_utf8(decode(name)?)
+            .map_err(|_| ApiError::invalid("the name of a query parameter is not UTF-8"))?;
+        let value = value.map(decode).transpose()?;
+        if found.insert(name.clone(), value).is_some() {
+            return Err(ApiError::invalid(format!("the query parameter {name:?} is given twice")));
         }
-        Ok(Self(found))
     }
-
-    pub(super) fn bytes(&self, name: &str) -> Option<&[u8]> {
-        self.0.get(name).map(Vec::as_slice)
-    }
-
-    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
-        self.bytes(name)
-            .map(|bytes| {
-                std::str::from_utf8(bytes)
-                    .map_err(|_| ApiError::invalid(format!("the query parameter {name:?} is not UTF-8")))
-            })
-            .transpose()
-    }
-
-    pub(super) fn parsed<T>(&self, name: &str) -> Result<Option<T>, ApiError>
-    where
-        T: FromStr,
-        T::Err: std::fmt::Display,
-    {
-        self.text(name)?
-            .map(|text| {
-                text.parse().map_err(|why| {
-                    ApiError::invalid(format!("failed to read query parameter {name:?}: {why}"))
-                })
-            })
-            .transpose()
-    }
-
-    /// `name=true`, `name=false`, or `name` alone.
-    pub(super) fn flag(&self, name: &str) -> Result<bool, ApiError> {
-        match self.text(name)? {
-            None | Some("false") => Ok(false),
-            Some("true" | "") => Ok(true),
-            Some(other) => Err(ApiError::invalid(format!(
-                "the query parameter {name:?} is {other:?}: expected true or false"
-            ))),
-        }
-    }
-
-    /// `after` and `limit`.
-    pub(super) fn page(&self) -> Result<Page, ApiError> {
-        let after = self.text("after")?.filter(|key| !key.is_empty()).map(str::to_owned);
-        let limit = match self.text("limit")? {
-            None => Page::DEFAULT_LIMIT,
-            Some(text) => {
-                text.parse().ok().filter(|limit| (1..=Page::MAX_LIMIT).contains(limit)).ok_or_else(|| {
-                    ApiError::invalid(format!("limit is {text:?}: expected 1 to {}", Page::MAX_LIMIT))
-                })?
-            }
-        };
-        Ok(Page { after, limit })
-    }
+    T::deserialize(values::Parameters::new(found)).map_err(|why| ApiError::invalid(why.to_string()))
 }
 
 /// Decodes one name or value of a query: `%XX` is a byte, `+` a space (WHATWG URL, 5.1).
@@ -113,117 +125,143 @@ fn decode(text: &str) -> Result<Vec<u8>, ApiError> {
     Ok(bytes)
 }
 
-/// A query in which nothing may stand.
-pub(super) struct NoQuery;
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
-/// The part of a list that is asked for: `after` and `limit`, nothing else.
-pub(super) struct Paged(pub(super) Page);
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Paging {
+    /// The `next` of the page before; the beginning, if absent.
+    #[serde(default)]
+    after: Option<String>,
+    /// The most items.
+    #[serde(default)]
+    limit: Limit,
+}
 
-/// Whether the answer is to wait for the sweep: `wait`, nothing else.
-pub(super) struct Wait(pub(super) bool);
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Waiting {
+    /// Whether to answer only when the sweep has ended.
+    #[serde(default)]
+    wait: bool,
+}
 
-impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
-    type Rejection = ApiError;
+/// Which part of a list; an empty `after` is the beginning.
+pub(super) fn page(after: Option<String>, limit: Limit) -> Page {
+    Page { after: after.filter(|key| !key.is_empty()), limit: limit.0 }
+}
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Params::read(parts.uri.query(), &[]).map(|_| Self)
+/// How many items a page may have.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "u64")]
+pub(super) struct Limit(usize);
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(Page::DEFAULT_LIMIT)
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Paged {
-    type Rejection = ApiError;
+impl TryFrom<u64> for Limit {
+    type Error = String;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Params::read(parts.uri.query(), &["after", "limit"])?.page().map(Self)
+    fn try_from(limit: u64) -> Result<Self, String> {
+        usize::try_from(limit)
+            .ok()
+            .filter(|limit| (1..=Page::MAX_LIMIT).contains(limit))
+            .map(Self)
+            .ok_or_else(|| format!("expected 1 to {}", Page::MAX_LIMIT))
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Wait {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Params::read(parts.uri.query(), &["wait"])?.flag("wait").map(Self)
+impl JsonSchema for Limit {
+    fn inline_schema() -> bool {
+        true
     }
-}
 
-/// The one variable part of a route's path.
-pub(super) struct Segment(pub(super) String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Segment {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|why| ApiError::invalid(why.body_text()))?;
-        Ok(Self(text))
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
     }
-}
 
-impl Segment {
-    /// As a name with rules of its own.
-    pub(super) fn parse<T>(&self) -> Result<T, ApiError>
-    where
-        T: FromStr,
-        T::Err: std::fmt::Display,
-    {
-        self.0.parse().map_err(|why: T::Err| ApiError::invalid(why.to_string()))
-    }
-}
-
-/// The two variable parts of a route's path.
-pub(super) struct TwoSegments(Segment, Segment);
-
-impl<S: Send + Sync> FromRequestParts<S> for TwoSegments {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Path((first, second)) = Path::<(String, String)>::from_request_parts(parts, state)
-            .await
-            .map_err(|why| ApiError::invalid(why.body_text()))?;
-        Ok(Self(Segment(first), Segment(second)))
-    }
-}
-
-impl TwoSegments {
-    /// Both as names with rules of their own.
-    pub(super) fn parse<A, B>(&self) -> Result<(A, B), ApiError>
-    where
-        A: FromStr,
-        A::Err: std::fmt::Display,
-        B: FromStr,
-        B::Err: std::fmt::Display,
-    {
-        Ok((self.0.parse()?, self.1.parse()?))
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "integer", "minimum": 1, "maximum": Page::MAX_LIMIT, "default": Page::DEFAULT_LIMIT,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{JobId, Policy, RunId, Timestamp};
 
-    #[test]
-    fn paths_in_a_query_are_bytes() {
-        let params = Params::read(Some("path=%2Ftmp%2F%FF+b"), &["path"]).unwrap();
-        assert_eq!(params.bytes("path").unwrap(), b"/tmp/\xff b");
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct All {
+        path: Option<Bytes>,
+        #[serde(default)]
+        wait: bool,
+        job: Option<JobId>,
+        run: Option<RunId>,
+        policy: Option<Policy>,
+        since: Option<Timestamp>,
     }
 
     #[test]
-    fn unknown_doubled_and_broken_parameters_are_refused() {
-        for query in ["b=1", "a=1&a=2", "a=%f", "a=%zz", "%ff=1"] {
-            assert_eq!(Params::read(Some(query), &["a"]).unwrap_err().status, 400, "{query}");
+    fn every_parameter_is_read_in_its_own_form() {
+        let all: All =
+            read(Some("path=%2Ftmp%2F%FF+b&wait&job=j&run=r&policy=failed-jobs&since=2026-01-01T00:00:00Z"))
+                .unwrap();
+        assert_eq!(
+            all,
+            All {
+                path: Some(Bytes(b"/tmp/\xff b".to_vec())),
+                wait: true,
+                job: Some(JobId::parse("j").unwrap()),
+                run: Some(RunId::new("r")),
+                policy: Some(Policy::FailedJobs),
+                since: Timestamp::parse("2026-01-01T00:00:00Z"),
+            }
+        );
+        assert_eq!(read::<All>(Some("since=7&wait=false")).unwrap().since, Some(Timestamp::from_unix(7, 0)));
+    }
+
+    #[test]
+    fn what_is_refused_is_named_with_what_is_allowed() {
+        for (query, told) in [
+            ("b=1", "unknown query parameter \"b\"; allowed: path, wait, job, run, policy, since"),
+            ("wait&wait", "the query parameter \"wait\" is given twice"),
+            ("wait=%f", "not percent-encoded"),
+            ("wait=%zz", "not percent-encoded"),
+            ("%ff=1", "not UTF-8"),
+            ("wait=", "failed to read query parameter \"wait\": \"\""),
+            ("wait=maybe", "failed to read query parameter \"wait\": \"maybe\""),
+            ("job=a/b", "failed to read query parameter \"job\": \"a/b\" is not a valid job id"),
+            ("job=%ff", "failed to read query parameter \"job\": it is not UTF-8"),
+            ("policy=all", "failed to read query parameter \"policy\": unknown variant `all`"),
+            ("since=yesterday", "failed to read query parameter \"since\": \"yesterday\" is not a time"),
+        ] {
+            let refused = read::<All>(Some(query)).unwrap_err();
+            assert_eq!(refused.status, 400, "{query}");
+            assert!(refused.detail.contains(told), "{query}: {}", refused.detail);
         }
-        assert!(Params::read(None, &[]).is_ok());
-        assert!(Params::read(Some("&&"), &[]).is_ok());
+        assert!(read::<Nothing>(None).is_ok() && read::<Nothing>(Some("&&")).is_ok());
+        assert!(read::<Nothing>(Some("a")).is_err_and(|why| why.detail.ends_with("allowed: none")));
     }
 
     #[test]
     fn a_page_has_from_1_to_1000_items() {
-        let page = |query| Params::read(Some(query), &["after", "limit"]).unwrap().page();
+        let page =
+            |query| read::<Paging>(Some(query)).map(|Paging { after, limit }| super::page(after, limit));
         assert_eq!(page("").unwrap(), Page::default());
+        assert_eq!(page("after=").unwrap(), Page::default());
         assert_eq!(page("after=k&limit=1000").unwrap(), Page { after: Some("k".into()), limit: 1000 });
-        for query in ["limit=0", "limit=1001", "limit=-1", "limit=x"] {
-            assert_eq!(page(query).unwrap_err().status, 400, "{query}");
+        for query in ["limit=0", "limit=1001", "limit=-1", "limit=x", "limit="] {
+            let refused = page(query).unwrap_err();
+            assert_eq!(refused.status, 400, "{query}");
+            assert!(refused.detail.contains("\"limit\""), "{}", refused.detail);
         }
     }
 }

@@ -6,6 +6,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,14 +23,17 @@ pub(super) struct Patience<S> {
     /// Runs while a write waits.
     end: Pin<Box<Sleep>>,
     waiting: bool,
+    /// Tells others that a write waits.
+    slow: Arc<AtomicBool>,
 }
 
 impl<S> Patience<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, end: Box::pin(sleep(WRITE_TIMEOUT)), waiting: false }
+    pub(super) fn new(stream: S, slow: Arc<AtomicBool>) -> Self {
+        Self { stream, end: Box::pin(sleep(WRITE_TIMEOUT)), waiting: false, slow }
     }
 
     fn bounded<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.slow.store(written.is_pending(), Ordering::Relaxed);
         if written.is_ready() {
             self.waiting = false;
             return written;

@@ -1,29 +1,26 @@
-//! Serving connections: how many, how long, and how they end.
+//! Serving connections: how long, and how they end.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::{Body, HttpBody};
 use axum::http::Request;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::patience::Patience;
 use super::routes::{Agent, router};
-use super::{Commands, PeerIdentity};
-
-/// Connections at once. Each may wait for a sweep on a blocking thread, of which tokio has 512.
-const MAX_CONNECTIONS: usize = 256;
-
-/// Connections at once of one uid other than root, so that one user cannot shut out the others.
-const MAX_CONNECTIONS_PER_UID: usize = 64;
+use super::seats::{Asking, Seat, Seats};
+use super::{ApiError, Commands, PeerIdentity, Problem};
 
 /// The longest wait for a request's head, also on an idle connection that is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -46,8 +43,7 @@ where
 {
     let agent: Agent = agent;
     let service = TowerToHyperService::new(router(agent));
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let per_uid = PerUid::default();
+    let seats = Seats::default();
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
@@ -56,10 +52,10 @@ where
         let accepted = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let (stream, slot) = match accepted {
-            Ok(accepted) => accepted,
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -73,16 +69,18 @@ where
                 continue;
             }
         };
-        let Some(place) = per_uid.take(peer.uid) else {
-            tracing::debug!(uid = peer.uid, "too many connections of one user; this one is closed");
+        let seat = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            seat = seats.take(peer.uid) => seat,
+        };
+        let Some(seat) = seat else {
+            tracing::debug!(uid = peer.uid, "too many requests are under way; a connection is turned away");
+            turn_away(stream);
             continue;
         };
-        let service = service.clone();
-        let stopped = stopped.clone();
-        connections.spawn(async move {
-            converse(stream, peer, service, stopped).await;
-            drop((slot, place));
-        });
+        let (service, stopped) = (service.clone(), stopped.clone());
+        connections.spawn(converse(stream, peer, Arc::new(seat), service, stopped));
     }
     drop(listener);
     // The receiver is alive: this function holds one.
@@ -93,34 +91,56 @@ where
     }
 }
 
-/// Takes a slot first: what finds none waits in the listener's backlog.
-async fn accept(
-    listener: &UnixListener,
-    slots: &Arc<Semaphore>,
-) -> io::Result<(UnixStream, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, slot))
+/// Says why, as far as that fits into the socket at once: always, on a new one.
+fn turn_away(stream: UnixStream) {
+    use std::io::Write;
+    let why = ApiError::new(Problem::Unavailable, "too many requests are under way: try again later");
+    let body = serde_json::to_string(&why).unwrap_or_default();
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
+         retry-after: 1\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let told = stream.into_std().and_then(|mut stream| stream.write_all(answer.as_bytes()));
+    if let Err(error) = told {
+        tracing::debug!(%error, "a peer that was turned away was not told why");
+    }
 }
 
 async fn converse(
     stream: UnixStream,
     peer: PeerIdentity,
+    seat: Arc<Seat>,
     service: TowerToHyperService<axum::Router>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let place = Arc::clone(&seat);
     let identified = service_fn(move |mut request: Request<Incoming>| {
+        let asking = place.ask();
         request.extensions_mut().insert(peer);
-        service.call(request)
+        let answer = service.call(request);
+        async move {
+            Ok::<_, std::convert::Infallible>(answer.await?.map(|body| Awaited { body, _asking: asking }))
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(Patience::new(stream)), identified);
+        .serve_connection(TokioIo::new(Patience::new(stream, seat.slow())), identified);
     tokio::pin!(connection);
     let ended = tokio::select! {
+        // First what has come: a request that is there is served.
+        biased;
         ended = connection.as_mut() => ended,
+        () = seat.needed() => {
+            if !seat.is_busy() {
+                tracing::debug!(uid = peer.uid, "a silent connection is closed: others come");
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
         () = async { drop(stopped.wait_for(|stop| *stop).await) } => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -131,52 +151,28 @@ async fn converse(
     }
 }
 
-/// How many connections each uid has.
-#[derive(Clone, Default)]
-struct PerUid(Arc<Mutex<HashMap<u32, usize>>>);
-
-/// One connection of a uid, given back on drop.
-struct Place {
-    of: PerUid,
-    uid: u32,
+/// The body of an answer; the request is under way until it is written.
+struct Awaited {
+    body: Body,
+    _asking: Asking,
 }
 
-impl PerUid {
-    fn take(&self, uid: u32) -> Option<Place> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(uid).or_default();
-        if uid != 0 && *count >= MAX_CONNECTIONS_PER_UID {
-            return None;
-        }
-        *count += 1;
-        Some(Place { of: self.clone(), uid })
+impl HttpBody for Awaited {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
     }
-}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.uid) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.uid);
-            }
-        }
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_user_cannot_take_every_connection_and_root_always_finds_one() {
-        let per_uid = PerUid::default();
-        let mut places: Vec<_> = (0..MAX_CONNECTIONS_PER_UID).map(|_| per_uid.take(1000).unwrap()).collect();
-        assert!(per_uid.take(1000).is_none());
-        assert!(per_uid.take(1001).is_some());
-        places.pop();
-        assert!(per_uid.take(1000).is_some());
-        let _roots: Vec<_> = (0..MAX_CONNECTIONS).map(|_| per_uid.take(0).unwrap()).collect();
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::api::ApiError;
+use crate::model::TimeSpan;
 
 /// Exit codes of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,10 @@ impl Failure {
 
     /// A refusal of the agent, or of own-process mode.
     pub fn refused(attempt: impl Into<String>, error: &ApiError) -> Self {
-        Self { help: error.help.clone(), ..Self::new(Exit::of_status(error.status), attempt, &*error.detail) }
+        let again =
+            error.retry_after_seconds.map(|seconds| format!("try again in {}", TimeSpan::from_secs(seconds)));
+        let help = error.help.clone().or(again);
+        Self { help, ..Self::new(Exit::of_status(error.status), attempt, &*error.detail) }
     }
 
     /// Adds what the user can do.

@@ -7,7 +7,8 @@ use super::health::percent;
 use super::session::{Paging, Session};
 use super::sweep::policy;
 use super::table::Table;
-use crate::model::{ByteSize, Policy, Report, RootName, Timestamp};
+use crate::api::RequestEntry;
+use crate::model::{ByteSize, Policy, Report, RootName, Timestamp, escape_control};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct HistoryArgs {
@@ -20,6 +21,12 @@ pub(super) struct HistoryArgs {
     /// Only runs of this policy
     #[arg(long, value_name = "POLICY", value_parser = policy)]
     policy: Option<Policy>,
+    /// Requests that changed something instead of runs: who asked for what
+    #[arg(long, conflicts_with_all = ["root", "policy"])]
+    requests: bool,
+    /// Only requests of this user
+    #[arg(long, value_name = "UID", requires = "requests")]
+    uid: Option<u32>,
     #[command(flatten)]
     paging: Paging,
 }
@@ -28,6 +35,10 @@ pub(super) fn run(args: &HistoryArgs, session: &mut Session<'_>) -> Result<Exit,
     let mut query = Vec::new();
     if let Some(since) = &args.since {
         query.push(format!("since={}", quote(since.to_string().as_bytes())));
+    }
+    if args.requests {
+        query.extend(args.uid.map(|uid| format!("uid={uid}")));
+        return requests(args, &query.join("&"), session);
     }
     if let Some(root) = &args.root {
         query.push(format!("root={root}"));
@@ -50,6 +61,29 @@ pub(super) fn run(args: &HistoryArgs, session: &mut Session<'_>) -> Result<Exit,
                 percent(run.storage_before_percent),
                 percent(run.storage_after_percent),
                 run.id.to_string(),
+            ]);
+        }
+        table.print(out)
+    })?;
+    Ok(Exit::Done)
+}
+
+fn requests(args: &HistoryArgs, query: &str, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let attempt = "list requests";
+    session.show_list("/v1/requests", query, &args.paging, attempt, |all: &[RequestEntry], out| {
+        let mut table = Table::new(&["TIME", ">UID", ">GID", ">PID", "ACTION", "REQUEST"]);
+        for one in all {
+            let mut request = one.request.clone();
+            if let Some(fields) = request.as_object_mut() {
+                fields.remove("action");
+            }
+            table.row(vec![
+                one.time.to_string().chars().take(19).collect(),
+                one.requested_by.uid.to_string(),
+                one.requested_by.gid.to_string(),
+                one.requested_by.pid.to_string(),
+                one.action.clone(),
+                escape_control(&request.to_string()),
             ]);
         }
         table.print(out)

@@ -2,12 +2,9 @@
 
 use super::fields::Fields;
 use super::key::Scope;
-use super::merge::{Merged, Values};
-use super::{
-    AgentSettings, AlertHook, Environment, Origin, Probe, Problem, RootSettings, Settings, Verbosity, Warning,
-};
-use super::{check_root, paths, show};
-use crate::model::Level;
+use super::merge::Merged;
+use super::{AgentSettings, Environment, Origin, Probe, Problem, RootSettings, Settings, Verbosity, Warning};
+use super::{check_hook, check_root, paths, show};
 
 /// Checks everything. The settings mean something only if no problem was added.
 pub(super) fn check(
@@ -36,10 +33,9 @@ pub(super) fn check(
     check_root::one_set_of_marks(&roots, probe, &mut warnings);
     let mut alert_hooks = Vec::new();
     for table in &merged.hooks {
-        let values: Values = table.values.iter().map(|(key, value)| (key.name, value.clone())).collect();
-        let mut fields = Fields::new(Scope::Hook, "alert_hook".to_owned(), &values, problems);
-        alert_hooks.push(hook(&mut fields, &table.origin));
-        shown.push(fields.finish());
+        let (hook, table) = check_hook::check(table, probe, &mut warnings, problems);
+        alert_hooks.push(hook);
+        shown.push(table);
     }
     if agent.dry_run {
         let origin = merged.agent.get("dry_run").map_or(Origin::Default, |value| value.origin.clone());
@@ -117,22 +113,5 @@ fn textfile_apart(
             ),
             allowed: "a path beneath no root: what lies there may be removed".to_owned(),
         });
-    }
-}
-
-fn hook(fields: &mut Fields<'_>, origin: &Origin) -> AlertHook {
-    if fields.given("command").is_none() {
-        fields.problems.push(Problem {
-            origin: origin.clone(),
-            key: "alert_hook".to_owned(),
-            found: "an alert hook without a command".to_owned(),
-            allowed: "nothing: alert hooks are not available in this version".to_owned(),
-        });
-    }
-    let level = |word: &String| if word == "critical" { Level::Critical } else { Level::Warning };
-    AlertHook {
-        command: fields.list("command"),
-        levels: fields.list("levels").iter().map(level).collect(),
-        timeout: fields.span("timeout"),
     }
 }

@@ -183,7 +183,7 @@ pub(super) const KEYS: &[Key] = &[
 
 /// Keys whose feature is not in this version: accepted at their default only.
 /// Removing a line is all that is needed once the feature is there.
-const LATER: &[(Scope, &str)] = &[(Scope::Agent, "ballast"), (Scope::Hook, "command")];
+const LATER: &[(Scope, &str)] = &[(Scope::Agent, "ballast")];
 
 /// Words whose feature is not in this version, of keys that otherwise are.
 const LATER_WORDS: &[(Scope, &str, &str)] = &[(Scope::Root, "watch", "fanotify")];
@@ -244,11 +244,8 @@ impl Key {
             Kind::Words(choices) => format!("a list with at least one of {}", quoted(choices, ", ")),
             Kind::Command => "a list of an absolute program and its arguments".to_owned(),
         };
-        if self.is_later() {
-            text = match self.default {
-                Some(default) => format!("only the default {default} in this version"),
-                None => "nothing: alert hooks are not available in this version".to_owned(),
-            };
+        if let Some(default) = self.default.filter(|_| self.is_later()) {
+            text = format!("only the default {default} in this version");
         }
         text
     }

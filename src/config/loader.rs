@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{ConfigError, Environment, Inputs, Overrides, Probe, Settings, SourceFile, settle};
+use super::{ConfigError, Environment, Inputs, Overrides, Probe, Program, Settings, SourceFile, settle};
 
 const SYSTEM_FILE: &str = "/etc/guardian/guardian.toml";
 
@@ -91,5 +91,16 @@ impl Probe for Disk {
     fn device(&self, path: &Path) -> Option<u64> {
         use std::os::unix::fs::MetadataExt;
         path.metadata().ok().map(|found| found.dev())
+    }
+
+    fn program(&self, path: &Path) -> Program {
+        use std::os::unix::fs::PermissionsExt;
+        let Ok(found) = path.metadata() else { return Program::Missing };
+        let mode = found.permissions().mode();
+        match (found.is_file() && mode & 0o111 != 0, mode & 0o022 != 0) {
+            (false, _) => Program::NotExecutable,
+            (true, true) => Program::WritableByOthers,
+            (true, false) => Program::Fine,
+        }
     }
 }

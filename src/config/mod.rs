@@ -11,6 +11,7 @@
 //! Must not know: the store, the watcher, what a policy does with a setting.
 
 mod check;
+mod check_hook;
 mod check_root;
 mod fields;
 mod key;
@@ -102,6 +103,23 @@ pub trait Probe {
     fn device(&self, _path: &Path) -> Option<u64> {
         None
     }
+    /// Whether a program can be called, links followed.
+    fn program(&self, _path: &Path) -> Program {
+        Program::Fine
+    }
+}
+
+/// What can be told of a program before it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// It can be called.
+    Fine,
+    /// Nothing is there.
+    Missing,
+    /// It is no file, or none that may be executed.
+    NotExecutable,
+    /// Somebody else than its owner may write it.
+    WritableByOthers,
 }
 
 /// Everything that decides the settings.

@@ -8,9 +8,19 @@ use super::merge::{Merged, name_from_path};
 use super::raw::{self, Data, Layer, RawTable, Value};
 use super::{Environment, Origin, Overrides, Problem, Warning, paths};
 
-/// Variables of ours that are no keys: for the command line and for children of `job exec`.
-const OTHER_VARIABLES: &[&str] =
-    &["GUARDIAN_CONFIG", "GUARDIAN_LOG", "GUARDIAN_JOB", "GUARDIAN_JOB_ID", "GUARDIAN_COLOR"];
+/// Variables of ours that are no keys: for the command line, for children of `job exec` and for alert hooks.
+const OTHER_VARIABLES: &[&str] = &[
+    "GUARDIAN_CONFIG",
+    "GUARDIAN_LOG",
+    "GUARDIAN_JOB",
+    "GUARDIAN_JOB_ID",
+    "GUARDIAN_COLOR",
+    "GUARDIAN_ALERT_KIND",
+    "GUARDIAN_ALERT_STATE",
+    "GUARDIAN_ALERT_LEVEL",
+    "GUARDIAN_ALERT_ROOT",
+    "GUARDIAN_ALERT_MESSAGE",
+];
 
 /// The environment as a layer over the roots that the files name.
 pub(super) fn environment(

@@ -10,6 +10,7 @@ use super::raw::RawTable;
 use super::*;
 
 mod errors;
+mod hooks;
 mod outside;
 mod reference;
 
@@ -25,6 +26,14 @@ impl Probe for Fake {
     }
     fn device(&self, path: &Path) -> Option<u64> {
         path.starts_with("/volume").then_some(7)
+    }
+    fn program(&self, path: &Path) -> Program {
+        match path.to_str() {
+            Some("/missing") => Program::Missing,
+            Some("/plain") => Program::NotExecutable,
+            Some("/open") => Program::WritableByOthers,
+            _ => Program::Fine,
+        }
     }
 }
 

@@ -9,8 +9,10 @@ use std::time::Instant;
 
 use crate::store::RootKey;
 use crate::store::index::Index;
+use crate::sys::clock;
 use crate::watch::Watcher;
 
+use super::growth::{Growths, RecentGrowth};
 use super::root::World;
 use super::scan::{ScanError, Scanned};
 use super::status::RootStatus;
@@ -49,6 +51,7 @@ pub struct IngestHandle {
     commands: Sender<Command>,
     thread: Thread,
     statuses: Statuses,
+    growths: Arc<Mutex<Growths>>,
 }
 
 impl IngestHandle {
@@ -119,6 +122,12 @@ impl IngestHandle {
     pub fn status(&self, root: RootKey) -> Option<RootStatus> {
         lock(&self.statuses).get(&root).cloned()
     }
+
+    /// What came to a root in the last minutes; `None` while its changes are
+    /// not followed.
+    pub fn recent_growth(&self, root: RootKey) -> Option<RecentGrowth> {
+        lock(&self.growths).recent(root, clock::since_boot())
+    }
 }
 
 /// The running ingest.
@@ -145,8 +154,10 @@ impl Ingest {
     ) -> Result<Self, IngestError> {
         let (commands, receiver) = channel();
         let statuses = Statuses::default();
+        let growths = Arc::<Mutex<Growths>>::default();
         let (own_commands, own_statuses, own_stop) =
             (commands.clone(), Arc::clone(&statuses), Arc::clone(&stop));
+        let own_growths = Arc::clone(&growths);
         let name = "guardian-ingest";
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
@@ -157,11 +168,11 @@ impl Ingest {
                     me.unpark();
                 };
                 let watcher = Arc::new(Watcher::start(settings.watch, tell));
-                let world = World { watcher, index, settings };
+                let world = World { watcher, index, settings, growths: own_growths };
                 Worker::new(world, receiver, own_commands, own_statuses, own_stop).run();
             })
             .map_err(|source| IngestError::Thread { name, source })?;
-        let handle = IngestHandle { commands, thread: thread.thread().clone(), statuses };
+        let handle = IngestHandle { commands, thread: thread.thread().clone(), statuses, growths };
         Ok(Self { handle, stop, thread })
     }
 

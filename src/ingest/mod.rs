@@ -15,6 +15,7 @@
 //! One thread owns all roots and writes in bursts; the first scan of a root
 //! walks and loads on threads of its own meanwhile.
 
+mod growth;
 mod handle;
 mod handles;
 mod hints;
@@ -29,6 +30,7 @@ mod tree;
 mod worker;
 mod writing;
 
+pub use growth::RecentGrowth;
 pub use handle::{Ingest, IngestHandle};
 pub use status::{Confidence, RootState, RootStatus};
 

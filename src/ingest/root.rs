@@ -8,7 +8,7 @@ mod hearing;
 mod standing;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::model::{RelPath, Timestamp};
@@ -16,6 +16,7 @@ use crate::store::RootKey;
 use crate::store::index::{Change, Index};
 use crate::watch::{DirId, Limit, Watcher};
 
+use super::growth::Growths;
 use super::handles::Handles;
 use super::hints::{Heard, Hints};
 use super::links::Hunt;
@@ -32,6 +33,8 @@ pub(super) struct World {
     pub(super) watcher: Arc<Watcher>,
     pub(super) index: Index,
     pub(super) settings: Settings,
+    /// What came to each root lately, for whoever asks.
+    pub(super) growths: Arc<Mutex<Growths>>,
 }
 
 /// One root.

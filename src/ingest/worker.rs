@@ -197,11 +197,13 @@ impl Worker {
             Command::AddRoot(task) => {
                 let key = task.key;
                 self.remove(key);
+                lock(&self.world.growths).begin(key, clock::since_boot());
                 self.roots.push(Root::new(*task, Instant::now(), &self.world.settings));
                 self.begin(key);
             }
             Command::RemoveRoot(key) => {
                 self.remove(key);
+                lock(&self.world.growths).forget(key);
                 lock(&self.statuses).remove(&key);
             }
             Command::Exclude(key, own) => {

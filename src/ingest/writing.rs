@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::model::Timestamp;
 use crate::store::index::{Applied, Change};
+use crate::sys::clock;
 
+use super::handle::lock;
 use super::root::{MAX_WAITING, Root, World};
 
 /// Changes in one transaction.
@@ -26,7 +28,14 @@ impl Root {
         let mut done = 0;
         for chunk in changes.chunks(CHUNK) {
             match world.index.apply(self.key(), chunk) {
-                Ok(applied) => self.applied(chunk, &applied, background),
+                Ok(mut applied) => {
+                    let grown = std::mem::take(&mut applied.grown);
+                    // When what a comparison finds came, nobody knows.
+                    if !background {
+                        lock(&world.growths).add(self.key(), grown, clock::since_boot());
+                    }
+                    self.applied(chunk, &applied, background);
+                }
                 Err(error) => {
                     let text = super::worker::chain(&error);
                     if self.trouble.is_none() {

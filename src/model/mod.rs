@@ -5,9 +5,11 @@
 //! shapes of the public contract. Must not know: files, clocks, threads, the
 //! store, logging. Time always arrives as a value.
 
+mod alert;
 mod causes;
 mod chunk;
 mod file;
+mod grown;
 mod ids;
 mod job;
 mod keep;
@@ -20,15 +22,18 @@ mod queue;
 mod references;
 mod report;
 mod request;
+mod schema;
 mod time;
 mod trash;
 mod tree_print;
 mod units;
 mod usage;
 
+pub use alert::{AlertKind, AlertState};
 pub use causes::with_causes;
 pub use chunk::{ChunkFiles, CompletedChunk};
 pub use file::{FileFacts, FileKind, FileTimes, Identity};
+pub use grown::{Grown, JobGrowth};
 pub use ids::{ChunkId, EntryId, HoldId, IdError, JobId, LedgerId, PlanId, RootName, RunId, SessionId};
 pub use job::{Covers, JobRecord, JobState, ProcessId};
 pub use keep::{Keep, Skip};
@@ -43,6 +48,7 @@ pub use report::{
     DeletedOpen, DirectoryHold, PathFailure, PhaseReport, Reclaim, Report, Requester, Shortfall, UserHold,
 };
 pub use request::{Selection, SweepRequest};
+pub use schema::some_span;
 pub use time::Timestamp;
 pub use trash::{TrashEntry, TrashTotals};
 pub use tree_print::TreePrint;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why bytes are not a path below a root.
@@ -157,12 +158,13 @@ pub fn escape_control(text: &str) -> String {
 
 /// A path in JSON: as text, or percent-encoded when its bytes are not UTF-8
 /// (then `path_encoding` says so).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct WirePath {
     /// The path, or its percent-encoded form.
     pub path: String,
     /// `"percent"` when `path` is percent-encoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["percent", null]))]
     pub path_encoding: Option<String>,
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{JobId, Phase, Policy, Resource, RootName, RunId, Timestamp, Trigger, WirePath};
 
 /// The report of one run over one root.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// Name of the run; sorts by time.
     pub id: RunId,
@@ -63,18 +64,22 @@ pub struct Report {
     pub requested_by: Option<Requester>,
     /// Removals in order; only with a dry run or `--list`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<super::PlanAction>>")]
     pub actions: Option<Vec<serde_json::Value>>,
     /// How open files were told from closed ones: `lease`, `proc`, or `partial`
     /// where that could not be found out for all; absent in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_check: Option<String>,
+    /// Of an emergency: who filled the root in the minutes before it, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grown: Option<super::Grown>,
     /// Remarks for people: why it ended where it did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
 /// One part of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseReport {
     /// Which part.
     pub policy: Phase,
@@ -91,7 +96,7 @@ pub struct PhaseReport {
 }
 
 /// What was unlinked against what the volume shows.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reclaim {
     /// Allocated bytes of what was unlinked.
     pub unlinked_bytes: u64,
@@ -104,7 +109,7 @@ pub struct Reclaim {
 }
 
 /// What holds the space when a target was not reached.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Shortfall {
     /// What is missing, in bytes (or inodes, by the report's resource).
     pub bytes: u64,
@@ -121,7 +126,7 @@ pub struct Shortfall {
 }
 
 /// What one owner holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UserHold {
     /// Owner.
     pub uid: u32,
@@ -130,7 +135,7 @@ pub struct UserHold {
 }
 
 /// What one directory holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DirectoryHold {
     /// The directory.
     #[serde(flatten)]
@@ -140,7 +145,7 @@ pub struct DirectoryHold {
 }
 
 /// A process that holds deleted files.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeletedOpen {
     /// Process.
     pub pid: u32,
@@ -153,7 +158,7 @@ pub struct DeletedOpen {
 }
 
 /// One failure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PathFailure {
     /// What it concerns.
     #[serde(flatten)]
@@ -163,7 +168,7 @@ pub struct PathFailure {
 }
 
 /// Who asked for something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Requester {
     /// User.
     pub uid: u32,

@@ -1,5 +1,6 @@
 //! A sweep as it is asked for.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ByteSize, ChunkId, JobId, PlanId, Policy, RootName, SessionId, TimeSpan};
@@ -24,7 +25,7 @@ pub struct Selection {
 }
 
 /// A sweep as the socket and the command line take it (body of `POST /v1/sweeps`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SweepRequest {
     /// What to do.
@@ -50,12 +51,15 @@ pub struct SweepRequest {
     pub free: Option<ByteSize>,
     /// Stop at usage at or below this percentage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
     pub until_percent: Option<f64>,
     /// At most this many files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_files: Option<u64>,
     /// Files in one batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub batch_size: Option<u64>,
     /// Tries of a deferred deletion, instead of the root's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

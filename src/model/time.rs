@@ -53,13 +53,29 @@ impl Timestamp {
         Self(self.0.saturating_sub(saturating_nanos(span)))
     }
 
-    /// Reads RFC 3339 (any offset) or integer Unix seconds.
+    /// Reads RFC 3339 (any offset) or integer Unix seconds, clamped like those of the kernel.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(seconds) = text.parse::<i64>() {
             return Some(Self::from_unix(seconds, 0));
         }
-        let read: jiff::Timestamp = text.parse().ok()?;
-        Some(Self(i64::try_from(read.as_nanosecond()).ok()?))
+        match text.parse::<jiff::Timestamp>() {
+            Ok(read) => {
+                let nanos = read.as_nanosecond().clamp(i64::MIN.into(), i64::MAX.into());
+                i64::try_from(nanos).ok().map(Self)
+            }
+            Err(_) => Self::at_the_end(text),
+        }
+    }
+
+    /// RFC 3339 goes a day further than what can be computed with.
+    fn at_the_end(text: &str) -> Option<Self> {
+        let pieces = jiff::fmt::temporal::Pieces::parse(text).ok()?;
+        (pieces.time().and(pieces.offset()))?;
+        match pieces.date().year() {
+            9999.. => Some(Self(i64::MAX)),
+            ..=0 => Some(Self(i64::MIN)),
+            _ => None,
+        }
     }
 }
 
@@ -127,6 +143,7 @@ mod tests {
             assert_eq!(Timestamp::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Timestamp::parse("1700000000").unwrap().as_unix_seconds(), 1_700_000_000);
+        assert_eq!(Timestamp::parse("9999-12-31T00:00:00Z"), Some(Timestamp::from_nanos(i64::MAX)));
         assert_eq!(Timestamp::parse("yesterday"), None);
     }
 

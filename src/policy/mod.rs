@@ -31,6 +31,7 @@ mod retry;
 mod rules;
 mod schedule;
 mod settle;
+mod standing;
 
 pub use backoff::{Backoff, FIRST_PAUSE, LONGEST_PAUSE};
 pub use batching::next_batch;
@@ -64,6 +65,7 @@ pub use retry::pause_after;
 pub use rules::{Moment, Retain, RootRules};
 pub use schedule::{Due, due, interrupted};
 pub use settle::{PATIENCE, Settle, Step, URGENT_PATIENCE};
+pub use standing::Standing;
 
 #[cfg(test)]
 mod tests;

@@ -97,6 +97,7 @@ impl RunRecord {
                 requested_by: head.requested_by,
                 actions: None,
                 open_check: None,
+                grown: None,
                 notes: Vec::new(),
             },
         }

@@ -20,6 +20,7 @@ pub mod peer;
 pub mod prealloc;
 pub mod private_dir;
 pub mod process;
+pub mod program;
 pub mod remove;
 mod stat;
 #[cfg(test)]

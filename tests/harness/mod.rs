@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 pub(crate) mod given_up;
+pub(crate) mod peers;
 pub(crate) mod transcript;
 pub(crate) mod volumes;
 
@@ -63,8 +64,9 @@ impl Home {
         } else {
             format!("state_dir = {:?}\n", self.path("state"))
         };
+        let group = if agent.contains("admin_group") { "" } else { "admin_group = \"\"\n" };
         let text = format!(
-            "[agent]\n{state}socket = {:?}\nadmin_group = \"\"\nlog_format = \"text\"\n{agent}\n{roots}\n",
+            "[agent]\n{state}socket = {:?}\n{group}log_format = \"text\"\n{agent}\n{roots}\n",
             self.path("socket")
         );
         fs::write(self.path("guardian.toml"), text).unwrap();

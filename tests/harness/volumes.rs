@@ -11,15 +11,22 @@ pub(super) const INSIDE: &str = "GUARDIAN_TEST_IN_NAMESPACE";
 /// Whether the test is to go on here: in its own mount namespace. Elsewhere it
 /// runs the test `name` there, or says why it can't.
 pub(crate) fn inside(name: &str) -> bool {
+    // Without root the user namespace gives the right to mount tmpfs and binds.
+    inside_of(name, if is_root() { &["--mount", "--propagation=private"] } else { OWN_USERS })
+}
+
+/// Whether the test is to go on here: in a user namespace of its own, which
+/// has limits of its own (`/proc/sys/user`).
+pub(crate) fn inside_limits(name: &str) -> bool {
+    inside_of(name, OWN_USERS)
+}
+
+const OWN_USERS: &[&str] = &["--user", "--map-root-user", "--mount"];
+
+fn inside_of(name: &str, flags: &[&str]) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
-    // Without root the user namespace gives the right to mount tmpfs and binds.
-    let flags: &[&str] = if is_root() {
-        &["--mount", "--propagation=private"]
-    } else {
-        &["--user", "--map-root-user", "--mount"]
-    };
     let possible = Command::new("unshare").args(flags).arg("true").output();
     match possible {
         Ok(output) if output.status.success() => {}

@@ -13,15 +13,13 @@ use crate::api::{
 };
 use crate::model::{EntryId, Policy, SweepRequest};
 
-use super::Served;
+use super::{NAMED, Served, few};
 
 /// Up to so many entries are moved before the answer, which then tells how it
 /// went; of more it tells that they are on record.
 const FEW: usize = 10_000;
 /// How long such an answer waits. What is not moved by then is not told.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Entries named in the record of a change; all of them are in the ledger.
-const NAMED: usize = 100;
 
 impl Served {
     fn give_up(&self, paths: &[PathText], purpose: &Purpose, by: &PeerIdentity) -> Result<Given, ApiError> {
@@ -37,9 +35,10 @@ impl Served {
         }
         self.admit(&request, by, "delete")?;
         let keeper = keeper(agent);
-        let (mut given, ids) = keeper.take(paths, purpose, &Asker::from(by))?;
-        let named: Vec<_> = given.items.iter().take(NAMED).map(|item| (&item.id, &item.path)).collect();
         let action = if matches!(purpose, Purpose::Trash) { "trash_put" } else { "delete" };
+        let what = json!({ "action": action, "count": paths.len(), "paths": few(paths) });
+        let (mut given, ids) = self.on_behalf(by, what, || keeper.take(paths, purpose, &Asker::from(by)))?;
+        let named: Vec<_> = given.items.iter().take(NAMED).map(|item| (&item.id, &item.path)).collect();
         self.record(
             by,
             json!({ "action": action, "count": ids.len(), "refused": given.refused.len(), "entries": named }),
@@ -83,8 +82,10 @@ impl KeptCommands for Served {
     }
 
     fn deletion_retry(&self, id: &EntryId, by: &PeerIdentity) -> Result<DeletionResource, ApiError> {
+        self.limit(by, "try a deletion again")?;
         let keeper = keeper(&self.agent);
-        let entry = keeper.retry(id, &Asker::from(by))?;
+        let what = json!({ "action": "deletion_retry", "entry": id });
+        let entry = self.on_behalf(by, what, || keeper.retry(id, &Asker::from(by)))?;
         self.record(by, json!({ "action": "deletion_retry", "entry": id }));
         if entry.moved().is_none() {
             // What never left its place is moved first.
@@ -95,13 +96,17 @@ impl KeptCommands for Served {
     }
 
     fn deletion_drop(&self, id: &EntryId, by: &PeerIdentity) -> Result<Returned, ApiError> {
-        let returned = keeper(&self.agent).drop_one(id, &Asker::from(by))?;
+        self.limit(by, "take back a deletion")?;
+        let what = json!({ "action": "deletion_drop", "entry": id });
+        let returned = self.on_behalf(by, what, || keeper(&self.agent).drop_one(id, &Asker::from(by)))?;
         self.record(by, json!({ "action": "deletion_drop", "entry": id, "now": returned.now }));
         Ok(returned)
     }
 
     fn deletions_clear(&self, by: &PeerIdentity) -> Result<Listing<Returned>, ApiError> {
-        let returned = keeper(&self.agent).clear(&Asker::from(by))?;
+        self.limit(by, "clear the queue")?;
+        let what = json!({ "action": "deletions_clear" });
+        let returned = self.on_behalf(by, what, || keeper(&self.agent).clear(&Asker::from(by)))?;
         self.record(by, json!({ "action": "deletions_clear", "count": returned.items.len() }));
         Ok(returned)
     }
@@ -120,11 +125,10 @@ impl KeptCommands for Served {
         request: RestoreRequest,
         by: &PeerIdentity,
     ) -> Result<Returned, ApiError> {
-        let limit = self.agent.settings().agent.rate_limit;
-        self.rates
-            .take(by.uid, limit, crate::sys::clock::since_boot())
-            .map_err(|seconds| ApiError::rate_limited(format!("uid {} asked too often", by.uid), seconds))?;
-        let returned = keeper(&self.agent).restore(id, request.to.as_ref(), &Asker::from(by))?;
+        self.limit(by, "restore")?;
+        let what = json!({ "action": "trash_restore", "entry": id, "to": &request.to });
+        let restore = || keeper(&self.agent).restore(id, request.to.as_ref(), &Asker::from(by));
+        let returned = self.on_behalf(by, what, restore)?;
         self.record(by, json!({ "action": "trash_restore", "entry": id, "path": returned.path }));
         Ok(returned)
     }

@@ -19,12 +19,13 @@ mod sweeps;
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::{
-    ApiError, AuditEntry, AuditFilter, ChunkCompletion, ChunkRequest, Commands, EventReader, Explanation,
-    FileEntry, Health, HistoryFilter, JobPut, JobResource, Listing, Page, PauseRequest, PauseState,
-    PeerIdentity, PlanResource, RootResource, Stats, SweepResource, TrustState,
+    ApiError, AuditEntry, AuditFilter, ChunkCompletion, ChunkRequest, Commands, EventId, EventReader,
+    Explanation, FileEntry, Health, HistoryFilter, JobPut, JobResource, Listing, Page, PauseRequest,
+    PauseState, PeerIdentity, PlanResource, RequestEntry, RequestFilter, RootResource, Stats, SweepResource,
+    TrustState,
 };
 use crate::model::{ChunkId, JobId, PlanId, Report, RootName, RunId, SweepRequest};
 use crate::store::audit::AuditedChange;
@@ -49,6 +50,14 @@ pub fn shared(agent: Arc<Agent>) -> Arc<dyn Commands> {
     Arc::new(Served { agent, rates: Rates::default(), census: Arc::default() })
 }
 
+/// Paths and the like named in the record of a change.
+const NAMED: usize = 100;
+
+/// The beginning of what a request names; the record says how many there are.
+fn few<T>(all: &[T]) -> &[T] {
+    all.get(..NAMED).unwrap_or(all)
+}
+
 impl Served {
     /// Puts a change on record. A full volume must not keep anybody from
     /// protecting files: what can't be recorded is logged.
@@ -60,10 +69,23 @@ impl Served {
                 tracing::warn!(uid = by.uid, pid = by.pid, change = %what, reason = %super::chain(&error), "a change is not on record");
             }
         }
-        let request = RequestRecord { at: time, uid: by.uid, gid: by.gid, pid: by.pid, what };
-        if let Err(error) = self.agent.ledger.log_request(&request) {
-            tracing::debug!(reason = %super::chain(&error), "a request is not in the ledger");
+    }
+
+    /// Carries out a request that changes something: it is in the ledger with
+    /// what it changes there. One that is not on record is done all the same,
+    /// as long as what it asks for could be recorded.
+    fn on_behalf<T>(
+        &self,
+        by: &PeerIdentity,
+        what: Value,
+        work: impl FnOnce() -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let request = RequestRecord { at: clock::now(), uid: by.uid, gid: by.gid, pid: by.pid, what };
+        let (done, recorded) = self.agent.ledger.on_behalf(request, work);
+        if let Err(error) = recorded {
+            tracing::warn!(uid = by.uid, pid = by.pid, reason = %super::chain(&error), "a request is not in the ledger");
         }
+        done
     }
 
     /// A root that a body or query names.
@@ -90,7 +112,7 @@ impl Commands for Served {
     }
 
     fn accept_root(&self, root: &RootName, by: &PeerIdentity) -> Result<RootResource, ApiError> {
-        self.accept(root, by)
+        self.on_behalf(by, json!({ "action": "root_accept", "root": root }), || self.accept(root, by))
     }
 
     fn files(&self, root: Option<&RootName>, page: &Page) -> Result<Listing<FileEntry>, ApiError> {
@@ -114,7 +136,7 @@ impl Commands for Served {
     }
 
     fn sweep_cancel(&self, id: &RunId, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
-        self.cancel_sweep(id, by)
+        self.on_behalf(by, json!({ "action": "sweep_cancel", "sweep": id }), || self.cancel_sweep(id, by))
     }
 
     fn plan(&self, request: SweepRequest, by: &PeerIdentity) -> Result<PlanResource, ApiError> {
@@ -126,7 +148,8 @@ impl Commands for Served {
     }
 
     fn job_put(&self, id: &JobId, job: JobPut, by: &PeerIdentity) -> Result<JobResource, ApiError> {
-        self.put_job(id, job, by)
+        let what = json!({ "action": "job_put", "job": id, "change": &job });
+        self.on_behalf(by, what, || self.put_job(id, job, by))
     }
 
     fn job_get(&self, id: &JobId) -> Result<JobResource, ApiError> {
@@ -148,7 +171,11 @@ impl Commands for Served {
         request: ChunkRequest,
         by: &PeerIdentity,
     ) -> Result<ChunkCompletion, ApiError> {
-        self.complete_chunk(job, chunk, &request, by)
+        let what = json!({
+            "action": "chunk_complete", "job": job, "chunk": chunk,
+            "count": request.files.len(), "files": few(&request.files),
+        });
+        self.on_behalf(by, what, || self.complete_chunk(job, chunk, &request, by))
     }
 
     fn job_sweep(&self, id: &JobId, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
@@ -164,11 +191,12 @@ impl Commands for Served {
     }
 
     fn pause(&self, request: PauseRequest, by: &PeerIdentity) -> Result<PauseState, ApiError> {
-        self.begin_pause(request, by)
+        let what = json!({ "action": "pause", "request": &request });
+        self.on_behalf(by, what, || self.begin_pause(request, by))
     }
 
     fn resume(&self, by: &PeerIdentity) -> Result<PauseState, ApiError> {
-        self.end_pause(by)
+        self.on_behalf(by, json!({ "action": "resume" }), || self.end_pause(by))
     }
 
     fn history(&self, filter: &HistoryFilter, page: &Page) -> Result<Listing<Report>, ApiError> {
@@ -179,15 +207,19 @@ impl Commands for Served {
         self.list_audit(filter, page)
     }
 
-    fn events(&self, by: &PeerIdentity) -> Result<EventReader, ApiError> {
-        self.agent.engine.events.read(by.uid)
+    fn requests(&self, filter: &RequestFilter, page: &Page) -> Result<Listing<RequestEntry>, ApiError> {
+        self.list_requests(filter, page)
+    }
+
+    fn events(&self, by: &PeerIdentity, last: Option<&EventId>) -> Result<EventReader, ApiError> {
+        self.agent.engine.events.read(by.uid, last)
     }
 
     fn registry_trust(&self, by: &PeerIdentity) -> Result<TrustState, ApiError> {
-        self.trust_registry(by)
+        self.on_behalf(by, json!({ "action": "registry_trust" }), || self.trust_registry(by))
     }
 
     fn clock_trust(&self, by: &PeerIdentity) -> Result<TrustState, ApiError> {
-        self.trust_clock(by)
+        self.on_behalf(by, json!({ "action": "clock_trust" }), || self.trust_clock(by))
     }
 }

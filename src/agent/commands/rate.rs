@@ -4,7 +4,27 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::api::{ApiError, PeerIdentity};
 use crate::config::RateLimit;
+use crate::model::TimeSpan;
+use crate::sys::clock;
+
+use super::Served;
+
+impl Served {
+    /// Counts a request that costs work; `what` completes "asked too often to …".
+    ///
+    /// # Errors
+    /// 429 with the time until one more is allowed.
+    pub(super) fn limit(&self, by: &PeerIdentity, what: &str) -> Result<(), ApiError> {
+        let limit = self.agent.settings().agent.rate_limit;
+        self.rates.take(by.uid, limit, clock::since_boot()).map_err(|seconds| {
+            let (uid, count, per) = (by.uid, limit.count, TimeSpan(limit.per));
+            let detail = format!("uid {uid} asked too often to {what}: the limit is {count} in {per}");
+            ApiError::rate_limited(detail, seconds)
+        })
+    }
+}
 
 /// A token bucket for each uid: full at first, refilled evenly.
 #[derive(Debug, Default)]

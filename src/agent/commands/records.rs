@@ -3,10 +3,13 @@
 use serde_json::Value;
 
 use crate::agent::problems;
-use crate::api::{ApiError, AuditEntry, AuditFilter, HistoryFilter, Listing, Page};
+use crate::api::{
+    ApiError, AuditEntry, AuditFilter, HistoryFilter, Listing, Page, RequestEntry, RequestFilter,
+};
 use crate::model::{JobId, RelPath, Report, Requester, RunId, WirePath};
 use crate::policy::{Globs, literals};
 use crate::store::audit::{self, AuditCursor, AuditRecord, Outcome};
+use crate::store::ledger::RequestRecord;
 
 use super::Served;
 
@@ -75,6 +78,38 @@ impl Served {
         })
     }
 
+    pub(super) fn list_requests(
+        &self,
+        filter: &RequestFilter,
+        page: &Page,
+    ) -> Result<Listing<RequestEntry>, ApiError> {
+        let after = page.after.as_deref().map(|after| {
+            after.parse().map_err(|_| {
+                ApiError::invalid(format!(
+                    "{after:?} is not a place in this list: pass `next` of the page before"
+                ))
+            })
+        });
+        let wanted = |record: &RequestRecord| {
+            filter.since.is_none_or(|since| record.at >= since)
+                && filter.uid.is_none_or(|uid| record.uid == uid)
+                && filter.action.as_deref().is_none_or(|action| action_of(&record.what) == Some(action))
+        };
+        let found = self.agent.ledger.requests(after.transpose()?, page.limit.saturating_add(1), wanted);
+        let mut found = found.map_err(|error| problems::store(&error))?;
+        let more = found.len() > page.limit;
+        found.truncate(page.limit);
+        let next = found.last().filter(|_| more).map(|(number, _)| number.to_string());
+        let shown = |(id, record): (u64, RequestRecord)| RequestEntry {
+            id,
+            time: record.at,
+            action: action_of(&record.what).unwrap_or("change").to_owned(),
+            requested_by: Requester { uid: record.uid, gid: record.gid, pid: record.pid },
+            request: record.what,
+        };
+        Ok(Listing { items: found.into_iter().map(shown).collect(), next })
+    }
+
     /// Matches absolute paths: by an absolute glob, or by one relative to the roots.
     fn matcher(&self, glob: &[u8]) -> Result<Matcher, ApiError> {
         let text = std::str::from_utf8(glob)
@@ -95,6 +130,10 @@ impl Served {
             RelPath::from_bytes(below).is_ok_and(|path| globs.covers(&path))
         }))
     }
+}
+
+fn action_of(what: &Value) -> Option<&str> {
+    what.get("action").and_then(Value::as_str)
 }
 
 fn entry(record: AuditRecord) -> AuditEntry {

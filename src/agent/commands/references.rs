@@ -13,10 +13,7 @@ use crate::api::{
 use crate::model::{HoldId, Policy, SessionId, SweepRequest, Trigger};
 use crate::sys::clock;
 
-use super::Served;
-
-/// Paths named in the record of a change; all of them are in the ledger.
-const NAMED: usize = 100;
+use super::{NAMED, Served, few};
 
 impl Served {
     fn desk(&self) -> Desk<'_> {
@@ -37,7 +34,11 @@ impl Served {
 
 impl ReferenceCommands for Served {
     fn hold(&self, request: HoldRequest, by: &PeerIdentity) -> Result<Listing<HoldResource>, ApiError> {
-        let held = self.desk().hold(&request, by, clock::now())?;
+        let what = json!({
+            "action": "hold", "count": request.paths.len(), "paths": few(&request.paths),
+            "until": request.until, "reason": request.reason,
+        });
+        let held = self.on_behalf(by, what, || self.desk().hold(&request, by, clock::now()))?;
         let paths: Vec<_> = held.items.iter().take(NAMED).map(|hold| (&hold.id, &hold.path)).collect();
         self.record(
             by,
@@ -51,7 +52,8 @@ impl ReferenceCommands for Served {
     }
 
     fn release(&self, id: &HoldId, by: &PeerIdentity) -> Result<HoldResource, ApiError> {
-        let ended = self.desk().release(id, by)?;
+        let what = json!({ "action": "release", "hold": id });
+        let ended = self.on_behalf(by, what, || self.desk().release(id, by))?;
         self.agent.ease();
         self.record(by, json!({ "action": "release", "hold": id, "path": &ended.path }));
         Ok(ended)
@@ -62,7 +64,10 @@ impl ReferenceCommands for Served {
         request: ReleaseRequest,
         by: &PeerIdentity,
     ) -> Result<Listing<HoldResource>, ApiError> {
-        let ended = self.desk().release_paths(&request, by)?;
+        let what = json!({
+            "action": "release", "count": request.paths.len(), "paths": few(&request.paths),
+        });
+        let ended = self.on_behalf(by, what, || self.desk().release_paths(&request, by))?;
         if !ended.items.is_empty() {
             self.agent.ease();
             let named: Vec<_> = ended.items.iter().take(NAMED).map(|hold| (&hold.id, &hold.path)).collect();
@@ -73,7 +78,11 @@ impl ReferenceCommands for Served {
 
     fn track(&self, request: TrackRequest, by: &PeerIdentity) -> Result<Listing<TrackedFile>, ApiError> {
         let (expires_at, session, job) = (request.expires_at, request.session.clone(), request.job.clone());
-        let told = self.desk().track(request, by, clock::now())?;
+        let what = json!({
+            "action": "track", "count": request.paths.len(), "paths": few(&request.paths),
+            "expires_at": expires_at, "session": session, "job": job,
+        });
+        let told = self.on_behalf(by, what, || self.desk().track(request, by, clock::now()))?;
         let named: Vec<_> = told.items.iter().take(NAMED).map(|file| &file.path).collect();
         self.record(
             by,
@@ -89,7 +98,8 @@ impl ReferenceCommands for Served {
 
     fn session_end(&self, id: &SessionId, by: &PeerIdentity) -> Result<SessionEnd, ApiError> {
         let agent = &self.agent;
-        let session = telling::end(&agent.references, id, by, clock::now())?;
+        let what = json!({ "action": "session_end", "session": id });
+        let session = self.on_behalf(by, what, || telling::end(&agent.references, id, by, clock::now()))?;
         agent.ease();
         self.record(by, json!({ "action": "session_end", "session": id }));
         let request = SweepRequest { session: Some(id.clone()), ..SweepRequest::of(Policy::Session) };

@@ -34,18 +34,7 @@ impl Served {
             request,
             &agent.engine.references.read().unwrap_or_else(PoisonError::into_inner),
         )?;
-        let limit = agent.settings().agent.rate_limit;
-        self.rates.take(by.uid, limit, clock::since_boot()).map_err(|seconds| {
-            ApiError::rate_limited(
-                format!(
-                    "uid {} asked too often to {what}: {} in {} s are allowed",
-                    by.uid,
-                    limit.count,
-                    limit.per.as_secs()
-                ),
-                seconds,
-            )
-        })
+        self.limit(by, what)
     }
 
     pub(super) fn ask_sweep(
@@ -76,10 +65,15 @@ impl Served {
         self.admit(&request, by, "sweep")?;
         let what = json!({ "action": "sweep", "request": &request });
         // A dry run writes nothing.
-        if !dry {
-            self.record(by, what);
+        if dry {
+            return self.queue(request, by);
         }
-        match agent.runs.ask(request, Trigger::Manual, Some(by.requester())) {
+        self.record(by, what.clone());
+        self.on_behalf(by, what, || self.queue(request, by))
+    }
+
+    fn queue(&self, request: SweepRequest, by: &PeerIdentity) -> Result<SweepResource, ApiError> {
+        match self.agent.runs.ask(request, Trigger::Manual, Some(by.requester())) {
             Asked::New(run) | Asked::Joined(run) => Ok(run.resource()),
             Asked::Refused => Err(ApiError::new(
                 Problem::Unavailable,

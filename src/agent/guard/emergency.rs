@@ -9,18 +9,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::agent::alerts::{Alert, Subject};
 use crate::agent::engine::{Commission, Target};
 use crate::agent::state::Agent;
 use crate::agent::surroundings::Control;
-use crate::agent::{chain, schedule};
-use crate::model::{Policy, Report, Resource, SweepRequest, Trigger};
+use crate::agent::{chain, log, schedule};
+use crate::model::{AlertKind, Level, Policy, Report, Resource, SweepRequest, TimeSpan, Trigger};
 use crate::policy::resource_needed;
 use crate::sys::clock;
 
 use super::volume::{Member, Volume};
 
 /// Takes in what an emergency that is over has come to.
-pub(super) fn end(volume: &mut Volume, now: Duration) {
+pub(super) fn end(agent: &Agent, volume: &mut Volume, now: Duration) {
     if !volume.emergency.as_ref().is_some_and(JoinHandle::is_finished) {
         return;
     }
@@ -29,13 +30,23 @@ pub(super) fn end(volume: &mut Volume, now: Duration) {
     let in_vain = || vec![(Resource::Bytes, 0, 1), (Resource::Inodes, 0, 1)];
     for (resource, freed, needed) in ended.join().unwrap_or_else(|_| in_vain()) {
         let pause = volume.backoff.of(resource).ended(freed, needed, now);
-        if !pause.is_zero() {
-            tracing::warn!(
-                resource = ?resource,
-                freed,
-                "the emergency freed next to nothing; the next waits {} s at most",
-                pause.as_secs()
-            );
+        // What was in vain is no alarm any more where nothing is needed now.
+        let usage = volume.monitor.last().map(|look| look.usage);
+        let is_needed = |member: &Member| {
+            usage.is_some_and(|usage| resource_needed(&usage, resource, &member.root.guarded.marks).is_some())
+        };
+        for member in &volume.members {
+            let subject = Subject::of(AlertKind::Futile, Some(member.slot.name())).part(log::name(resource));
+            if pause.is_zero() || !is_needed(member) {
+                agent.engine.alerts.end(&subject);
+            } else {
+                let message = format!(
+                    "an emergency freed next to nothing of the {} needed; the next waits {} at most",
+                    log::name(resource),
+                    TimeSpan(pause)
+                );
+                agent.engine.alerts.raise(&Alert::new(subject, Level::Warning, message), now);
+            }
         }
     }
     volume.monitor.cut();

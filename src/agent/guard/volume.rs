@@ -10,12 +10,12 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::agent::alerts::{Alert, Subject};
 use crate::agent::forecast::ForecastWatch;
-use crate::agent::log;
-use crate::agent::metrics::AlertKind;
 use crate::agent::state::{Agent, ReadyRoot, Seen, Slot};
+use crate::agent::{chain, log};
 use crate::api::Event;
-use crate::model::{Resource, RootName};
+use crate::model::{AlertKind, AlertState, Level, Resource, RootName};
 use crate::policy::{Crossing, LevelState, Marks};
 use crate::sys::clock;
 use crate::usage::VolumeMonitor;
@@ -77,8 +77,22 @@ impl Volume {
     }
 }
 
-/// Asks a volume how full it is and tells what changed; whether it answered.
-pub(super) fn look(agent: &Arc<Agent>, volume: &mut Volume, levels: &mut Levels, now: Duration) -> bool {
+/// A level that changed, or lasts.
+pub(super) struct Crossed {
+    member: Arc<ReadyRoot>,
+    name: RootName,
+    resource: Resource,
+    crossing: Crossing,
+    percent: f64,
+}
+
+/// Asks a volume how full it is: what changed; `None` if it did not answer.
+pub(super) fn look(
+    agent: &Arc<Agent>,
+    volume: &mut Volume,
+    levels: &mut Levels,
+    now: Duration,
+) -> Option<Vec<Crossed>> {
     let roots: Vec<&RootName> = volume.members.iter().map(|member| member.slot.name()).collect();
     volume.forecast.note_removals(agent, &mut volume.monitor, &roots);
     let looked = match volume.is_network {
@@ -91,13 +105,21 @@ pub(super) fn look(agent: &Arc<Agent>, volume: &mut Volume, levels: &mut Levels,
     let look = match looked {
         Ok(look) => look,
         Err(error) => {
-            if !std::mem::replace(&mut volume.unreadable, true) {
-                tracing::error!(reason = %crate::agent::chain(&error), "a volume can't be looked at");
+            volume.unreadable = true;
+            let message = format!("the volume can't be looked at: {}", chain(&error));
+            for member in &volume.members {
+                let subject = Subject::of(AlertKind::VolumeUnreadable, Some(member.slot.name()));
+                agent.engine.alerts.raise(&Alert::new(subject, Level::Critical, message.as_str()), now);
             }
-            return false;
+            return None;
         }
     };
-    volume.unreadable = false;
+    if std::mem::take(&mut volume.unreadable) {
+        for member in &volume.members {
+            agent.engine.alerts.end(&Subject::of(AlertKind::VolumeUnreadable, Some(member.slot.name())));
+        }
+    }
+    let mut crossed = Vec::new();
     for member in &volume.members {
         let (rate, outlook) = (volume.monitor.rate(), volume.monitor.outlook());
         let seen = Seen { at: clock::now(), looked_at: look.at, usage: look.usage, rate, outlook };
@@ -107,36 +129,53 @@ pub(super) fn look(agent: &Arc<Agent>, volume: &mut Volume, levels: &mut Levels,
             let marks = &member.root.guarded.marks;
             let percent = look.usage.percent(resource);
             let crossing = state.observe(now, &look.usage, resource, marks);
-            if let Some(crossing) = crossing {
-                tell_level(agent, member.slot.name(), resource, crossing, percent);
-            }
-            match crossing {
-                Some(Crossing::Rose { to, .. }) => {
-                    log::level(member.slot.name(), resource, to, false, percent);
-                }
-                Some(Crossing::Fell { to, .. }) => log::fell(member.slot.name(), resource, to, percent),
-                Some(Crossing::Lasts(to)) => log::level(member.slot.name(), resource, to, true, percent),
-                None => {}
+            crossed.extend(crossing.map(|crossing| Crossed {
+                member: Arc::clone(&member.root),
+                name: member.slot.name().clone(),
+                resource,
+                crossing,
+                percent,
+            }));
+            if state.level() < Level::Critical {
+                let of = |kind| Subject::of(kind, Some(member.slot.name())).part(log::name(resource));
+                agent.engine.alerts.end(&of(AlertKind::Shortfall));
+                agent.engine.alerts.end(&of(AlertKind::Futile));
             }
         }
     }
     let marks: Vec<Marks> = volume.members.iter().map(|one| one.root.guarded.marks).collect();
     volume.forecast.look(agent, &volume.monitor, &roots, now);
     volume.forecast.hurry(agent, &volume.monitor, &roots, &marks, now);
-    true
+    Some(crossed)
 }
 
-fn tell_level(agent: &Agent, root: &RootName, resource: Resource, crossing: Crossing, percent: f64) {
-    let (level, rose, lasts) = match crossing {
-        Crossing::Rose { to, .. } => (to, true, false),
-        Crossing::Fell { to, .. } => (to, false, false),
-        Crossing::Lasts(level) => (level, false, true),
+/// Tells of a level, with who filled the root: after whatever is urgent.
+pub(super) fn tell(agent: &Agent, crossed: &Crossed) {
+    let Crossed { member, name, resource, crossing, percent } = crossed;
+    let (resource, percent) = (*resource, *percent);
+    let (level, state) = match *crossing {
+        Crossing::Rose { to, .. } => (to, AlertState::Raised),
+        Crossing::Lasts(to) => (to, AlertState::Lasts),
+        Crossing::Fell { to: Level::Healthy, .. } => (Level::Healthy, AlertState::Ended),
+        Crossing::Fell { to, .. } => (to, AlertState::Eased),
     };
-    let usage_percent = (percent * 100.0).round() / 100.0;
-    let (time, root) = (clock::now(), root.clone());
-    if rose || lasts {
-        let message = format!("usage is {}: {usage_percent}% of {}", level.as_str(), log::name(resource));
-        agent.engine.alert(AlertKind::Level, level, Some(&root), message);
+    let (rose, lasts) = (state == AlertState::Raised, state == AlertState::Lasts);
+    // Who filled it is of interest while it is full.
+    let grown = (rose || lasts).then(|| agent.grown(member)).flatten();
+    match state {
+        AlertState::Raised | AlertState::Lasts => {
+            log::level(name, resource, level, lasts, percent, grown.as_ref());
+        }
+        AlertState::Eased | AlertState::Ended => log::fell(name, resource, level, percent),
     }
+    let usage_percent = (percent * 100.0).round() / 100.0;
+    let kind = match resource {
+        Resource::Bytes => AlertKind::Usage,
+        Resource::Inodes => AlertKind::Inodes,
+    };
+    let message = format!("usage is {}: {usage_percent}% of {}", level.as_str(), log::name(resource));
+    let alert = Alert::new(Subject::of(kind, Some(name)), level, message);
+    agent.engine.alerts.announce(&alert, state, grown);
+    let (time, root) = (clock::now(), name.clone());
     agent.engine.events.publish(&Event::Level { time, root, resource, level, rose, lasts, usage_percent });
 }

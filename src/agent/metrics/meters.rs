@@ -18,35 +18,7 @@ use crate::api::metrics::catalogue;
 use crate::api::metrics::{Labels, Metric};
 use crate::model::{Level, Phase, Policy, Report, Resource, RootName, Timestamp};
 
-/// What an alert is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AlertKind {
-    /// Usage is past a mark.
-    Level,
-    /// A volume is expected to be full soon.
-    Forecast,
-    /// A root is left alone.
-    RootSuspended,
-    /// A run ended short of its target.
-    Shortfall,
-    /// A scheduled plan would take too much.
-    Fuse,
-    /// A policy is left alone because its removals fail.
-    PolicySuspended,
-}
-
-impl AlertKind {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Level => "level",
-            Self::Forecast => "forecast",
-            Self::RootSuspended => "root_suspended",
-            Self::Shortfall => "shortfall",
-            Self::Fuse => "fuse",
-            Self::PolicySuspended => "policy_suspended",
-        }
-    }
-}
+use crate::model::AlertKind;
 
 /// Upper bounds in seconds: from a batch on tmpfs to a sweep of hours.
 const BUCKETS: [f64; 14] =

@@ -12,7 +12,7 @@ mod textfile;
 #[cfg(test)]
 mod tests;
 
-pub use meters::{AlertKind, Meters};
+pub use meters::Meters;
 
 use super::state::Agent;
 use crate::api::metrics::written;

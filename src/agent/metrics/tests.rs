@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::{AlertKind, Meters};
+use super::Meters;
 use crate::api::metrics::{Figures, catalogue, written};
+use crate::model::AlertKind;
 use crate::model::{Level, Report, RootName};
 
 fn report(more: serde_json::Value) -> Report {

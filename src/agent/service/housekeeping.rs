@@ -33,6 +33,7 @@ pub(super) fn keep_house(agent: &Agent) {
             .registry
             .prune(keep, Now::read())
             .and_then(|_| agent.ledger.prune_history(now.minus(keep)))
+            .and_then(|_| agent.ledger.prune_requests(now.minus(keep)))
             .and_then(|_| agent.references.prune(keep, now));
         if let Err(error) = pruned {
             tracing::warn!(reason = %chain(&error), "old records are kept");

@@ -156,7 +156,8 @@ impl Running {
             clock_guard(&ledger),
         );
         engine.recorded = Some(Arc::clone(&references));
-        let (feed, status) = (ingest.handle(), ingest.handle());
+        let (feed, status, recent) = (ingest.handle(), ingest.handle(), ingest.handle());
+        engine.recent = Box::new(move |key| recent.recent_growth(key));
         engine.index = Some(index.clone());
         engine.feed = Some(Arc::new(crate::agent::feed::IndexFeed::new(index, feed)));
         engine.complete = Box::new(move |key| {
@@ -188,6 +189,7 @@ impl Running {
             readings,
             remarks: Mutex::default(),
         });
+        agent.take_hooks();
         // The socket first: a second agent ends here, before it touches a root.
         let socket = agent.settings().agent.socket.clone();
         let listener =

@@ -22,6 +22,7 @@ impl Running {
         let _ = self.shutdown.send(true);
         agent.stop.raise();
         agent.runs.close("the agent stops");
+        agent.engine.alerts.hooks().stop();
         agent.engine.events.close();
         agent.stir.bell.ring();
         agent.schedule_bell.ring();

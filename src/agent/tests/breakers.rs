@@ -6,8 +6,8 @@ use super::*;
 use crate::agent::commands::shared;
 use crate::agent::engine::Commission;
 use crate::agent::surroundings::Control;
-use crate::api::PeerIdentity;
-use crate::model::{Level, Policy, Report, SweepRequest, Trigger};
+use crate::api::{Event, PeerIdentity};
+use crate::model::{AlertKind, AlertState, Level, Policy, Report, SweepRequest, Trigger};
 
 /// A directory out of which nobody takes a name, not even root.
 struct Frozen(PathBuf);
@@ -86,6 +86,7 @@ fn files_of_failed_jobs_that_can_not_be_removed_are_left_alone_for_a_while_and_t
     };
 
     let orphan = host.file("orphan", 48);
+    let listener = host.running.agent().engine.events.read(0, None).unwrap();
     let report = sweep(&host, Policy::Scheduled, Trigger::Scheduled);
     assert_eq!(errors(&report, "failed_jobs"), Some(60), "{:?}", report.notes);
     assert!(!orphan.exists(), "orphans had their turn");
@@ -102,6 +103,12 @@ fn files_of_failed_jobs_that_can_not_be_removed_are_left_alone_for_a_while_and_t
     let report = sweep(&host, Policy::FailedJobs, Trigger::Manual);
     assert_eq!((report.files_deleted, report.errors_total), (150, 0));
     assert!(!notes(&host).1.contains("suspended"));
+    let about = |event: Event| match event {
+        Event::Alert { kind: AlertKind::PolicyFailing, state, level, .. } => Some((state, level)),
+        _ => None,
+    };
+    let told: Vec<_> = listener.rest().into_iter().filter_map(about).collect();
+    assert_eq!(told, [(AlertState::Raised, Level::Critical), (AlertState::Ended, Level::Healthy)]);
 }
 
 #[test]

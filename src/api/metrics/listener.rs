@@ -120,7 +120,7 @@ async fn converse(stream: TcpStream, service: TowerToHyperService<Router>) {
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(16 * 1024)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(Patience::new(stream)), service);
+        .serve_connection(TokioIo::new(Patience::new(stream, Arc::default())), service);
     if let Err(error) = connection.await {
         tracing::debug!(error = %crate::model::with_causes(&error), "a scraper's connection ended early");
     }

@@ -1,13 +1,13 @@
 //! Chunks of jobs: any peer those of its own jobs; the agent checks the owner.
 
-use axum::body::Body;
+use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::{Extension, Json};
 
 use super::{Agent, ask};
-use crate::api::body::large_json;
-use crate::api::params::{TwoSegments, Wait};
+use crate::api::answers::Sooner;
+use crate::api::body::SentMany;
+use crate::api::params::Wait;
+use crate::api::segments::Segments;
 use crate::api::{ApiError, ChunkCompletion, ChunkRequest, PeerIdentity};
 use crate::model::{ChunkId, JobId};
 
@@ -15,18 +15,17 @@ use crate::model::{ChunkId, JobId};
 pub(super) async fn complete(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    segments: TwoSegments,
+    Segments(job, chunk): Segments<JobId, ChunkId>,
     Wait(wait): Wait,
-    body: Body,
-) -> Result<(StatusCode, Json<ChunkCompletion>), ApiError> {
-    let (job, chunk): (JobId, ChunkId) = segments.parse()?;
-    let request: ChunkRequest = large_json(body).await?;
+    body: SentMany<ChunkRequest>,
+) -> Result<Sooner<ChunkCompletion>, ApiError> {
+    let request = body.read().await?;
     let mut done = ask(&agent, move |agent| agent.chunk_complete(&job, &chunk, request, &peer)).await?;
     if !wait {
-        return Ok((StatusCode::ACCEPTED, Json(done)));
+        return Ok(Sooner { ended: false, body: done });
     }
     if let Some(sweep) = done.sweep.take() {
         done.sweep = Some(ask(&agent, move |agent| agent.await_sweep(&sweep.id)).await?);
     }
-    Ok((StatusCode::OK, Json(done)))
+    Ok(Sooner { ended: true, body: done })
 }

@@ -1,12 +1,12 @@
 //! Jobs: any peer its own; the agent checks the owner where it changes the record.
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::{Agent, ask};
-use crate::api::body::json;
-use crate::api::params::{NoQuery, Paged, Segment};
+use crate::api::body::Sent;
+use crate::api::params::{NoQuery, Paged};
+use crate::api::segments::Segment;
 use crate::api::{ApiError, JobPut, JobResource, Listing, PeerIdentity};
 use crate::model::JobId;
 
@@ -19,22 +19,20 @@ pub(super) async fn list(
 
 pub(super) async fn show(
     State(agent): State<Agent>,
-    segment: Segment,
+    Segment(id): Segment<JobId>,
     _: NoQuery,
 ) -> Result<Json<JobResource>, ApiError> {
-    let id: JobId = segment.parse()?;
     ask(&agent, move |agent| agent.job_get(&id)).await.map(Json)
 }
 
 pub(super) async fn put(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    segment: Segment,
+    Segment(id): Segment<JobId>,
     _: NoQuery,
-    body: Body,
+    body: Sent<JobPut>,
 ) -> Result<Json<JobResource>, ApiError> {
-    let id: JobId = segment.parse()?;
-    let job: JobPut = json(body).await?;
+    let job = body.read().await?;
     if job.pid == Some(0) {
         return Err(ApiError::invalid("pid is 0: expected the number of a process"));
     }
@@ -47,9 +45,8 @@ pub(super) async fn put(
 pub(super) async fn heartbeat(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    segment: Segment,
+    Segment(id): Segment<JobId>,
     _: NoQuery,
 ) -> Result<Json<JobResource>, ApiError> {
-    let id: JobId = segment.parse()?;
     ask(&agent, move |agent| agent.job_heartbeat(&id, &peer)).await.map(Json)
 }

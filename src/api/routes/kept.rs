@@ -1,17 +1,16 @@
 //! Deferred deletions and trash: any peer its own files, the whole of them for administrators.
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::sweeps::answer;
 use super::{Agent, ask, check_paths};
-use crate::api::body::{json, large_json};
-use crate::api::params::{NoQuery, Paged, Segment, Wait};
+use crate::api::answers::{Accepted, Swept};
+use crate::api::body::{Sent, SentMany};
+use crate::api::params::{NoQuery, Paged, Wait};
+use crate::api::segments::Segment;
 use crate::api::{
-    ApiError, DeletionRequest, DeletionResource, DeletionStats, Listing, PeerIdentity, RestoreRequest,
+    ApiError, DeletionRequest, DeletionResource, DeletionStats, Given, Listing, PeerIdentity, RestoreRequest,
     Returned, RunRequest, TrashRequest, TrashResource,
 };
 use crate::model::{EntryId, Policy, SweepRequest, TimeSpan};
@@ -23,12 +22,12 @@ pub(super) async fn delete(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     _: NoQuery,
-    body: Body,
-) -> Result<Response, ApiError> {
-    let request: DeletionRequest = large_json(body).await?;
+    body: SentMany<DeletionRequest>,
+) -> Result<Accepted<Given>, ApiError> {
+    let request = body.read().await?;
     check_paths(&request.paths)?;
     let given = ask(&agent, move |agent| agent.delete(request, &peer)).await?;
-    Ok((StatusCode::ACCEPTED, Json(given)).into_response())
+    Ok(Accepted(given))
 }
 
 pub(super) async fn list(
@@ -46,10 +45,10 @@ pub(super) async fn run(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     Wait(wait): Wait,
-    body: Body,
-) -> Result<Response, ApiError> {
+    body: Sent<RunRequest>,
+) -> Result<Swept, ApiError> {
     peer.require_admin("run the queue of deletions")?;
-    let request: RunRequest = json(body).await?;
+    let request = body.read().await?;
     if request.batch_size.is_some_and(|size| !(1..=MAX_BATCH).contains(&size)) {
         return Err(ApiError::invalid(format!("batch_size: expected 1 to {MAX_BATCH}")));
     }
@@ -63,19 +62,19 @@ pub(super) async fn run(
 pub(super) async fn retry(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    Segment(id): Segment,
+    Segment(id): Segment<EntryId>,
     _: NoQuery,
 ) -> Result<Json<DeletionResource>, ApiError> {
-    ask(&agent, move |agent| agent.deletion_retry(&EntryId::new(id), &peer)).await.map(Json)
+    ask(&agent, move |agent| agent.deletion_retry(&id, &peer)).await.map(Json)
 }
 
 pub(super) async fn drop_one(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    Segment(id): Segment,
+    Segment(id): Segment<EntryId>,
     _: NoQuery,
 ) -> Result<Json<Returned>, ApiError> {
-    ask(&agent, move |agent| agent.deletion_drop(&EntryId::new(id), &peer)).await.map(Json)
+    ask(&agent, move |agent| agent.deletion_drop(&id, &peer)).await.map(Json)
 }
 
 pub(super) async fn clear(
@@ -91,12 +90,12 @@ pub(super) async fn put(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     _: NoQuery,
-    body: Body,
-) -> Result<Response, ApiError> {
-    let request: TrashRequest = large_json(body).await?;
+    body: SentMany<TrashRequest>,
+) -> Result<Accepted<Given>, ApiError> {
+    let request = body.read().await?;
     check_paths(&request.paths)?;
     let given = ask(&agent, move |agent| agent.trash_put(request, &peer)).await?;
-    Ok((StatusCode::ACCEPTED, Json(given)).into_response())
+    Ok(Accepted(given))
 }
 
 pub(super) async fn trash(
@@ -109,19 +108,19 @@ pub(super) async fn trash(
 pub(super) async fn restore(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    Segment(id): Segment,
+    Segment(id): Segment<EntryId>,
     _: NoQuery,
-    body: Body,
+    body: Sent<RestoreRequest>,
 ) -> Result<Json<Returned>, ApiError> {
-    let request: RestoreRequest = json(body).await?;
-    ask(&agent, move |agent| agent.trash_restore(&EntryId::new(id), request, &peer)).await.map(Json)
+    let request = body.read().await?;
+    ask(&agent, move |agent| agent.trash_restore(&id, request, &peer)).await.map(Json)
 }
 
 pub(super) async fn empty(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     Wait(wait): Wait,
-) -> Result<Response, ApiError> {
+) -> Result<Swept, ApiError> {
     peer.require_admin("empty the trash")?;
     let request = SweepRequest {
         older_than: Some(TimeSpan(std::time::Duration::ZERO)),

@@ -1,12 +1,12 @@
 //! Pause, roots and trust.
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::{Agent, ask};
-use crate::api::body::json;
-use crate::api::params::{NoQuery, Segment};
+use crate::api::body::Sent;
+use crate::api::params::NoQuery;
+use crate::api::segments::Segment;
 use crate::api::{ApiError, Listing, PauseRequest, PauseState, PeerIdentity, RootResource, TrustState};
 use crate::model::RootName;
 
@@ -14,10 +14,10 @@ pub(super) async fn pause(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     _: NoQuery,
-    body: Body,
+    body: Sent<PauseRequest>,
 ) -> Result<Json<PauseState>, ApiError> {
     peer.require_admin("pause removals")?;
-    let request: PauseRequest = json(body).await?;
+    let request = body.read().await?;
     ask(&agent, move |agent| agent.pause(request, &peer)).await.map(Json)
 }
 
@@ -41,10 +41,9 @@ pub(super) async fn roots(
 pub(super) async fn accept_root(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    segment: Segment,
+    Segment(name): Segment<RootName>,
     _: NoQuery,
 ) -> Result<Json<RootResource>, ApiError> {
-    let name: RootName = segment.parse()?;
     peer.require_admin("accept a root")?;
     ask(&agent, move |agent| agent.accept_root(&name, &peer)).await.map(Json)
 }

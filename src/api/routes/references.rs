@@ -1,13 +1,13 @@
 //! Holds, tracked files and sessions: any peer its own; the agent checks whose
 //! they are where it changes the record.
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::{Agent, ask, check_paths};
-use crate::api::body::large_json;
-use crate::api::params::{NoQuery, Paged, Segment, Wait};
+use crate::api::body::SentMany;
+use crate::api::params::{NoQuery, Paged, Wait};
+use crate::api::segments::Segment;
 use crate::api::{
     ApiError, HoldRequest, HoldResource, Listing, PeerIdentity, ReleaseRequest, SessionEnd, SessionResource,
     TrackRequest, TrackedFile,
@@ -18,9 +18,9 @@ pub(super) async fn hold(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     _: NoQuery,
-    body: Body,
+    body: SentMany<HoldRequest>,
 ) -> Result<Json<Listing<HoldResource>>, ApiError> {
-    let request: HoldRequest = large_json(body).await?;
+    let request = body.read().await?;
     check_paths(&request.paths)?;
     ask(&agent, move |agent| agent.hold(request, &peer)).await.map(Json)
 }
@@ -35,19 +35,19 @@ pub(super) async fn holds(
 pub(super) async fn release(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    Segment(id): Segment,
+    Segment(id): Segment<HoldId>,
     _: NoQuery,
 ) -> Result<Json<HoldResource>, ApiError> {
-    ask(&agent, move |agent| agent.release(&HoldId::new(id), &peer)).await.map(Json)
+    ask(&agent, move |agent| agent.release(&id, &peer)).await.map(Json)
 }
 
 pub(super) async fn release_paths(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     _: NoQuery,
-    body: Body,
+    body: SentMany<ReleaseRequest>,
 ) -> Result<Json<Listing<HoldResource>>, ApiError> {
-    let request: ReleaseRequest = large_json(body).await?;
+    let request = body.read().await?;
     check_paths(&request.paths)?;
     ask(&agent, move |agent| agent.release_paths(request, &peer)).await.map(Json)
 }
@@ -56,9 +56,9 @@ pub(super) async fn track(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
     _: NoQuery,
-    body: Body,
+    body: SentMany<TrackRequest>,
 ) -> Result<Json<Listing<TrackedFile>>, ApiError> {
-    let request: TrackRequest = large_json(body).await?;
+    let request = body.read().await?;
     check_paths(&request.paths)?;
     if request.expires_at.is_none() && request.session.is_none() && request.job.is_none() {
         return Err(ApiError::invalid("nothing is told of these files: expected expires_at, session or job"));
@@ -69,10 +69,9 @@ pub(super) async fn track(
 pub(super) async fn touch(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    segment: Segment,
+    Segment(id): Segment<SessionId>,
     _: NoQuery,
 ) -> Result<Json<SessionResource>, ApiError> {
-    let id: SessionId = segment.parse()?;
     ask(&agent, move |agent| agent.session_touch(&id, &peer)).await.map(Json)
 }
 
@@ -80,10 +79,9 @@ pub(super) async fn touch(
 pub(super) async fn end(
     State(agent): State<Agent>,
     Extension(peer): Extension<PeerIdentity>,
-    segment: Segment,
+    Segment(id): Segment<SessionId>,
     Wait(wait): Wait,
 ) -> Result<Json<SessionEnd>, ApiError> {
-    let id: SessionId = segment.parse()?;
     ask(&agent, move |agent| {
         let mut end = agent.session_end(&id, &peer)?;
         if let Some(sweep) = end.sweep.take_if(|_| wait) {
@@ -105,9 +103,8 @@ pub(super) async fn sessions(
 
 pub(super) async fn session(
     State(agent): State<Agent>,
-    segment: Segment,
+    Segment(id): Segment<SessionId>,
     _: NoQuery,
 ) -> Result<Json<SessionResource>, ApiError> {
-    let id: SessionId = segment.parse()?;
     ask(&agent, move |agent| agent.session(&id)).await.map(Json)
 }

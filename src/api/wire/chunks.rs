@@ -1,12 +1,13 @@
 //! Chunks on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{PathText, SweepResource};
 use crate::model::{ChunkId, JobId, PathFailure};
 
 /// Body of `POST /v1/jobs/{id}/chunks/{chunk}/complete`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChunkRequest {
     /// The files that were processed; absent or empty: all of the chunk's.
@@ -15,7 +16,7 @@ pub struct ChunkRequest {
 }
 
 /// A chunk that was reported complete.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChunkCompletion {
     /// The job.
     pub job: JobId,

@@ -1,24 +1,34 @@
 //! Events of `GET /v1/events`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Progress, RootState, SweepState};
-use crate::model::{Level, Policy, Report, Resource, RootName, RunId, Timestamp, Trigger};
+use crate::model::{
+    AlertKind, AlertState, Grown, Level, Policy, Report, Resource, RootName, RunId, Timestamp, Trigger,
+};
 
 /// Something happened. Goes out as `event: NAME` and `data: JSON`, the name in both.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// Somebody should know: what the log says as warning or error.
     Alert {
         /// When.
         time: Timestamp,
-        /// How bad.
+        /// What it is about.
+        kind: AlertKind,
+        /// What has become of it.
+        state: AlertState,
+        /// How bad; `healthy` when it has ended.
         level: Level,
         /// Where; absent for the agent as a whole.
         root: Option<RootName>,
         /// In words.
         message: String,
+        /// Who filled the root in the last minutes, if that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grown: Option<Grown>,
     },
     /// The level of a root's volume was crossed, or lasts for another hour.
     Level {
@@ -70,10 +80,12 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// The reader was too slow: so many events are gone, and the stream ends here.
+    /// Events are gone that the reader did not hear. As the last event: it was
+    /// too slow, and the stream ends here; it may come back with `Last-Event-ID`.
+    /// As the first: it came back too late.
     Lost {
-        /// How many.
-        count: u64,
+        /// How many; `null` where that can't be known, as after a restart of the agent.
+        count: Option<u64>,
     },
 }
 

@@ -1,12 +1,13 @@
 //! What each policy says about one path.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::FilePath;
 use crate::model::{EntryId, JobId, JobState, RootName, Timestamp, WirePath};
 
 /// Body of `GET /v1/explain?path=`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// Absolute path.
     #[serde(flatten)]
@@ -46,7 +47,7 @@ pub struct Explanation {
 }
 
 /// A job that a path may name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JobReading {
     /// Its name.
     pub id: JobId,
@@ -55,7 +56,7 @@ pub struct JobReading {
 }
 
 /// A deferred deletion, or something in the trash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GivenUp {
     /// Its entry.
     pub id: EntryId,
@@ -89,7 +90,7 @@ pub struct GivenUp {
 }
 
 /// Where something that was given up is on record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GivenUpList {
     /// In the queue of deferred deletions.
@@ -99,7 +100,7 @@ pub enum GivenUpList {
 }
 
 /// What one policy says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyVerdict {
     /// The policy, or the phase of an emergency.
     pub policy: String,
@@ -115,7 +116,7 @@ pub struct PolicyVerdict {
 }
 
 /// Whether a policy would take a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It would go.

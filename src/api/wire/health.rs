@@ -1,11 +1,12 @@
 //! Health, roots, pause and trust.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Level, RootName, TimeSpan, Timestamp, WirePath};
 
 /// Body of `GET /v1/health`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// The worst of the roots, or critical for the agent's own reasons (`notes`).
     pub status: Level,
@@ -19,7 +20,7 @@ pub struct Health {
 }
 
 /// One root in [`Health`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RootHealth {
     /// Its name.
     pub name: RootName,
@@ -44,7 +45,7 @@ pub struct RootHealth {
 }
 
 /// What guardian can do with a root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RootState {
     /// Watched, its index complete.
@@ -70,7 +71,7 @@ impl RootState {
 }
 
 /// How open files are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OpenCheck {
     /// The kernel answers for each file.
@@ -82,7 +83,7 @@ pub enum OpenCheck {
 }
 
 /// One root of `GET /v1/roots`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RootResource {
     /// Its name.
     pub name: RootName,
@@ -106,7 +107,7 @@ pub struct RootResource {
 }
 
 /// Body of `POST /v1/pause`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PauseRequest {
     /// For how long; until `resume`, if absent.
@@ -118,7 +119,7 @@ pub struct PauseRequest {
 }
 
 /// Answer to `POST /v1/pause` and `/v1/resume`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PauseState {
     /// Whether removals are paused.
     pub paused: bool,
@@ -129,7 +130,7 @@ pub struct PauseState {
 }
 
 /// Answer to `POST /v1/registry/trust` and `/v1/clock/trust`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrustState {
     /// Always true: it is trusted from now on.
     pub trusted: bool,

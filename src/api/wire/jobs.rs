@@ -1,11 +1,12 @@
 //! Jobs on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{JobId, JobRecord, JobState, RootName, TimeSpan, Timestamp};
 
 /// Body of `PUT /v1/jobs/{id}`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobPut {
     /// Where it stands; absent: active for a new job, unchanged for a known one.
@@ -13,9 +14,11 @@ pub struct JobPut {
     pub state: Option<JobState>,
     /// Longest pause between heartbeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::model::some_span")]
     pub ttl: Option<TimeSpan>,
     /// The process whose end ends the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub pid: Option<u32>,
     /// The one root it works in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,7 +26,7 @@ pub struct JobPut {
 }
 
 /// A job as the socket shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JobResource {
     /// Its name.
     pub id: JobId,

@@ -1,5 +1,6 @@
 //! Deferred deletions and trash on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::PathText;
@@ -9,10 +10,11 @@ use crate::model::{
 };
 
 /// Body of `POST /v1/deletions`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeletionRequest {
     /// Absolute paths of files and directories.
+    #[schemars(length(min = 1))]
     pub paths: Vec<PathText>,
     /// How the client calls itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -20,22 +22,25 @@ pub struct DeletionRequest {
 }
 
 /// Body of `POST /v1/trash`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrashRequest {
     /// Absolute paths of files and directories.
+    #[schemars(length(min = 1))]
     pub paths: Vec<PathText>,
 }
 
 /// Body of `POST /v1/deletions/run`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunRequest {
     /// Entries in a batch, from 1 to 1000; 100 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
     pub batch_size: Option<u64>,
     /// Tries before an entry becomes trash; by the root's limit if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_attempts: Option<u32>,
 }
 
@@ -53,7 +58,7 @@ impl From<RunRequest> for SweepRequest {
 }
 
 /// Body of `POST /v1/trash/{id}/restore`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestoreRequest {
     /// An absolute path in the same root; where it lay, if absent.
@@ -62,7 +67,7 @@ pub struct RestoreRequest {
 }
 
 /// What came of a request to give paths up.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Given {
     /// Those on record, in the order of the request.
     pub items: Vec<GivenPath>,
@@ -71,7 +76,7 @@ pub struct Given {
 }
 
 /// A path that is on record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GivenPath {
     /// Its entry.
     pub id: EntryId,
@@ -83,7 +88,7 @@ pub struct GivenPath {
 }
 
 /// A path that stays.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedPath {
     /// The path.
     #[serde(flatten)]
@@ -93,12 +98,13 @@ pub struct RefusedPath {
 }
 
 /// A path under the name `file_path`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FilePath {
     /// The path, or its percent-encoded form.
     pub file_path: String,
     /// `"percent"` when it is percent-encoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["percent", null]))]
     pub path_encoding: Option<String>,
 }
 
@@ -109,7 +115,7 @@ impl From<WirePath> for FilePath {
 }
 
 /// One deferred deletion.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeletionResource {
     /// Its name.
     pub id: EntryId,
@@ -159,7 +165,7 @@ impl DeletionResource {
 }
 
 /// Body of `GET /v1/deletions/stats`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeletionStats {
     /// Entries.
     pub total_pending: u64,
@@ -172,7 +178,7 @@ pub struct DeletionStats {
 }
 
 /// How many entries had so many tries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptCount {
     /// Tries.
     pub attempts: u32,
@@ -196,7 +202,7 @@ impl From<QueueStats> for DeletionStats {
 }
 
 /// One soft-deleted file or tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrashResource {
     /// Its name.
     pub id: EntryId,
@@ -243,7 +249,7 @@ impl TrashResource {
 }
 
 /// What came of putting something back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Returned {
     /// Its entry.
     pub id: EntryId,
@@ -258,7 +264,7 @@ pub struct Returned {
 }
 
 /// Where something is that was given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Whereabouts {
     /// Back with its owner.

@@ -30,7 +30,7 @@ pub use kept::{
 };
 pub use page::{Listing, Page};
 pub use paths::PathText;
-pub use records::{AuditEntry, AuditFilter, FileEntry, HistoryFilter};
+pub use records::{AuditEntry, AuditFilter, FileEntry, HistoryFilter, RequestEntry, RequestFilter};
 pub use references::{
     HoldRequest, HoldResource, ReleaseRequest, SessionEnd, SessionResource, SessionState, TrackRequest,
     TrackedFile,

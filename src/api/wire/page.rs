@@ -1,5 +1,6 @@
 //! Lists, page by page.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which part of a list is asked for (`?after=KEY&limit=N`).
@@ -25,7 +26,8 @@ impl Default for Page {
 }
 
 /// A page of a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ListOf{T}")]
 pub struct Listing<T> {
     /// The items of this page.
     pub items: Vec<T>,

@@ -1,11 +1,12 @@
 //! What is on record: files, removals, changes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{JobId, Phase, Policy, Requester, RootName, RunId, Timestamp, WirePath};
 
 /// One file of `GET /v1/files`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileEntry {
     /// Absolute path.
     #[serde(flatten)]
@@ -26,7 +27,7 @@ pub struct FileEntry {
 }
 
 /// One line of `GET /v1/audit`: a removal, or a change that a peer made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
     /// When.
     pub time: Timestamp,
@@ -67,6 +68,32 @@ pub struct AuditEntry {
     /// Who asked.
     #[serde(default)]
     pub requested_by: Option<Requester>,
+}
+
+/// One line of `GET /v1/requests`: what a peer asked for, and was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestEntry {
+    /// Its number; later ones have higher ones.
+    pub id: u64,
+    /// When.
+    pub time: Timestamp,
+    /// What was done (`job_put`, `hold`, `sweep`, `pause`, …), as in `GET /v1/audit`.
+    pub action: String,
+    /// Who asked, as the kernel vouched for it.
+    pub requested_by: Requester,
+    /// The request; of long lists of paths the beginning and the `count`.
+    pub request: serde_json::Value,
+}
+
+/// Which requests are asked for (`?since=TIME&uid=UID&action=ACTION`); all given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestFilter {
+    /// At or after this time.
+    pub since: Option<Timestamp>,
+    /// Of this user.
+    pub uid: Option<u32>,
+    /// Of this kind.
+    pub action: Option<String>,
 }
 
 /// Which runs are asked for (`?since=TIME&root=NAME&policy=POLICY`); all given must hold.

@@ -1,15 +1,17 @@
 //! Holds, tracked files and sessions on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{PathText, SweepResource};
 use crate::model::{HoldId, HoldRecord, JobId, RootName, SessionId, Timestamp, TrackRecord, WirePath};
 
 /// Body of `POST /v1/holds`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldRequest {
     /// Absolute paths of files and directories.
+    #[schemars(length(min = 1))]
     pub paths: Vec<PathText>,
     /// Until when; until released, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -20,18 +22,20 @@ pub struct HoldRequest {
 }
 
 /// Body of `POST /v1/holds/release`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseRequest {
     /// Absolute paths, as they were held.
+    #[schemars(length(min = 1))]
     pub paths: Vec<PathText>,
 }
 
 /// Body of `POST /v1/files/track`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrackRequest {
     /// Absolute paths of files.
+    #[schemars(length(min = 1))]
     pub paths: Vec<PathText>,
     /// When they may go; absent: as before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +49,7 @@ pub struct TrackRequest {
 }
 
 /// A hold as the socket shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HoldResource {
     /// Its name.
     pub id: HoldId,
@@ -80,7 +84,7 @@ impl HoldResource {
 }
 
 /// A tracked file as the socket shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrackedFile {
     /// Its absolute path.
     #[serde(flatten)]
@@ -109,7 +113,7 @@ impl TrackedFile {
 }
 
 /// Where a session stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionState {
     /// It goes on.
@@ -119,7 +123,7 @@ pub enum SessionState {
 }
 
 /// A session as the socket shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionResource {
     /// Its name.
     pub id: SessionId,
@@ -138,7 +142,7 @@ pub struct SessionResource {
 }
 
 /// Answer of `POST /v1/sessions/{id}/end`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionEnd {
     /// The session.
     #[serde(flatten)]

@@ -1,11 +1,12 @@
 //! Figures.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{RootName, Timestamp, WirePath};
 
 /// Body of `GET /v1/stats`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
     /// Each root.
     pub roots: Vec<RootStats>,
@@ -14,7 +15,7 @@ pub struct Stats {
 }
 
 /// Figures of one root. What is not counted yet is absent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RootStats {
     /// Its name.
     pub name: RootName,
@@ -68,7 +69,7 @@ pub struct RootStats {
 }
 
 /// The index of one root.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IndexStats {
     /// Entries.
     pub entries: u64,
@@ -79,7 +80,7 @@ pub struct IndexStats {
 }
 
 /// How far an index can be believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IndexConfidence {
     /// Every change since a full comparison arrived.
@@ -93,7 +94,7 @@ pub enum IndexConfidence {
 }
 
 /// The largest holders of a root.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TopHolders {
     /// Jobs.
     pub jobs: TopList,
@@ -104,7 +105,7 @@ pub struct TopHolders {
 }
 
 /// The same holders in two orders.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TopList {
     /// Most bytes first.
     pub by_bytes: Vec<Holder>,
@@ -115,7 +116,7 @@ pub struct TopList {
 }
 
 /// Who holds how much.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Holder {
     /// A job's name, a uid, or a directory (percent-encoded when `path_encoding` says so).
     #[serde(flatten)]
@@ -129,7 +130,7 @@ pub struct Holder {
 }
 
 /// What a [`Holder`] is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum HolderName {
     /// A job.
@@ -147,7 +148,7 @@ pub enum HolderName {
 }
 
 /// Figures of the agent itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentStats {
     /// Its version.
     pub version: String,

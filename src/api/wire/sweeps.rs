@@ -1,12 +1,13 @@
 //! Sweeps and plans on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::{PlanId, Policy, Report, RunId, SweepRequest};
 
 /// A sweep as the socket shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SweepResource {
     /// Its name; sorts by time.
     pub id: RunId,
@@ -47,7 +48,7 @@ impl SweepResource {
 }
 
 /// Where a sweep stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SweepState {
     /// Waiting for another to end.
@@ -70,7 +71,7 @@ impl SweepState {
 }
 
 /// What a sweep removed so far, and where it is to end.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// Names removed.
     pub files: u64,

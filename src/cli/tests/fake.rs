@@ -232,14 +232,23 @@ impl Commands for Fake {
         };
         Ok(Listing::all(vec![entry]))
     }
-    fn events(&self, by: &PeerIdentity) -> Result<EventReader, ApiError> {
-        let reader = self.events.read(by.uid);
+    fn requests(&self, filter: &RequestFilter, _: &Page) -> Result<Listing<RequestEntry>, ApiError> {
+        let uid = filter.uid.unwrap_or(1000);
+        from(json!({"items": [{"id": 7, "time": "2026-01-31T12:00:00Z", "action": "hold",
+            "requested_by": {"uid": uid, "gid": uid, "pid": 4242},
+            "request": {"action": "hold", "count": 1}}], "next": null}))
+    }
+    fn events(&self, by: &PeerIdentity, last: Option<&EventId>) -> Result<EventReader, ApiError> {
+        let reader = self.events.read(by.uid, last);
         let message = "a first word".to_owned();
         self.events.publish(&Event::Alert {
             time: Timestamp::EPOCH,
+            kind: AlertKind::Clock,
+            state: AlertState::Raised,
             level: Level::Warning,
             root: None,
             message,
+            grown: None,
         });
         self.events.close();
         reader
@@ -273,8 +282,11 @@ impl Served {
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-                let fake =
-                    Arc::new(Fake { critical, cancelled: AtomicBool::new(false), events: Events::default() });
+                let fake = Arc::new(Fake {
+                    critical,
+                    cancelled: AtomicBool::new(false),
+                    events: Events::begun(Timestamp::EPOCH),
+                });
                 let identify = move |stream: &tokio::net::UnixStream| {
                     let peer = stream.peer_cred()?;
                     let uid = if admin { 0 } else { 1001 };

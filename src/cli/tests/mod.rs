@@ -134,7 +134,7 @@ fn events_come_as_they_happen_until_the_agent_stops() {
     let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
     let event: Value = serde_json::from_str(data).unwrap();
     assert_eq!((&event["event"], &event["message"]), (&json!("alert"), &json!("a first word")));
-    assert!(text.contains("event: alert\ndata: "), "{text}");
+    assert!(text.contains("event: alert\nid: 0-1\ndata: "), "{text}");
 }
 
 #[test]

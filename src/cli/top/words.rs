@@ -8,7 +8,7 @@ use crate::model::{ByteSize, Level, Report, Resource, Timestamp, escape_control}
 /// When, how bad, and what.
 pub(super) fn of_event(event: &Event, now: Timestamp) -> (Timestamp, Tone, String) {
     let (time, tone, text) = match event {
-        Event::Alert { time, level, root, message } => {
+        Event::Alert { time, level, root, message, .. } => {
             let root = root.as_ref().map_or_else(String::new, |root| format!("{root}: "));
             (*time, tone_of(*level), format!("{root}{message}"))
         }
@@ -44,7 +44,8 @@ pub(super) fn of_event(event: &Event, now: Timestamp) -> (Timestamp, Tone, Strin
             let tone = if reason.is_some() { Tone::Warn } else { Tone::Good };
             (*time, tone, format!("{root} is {}{why}", state.as_str()))
         }
-        Event::Lost { count } => (now, Tone::Warn, format!("{count} events were missed")),
+        Event::Lost { count: Some(count) } => (now, Tone::Warn, format!("{count} events were missed")),
+        Event::Lost { count: None } => (now, Tone::Warn, "events were missed".to_owned()),
     };
     (time, tone, escape_control(&text))
 }

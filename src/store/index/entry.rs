@@ -158,6 +158,8 @@ pub struct Applied {
     /// does not know, or would make a directory lie beneath itself. They had no
     /// effect; that part of the tree must be listed again.
     pub unresolved: Vec<usize>,
+    /// Who made the root grow.
+    pub grown: super::GrowthSums,
 }
 
 /// Sums over a root.

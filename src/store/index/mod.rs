@@ -9,6 +9,7 @@
 mod bulk;
 mod codec;
 mod entry;
+mod grown;
 mod oldest;
 mod read;
 mod rows;
@@ -24,6 +25,7 @@ pub use entry::{
     Applied, BadCursor, Change, Counters, Cursor, DirEntry, FileEntry, Found, IndexedFile, JobMatch, Listing,
     RootInfo, RootState, Subdir, SubtreeDir,
 };
+pub use grown::{Growth, GrowthKey, GrowthSums};
 pub use oldest::Oldest;
 pub use read::{NameRange, Snapshot};
 

@@ -12,11 +12,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
+use super::grown::Tally;
 use super::rows::{self, key};
 use super::{Applied, Change, Counters, DirEntry, FileEntry, Readings, RootInfo, RootState, codec};
 use crate::model::Timestamp;
 use crate::store::RootKey;
 use crate::store::error::Fault;
+use crate::sys::clock;
 
 pub(super) use counts::due_row;
 pub(super) use files::age_row;
@@ -39,6 +41,7 @@ pub(super) struct Session<'t> {
     readings: Readings,
     place_changes: BTreeMap<(Box<[u8]>, u64), i64>,
     pending: HashMap<u64, Edits>,
+    tally: Tally,
 }
 
 impl<'t> Session<'t> {
@@ -70,6 +73,7 @@ impl<'t> Session<'t> {
             readings,
             place_changes: BTreeMap::new(),
             pending: HashMap::new(),
+            tally: Tally::new(clock::now()),
         })
     }
 
@@ -141,6 +145,7 @@ impl<'t> Session<'t> {
             }
         }
         self.flush_edits()?;
+        applied.grown = std::mem::take(&mut self.tally.grown);
         Ok(applied)
     }
 

@@ -15,6 +15,7 @@ mod queue;
 mod read;
 mod records;
 mod references;
+mod requests;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,7 @@ use super::error::Fault;
 use super::{RootKey, StoreError};
 use crate::model::{JobId, JobRecord, LedgerId, Report, RootName, Timestamp};
 use begin::Unborn;
-use tables::{HISTORY, JOBS, LAST_RUNS, META, REQUESTS, ROOTS};
+use tables::{HISTORY, JOBS, LAST_RUNS, META, ROOTS};
 
 /// Name of the file in the state directory.
 const FILE: &str = "ledger.redb";
@@ -46,8 +47,6 @@ const BACKUP: &str = "ledger.bak";
 const CACHE_BYTES: usize = 8 << 20;
 /// How long a change that need not last may wait for the disk while others follow.
 const LASTING_EVERY: Duration = Duration::from_secs(1);
-/// Most requests kept.
-const KEPT_REQUESTS: u64 = 10_000;
 
 /// Where the ledger came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +162,16 @@ impl Ledger {
 
     fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, Fault>) -> Result<T, StoreError> {
         self.make_file()?;
-        self.holder.write(Commit::Durable, change).map_err(|fault| self.holder.error("write", fault))
+        let request = requests::in_hand(&self.id);
+        let written = self.holder.write(Commit::Durable, |t| {
+            let value = change(t)?;
+            request.as_ref().map_or(Ok(()), |request| requests::append(t, request))?;
+            Ok(value)
+        });
+        if written.is_ok() && request.is_some() {
+            requests::recorded();
+        }
+        written.map_err(|fault| self.holder.error("write", fault))
     }
 
     /// Writes so that it can be read at once, and is on disk with the next
@@ -286,20 +294,6 @@ impl Ledger {
     /// Records when a schedule ran.
     pub fn set_last_run(&self, schedule: &str, at: Timestamp) -> Result<(), StoreError> {
         self.write(|t| tables::put(t, LAST_RUNS, schedule.as_bytes(), &at))
-    }
-
-    /// Records who asked for what; the oldest of more than 10,000 is forgotten.
-    pub fn log_request(&self, request: &RequestRecord) -> Result<(), StoreError> {
-        self.write(|t| {
-            let mut table = t.open_table(REQUESTS)?;
-            let last = table.last()?.and_then(|(key, _)| key.value().first_chunk().copied());
-            let next = last.map_or(0, u64::from_be_bytes) + 1;
-            table.insert(next.to_be_bytes().as_slice(), tables::encode(request)?.as_slice())?;
-            if let Some(old) = next.checked_sub(KEPT_REQUESTS) {
-                table.remove(old.to_be_bytes().as_slice())?;
-            }
-            Ok(())
-        })
     }
 
     /// Copies jobs, roots, holds and sessions to `path` (JSON, replaced as a whole).

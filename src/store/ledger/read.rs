@@ -7,8 +7,8 @@ use std::path::Path;
 
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
-use super::tables::{self, HISTORY, JOBS, LAST_RUNS, META, REQUESTS, ROOTS};
-use super::{ClockMark, FILE, Ledger, Pause, RequestRecord, RootRecord};
+use super::tables::{self, HISTORY, JOBS, LAST_RUNS, META, ROOTS};
+use super::{ClockMark, FILE, Ledger, Pause, RootRecord};
 use crate::model::{JobId, JobRecord, JobState, LedgerId, Report, RootName, RunId, Timestamp};
 use crate::store::StoreError;
 use crate::store::database::guarded;
@@ -140,11 +140,6 @@ macro_rules! queries {
             /// When a schedule last ran.
             pub fn last_run(&self, schedule: &str) -> Result<Option<Timestamp>, StoreError> {
                 self.read(|t| tables::get(t, LAST_RUNS, schedule.as_bytes()))
-            }
-
-            /// The latest requests, newest first.
-            pub fn requests(&self, limit: usize) -> Result<Vec<RequestRecord>, StoreError> {
-                self.read(|t| tables::page(t, REQUESTS, None, true, limit, |_| true))
             }
         }
     };

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{Covers, JobState};
 
-fn job(name: &str) -> JobRecord {
+pub(super) fn job(name: &str) -> JobRecord {
     JobRecord {
         id: JobId::parse(name).unwrap(),
         state: JobState::Active,

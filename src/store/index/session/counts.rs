@@ -22,6 +22,9 @@ impl Session<'_> {
         for (entry, step) in before.map(|e| (e, -1)).into_iter().chain(after.map(|e| (e, 1))) {
             self.count_file(dir, entry, step)?;
         }
+        let mut readings = Vec::new();
+        (self.readings)(name, &mut readings);
+        self.tally.changed(dir, readings.into_iter().next(), before, after);
         let expiry = |entry: Option<&FileEntry>| entry.and_then(|entry| entry.expires_at);
         if expiry(before) != expiry(after) {
             if let Some(at) = expiry(before) {

@@ -1,0 +1,259 @@
+//! Many clients at once on the socket, while a sweep runs.
+//!
+//! `cargo bench --bench clients [-- --clients N] [--requests N] [--files N]
+//! [--agent PROGRAM]`.
+//! An agent of the bench's own, over a directory of its own; prints how long
+//! requests of each kind took, and the agent's memory before and after. No
+//! figure of it is a test's: they depend on the machine.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints its results")]
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+
+/// What is asked, in turn.
+const KINDS: [&str; 8] =
+    ["health", "stats", "job start", "heartbeat", "job list", "files", "hold and release", "plan"];
+
+struct Options {
+    clients: usize,
+    requests: usize,
+    files: usize,
+    agent: PathBuf,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self {
+            clients: 200,
+            requests: 10_000,
+            files: 50_000,
+            agent: env!("CARGO_BIN_EXE_guardian").into(),
+        };
+        while let Some(name) = arguments.next() {
+            let place = match name.as_str() {
+                // What cargo gives every bench.
+                "--bench" => continue,
+                "--agent" => {
+                    options.agent = arguments.next().ok_or("--agent needs a program")?.into();
+                    continue;
+                }
+                "--clients" => &mut options.clients,
+                "--requests" => &mut options.requests,
+                "--files" => &mut options.files,
+                other => return Err(format!("unknown option {other:?}")),
+            };
+            let value = arguments.next().ok_or_else(|| format!("{name} needs a number"))?;
+            *place = value.parse().map_err(|why| format!("{name} {value:?}: {why}"))?;
+        }
+        Ok(options)
+    }
+}
+
+/// An agent over old files of no job; ends when dropped.
+struct Agent {
+    process: Child,
+    home: tempfile::TempDir,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Agent {
+    fn start(program: &Path, files: usize) -> io::Result<Self> {
+        let home = tempfile::tempdir()?;
+        let root = home.path().join("root");
+        let then = SystemTime::now() - Duration::from_secs(200_000);
+        for n in 0..files {
+            let dir = root.join(format!("d{}", n / 1000));
+            if n % 1000 == 0 {
+                std::fs::create_dir_all(&dir)?;
+            }
+            let file = std::fs::File::create(dir.join(format!("job_gone_{n}")))?;
+            file.set_modified(then)?;
+        }
+        std::fs::write(root.join("kept"), b"x")?;
+        let at = home.path().display();
+        let config = format!(
+            "[agent]\nstate_dir = \"{at}/state\"\nsocket = \"{at}/socket\"\nadmin_group = \"\"\n\
+             [[root]]\nname = \"scratch\"\npath = \"{at}/root\"\nage_by = [\"mtime\"]\nregistry_grace = \"0s\"\n\
+             min_free = \"0\"\nadoption_grace = \"0s\"\n"
+        );
+        std::fs::write(home.path().join("guardian.toml"), config)?;
+        let process = Command::new(program)
+            .arg("--config")
+            .arg(home.path().join("guardian.toml"))
+            .arg("run")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let agent = Self { process, home };
+        let limit = Instant::now() + Duration::from_secs(120);
+        while !agent.is_ready() {
+            if Instant::now() > limit {
+                return Err(io::Error::other("the agent does not get ready"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(agent)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.home.path().join("socket")
+    }
+
+    fn is_ready(&self) -> bool {
+        let health = ask(&self.socket(), "GET", "/v1/health", "");
+        health.is_ok_and(|(_, health)| health["roots"][0]["state"] == "ready")
+    }
+
+    /// Resident memory in MiB, as the kernel counts it.
+    fn memory(&self) -> io::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse().map_err(io::Error::other)?;
+        Ok(kib / 1024.0)
+    }
+}
+
+/// One request on a connection of its own: status and answer.
+fn ask(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<(u16, Value)> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: g\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let text = String::from_utf8_lossy(&answer);
+    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| io::Error::other(format!("no answer: {text:?}")))?;
+    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+}
+
+/// The request of a kind; every client has a job of its own.
+fn one(socket: &Path, root: &Path, kind: usize, client: usize) -> io::Result<()> {
+    let job = format!("/v1/jobs/client{client}");
+    let kept = root.join("kept");
+    let (status, answer) = match KINDS[kind] {
+        "health" => ask(socket, "GET", "/v1/health", ""),
+        "stats" => ask(socket, "GET", "/v1/stats", ""),
+        "job start" => ask(socket, "PUT", &job, r#"{"ttl":"1h","state":"active"}"#),
+        "heartbeat" => ask(socket, "POST", &format!("{job}/heartbeat"), ""),
+        "job list" => ask(socket, "GET", "/v1/jobs?limit=20", ""),
+        "files" => ask(socket, "GET", "/v1/files?limit=50", ""),
+        "hold and release" => {
+            let (status, held) = ask(socket, "POST", "/v1/holds", &format!("{{\"paths\":[{kept:?}]}}"))?;
+            match held["items"][0]["id"].as_str() {
+                Some(id) => ask(socket, "DELETE", &format!("/v1/holds/{id}"), ""),
+                None => Ok((status, held)),
+            }
+        }
+        _ => ask(socket, "POST", "/v1/plans", r#"{"policy":"failed-jobs","older_than":"1h"}"#),
+    }?;
+    if (200..300).contains(&status) { Ok(()) } else { Err(io::Error::other(format!("{status}: {answer}"))) }
+}
+
+fn bench(options: &Options) -> io::Result<bool> {
+    let agent = Agent::start(&options.agent, options.files)?;
+    let (socket, root) = (agent.socket(), agent.home.path().join("root"));
+    // Every client has its job before it beats.
+    for client in 0..options.clients {
+        one(&socket, &root, 2, client)?;
+    }
+    let before = agent.memory()?;
+    let (status, sweep) = ask(&socket, "POST", "/v1/sweeps", r#"{"policy":"orphans","max_files":10000000}"#)?;
+    if status != 202 {
+        return Err(io::Error::other(format!("the sweep is refused: {sweep}")));
+    }
+    let (next, start) = (AtomicUsize::new(0), Barrier::new(options.clients));
+    let began = Instant::now();
+    let taken: Vec<(usize, Duration, Option<String>)> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..options.clients)
+            .map(|client| {
+                let (next, start, socket, root) = (&next, &start, &socket, &root);
+                scope.spawn(move || {
+                    let mut own = Vec::new();
+                    start.wait();
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= options.requests {
+                            return own;
+                        }
+                        let (kind, asked) = (number % KINDS.len(), Instant::now());
+                        let failed = one(socket, root, kind, client).err().map(|why| why.to_string());
+                        own.push((kind, asked.elapsed(), failed));
+                    }
+                })
+            })
+            .collect();
+        clients.into_iter().filter_map(|client| client.join().ok()).flatten().collect()
+    });
+    let all = began.elapsed();
+    let place = format!("/v1/sweeps/{}", sweep["id"].as_str().unwrap_or_default());
+    let (_, after) = ask(&socket, "GET", &place, "")?;
+    let mut times: BTreeMap<usize, Vec<Duration>> = BTreeMap::new();
+    taken.iter().for_each(|(kind, time, _)| times.entry(*kind).or_default().push(*time));
+    println!("{:<18} {:>8} {:>10} {:>10} {:>10}", "kind", "requests", "p50 ms", "p99 ms", "max ms");
+    for (kind, times) in &mut times {
+        line(KINDS[*kind], times);
+    }
+    line("all", &mut taken.iter().map(|(_, time, _)| *time).collect::<Vec<_>>());
+    println!(
+        "{} clients: {} requests in {:.2} s ({:.0}/s); the sweep is {} with {} files removed",
+        options.clients,
+        taken.len(),
+        all.as_secs_f64(),
+        taken.len() as f64 / all.as_secs_f64(),
+        after["state"],
+        after["progress"]["files"],
+    );
+    println!("the agent's memory: {before:.1} MiB before, {:.1} MiB after", agent.memory()?);
+    let failed: Vec<_> =
+        taken.iter().filter_map(|(kind, _, why)| Some((KINDS[*kind], why.as_ref()?))).collect();
+    println!("failed: {}", failed.len());
+    failed.iter().take(5).for_each(|(kind, why)| eprintln!("{kind}: {why}"));
+    Ok(failed.is_empty() && taken.len() == options.requests)
+}
+
+fn line(name: &str, times: &mut [Duration]) {
+    times.sort();
+    let at = |share: f64| {
+        let index = ((times.len() - 1) as f64 * share).round() as usize;
+        times.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
+    };
+    println!("{name:<18} {:>8} {:>10.2} {:>10.2} {:>10.2}", times.len(), at(0.5), at(0.99), at(1.0));
+}
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(2);
+        }
+    };
+    match bench(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("failed: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
