@@ -78,7 +78,7 @@ fn full() -> Model {
     model.take(sweeps(), now());
     model.take(
         event(
-            json!({"event": "alert", "time": "2026-11-21T11:59:50Z", "level": "critical", "root": "scratch",
+            json!({"event": "alert", "kind": "usage", "state": "raised", "time": "2026-11-21T11:59:50Z", "level": "critical", "root": "scratch",
             "message": "usage is critical: 95% of bytes"}),
         ),
         now(),
