@@ -116,7 +116,7 @@ fn state_of(job: &JobResource) -> String {
 fn describe(job: &JobResource, out: &mut Output) -> Result<(), Failure> {
     let mut text = format!("job {} is {}", job.id, state_of(job));
     if let (Some(files), Some(bytes)) = (job.files_count, job.bytes) {
-        text.push_str(&format!("; {files} files, {}", ByteSize(bytes)));
+        text.push_str(&format!("; {}, {}", super::report::count_of(files), ByteSize(bytes)));
     }
     if let Some(ttl) = job.ttl {
         text.push_str(&format!("; heartbeat at least every {ttl}"));

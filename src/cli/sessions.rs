@@ -126,10 +126,10 @@ fn describe(session: &SessionResource, out: &mut Output) -> Result<(), Failure> 
         |ended| format!("it ended {}", ago(ended)),
     );
     out.line(format!(
-        "session {} is {}; {} files; {last}",
+        "session {} is {}; {}; {last}",
         session.id,
         state_of(session),
-        session.files_count
+        super::report::count_of(session.files_count)
     ))
 }
 
