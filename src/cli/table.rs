@@ -36,6 +36,11 @@ impl Table {
     }
 
     pub(super) fn print(&self, out: &mut Output) -> Result<(), Failure> {
+        if self.rows.is_empty() {
+            out.flush()?;
+            out.note("nothing to list");
+            return Ok(());
+        }
         let mut widths: Vec<usize> =
             self.heads.iter().map(|head| columns(head.trim_start_matches('>'))).collect();
         for row in &self.rows {

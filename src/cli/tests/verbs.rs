@@ -91,9 +91,9 @@ fn every_verb_shows_what_the_agent_answers() {
         ("root list", "ready"),
         ("root accept scratch", "ready"),
         ("sweep orphans", "removed 1 file, 4.0 KiB"),
-        ("sweep --root scratch", "removed 1 files"),
-        ("sweep --root /", "removed 1 files"),
-        ("sweep --plan p1", "removed 1 files"),
+        ("sweep --root scratch", "removed 1 file,"),
+        ("sweep --root /", "removed 1 file,"),
+        ("sweep --plan p1", "removed 1 file,"),
     ] {
         let (done, text) = on(&served.socket, line);
         assert_eq!(done.unwrap(), Exit::Done, "{line}");

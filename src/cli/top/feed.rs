@@ -129,7 +129,7 @@ impl Feed {
         let mut lines = in_words(&sweep)?;
         if let Some(plan) = &sweep.plan {
             lines.push(String::new());
-            lines.push("apply exactly this with:".to_owned());
+            lines.push("apply it with:".to_owned());
             lines.push(format!("  guardian sweep --plan {plan}"));
         }
         Ok(lines)
