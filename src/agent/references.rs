@@ -170,8 +170,11 @@ impl References {
         by: Caller,
         now: Timestamp,
     ) -> Result<Vec<HoldRecord>, ReferenceError> {
+        let mut named = HashSet::new();
         let holds: Vec<HoldRecord> = files
             .into_iter()
+            // However often: one request must not cost more than the files that it is about.
+            .filter(|file| named.insert((file.root.clone(), file.path.clone())))
             .map(|file| HoldRecord {
                 id: HoldId::new(new_id()),
                 root: file.root,

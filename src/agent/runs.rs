@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::api::{SweepResource, SweepState};
-use crate::model::{PlanId, Report, RunId, SweepRequest};
+use crate::model::{PlanId, Report, Requester, RunId, SweepRequest};
 
 use super::surroundings::{Control, new_id};
 
@@ -16,6 +16,10 @@ const REMEMBERED: usize = 200;
 const LISTED: usize = super::plans::KEPT;
 /// How many may wait: a bound on memory, far above what joins leave.
 const WAITING: usize = 256;
+/// So many of them are not root's nor the agent's own, and so many of one user:
+/// ends of sessions and of chunks come as often as anybody likes.
+const WAITING_OF_OTHERS: usize = 192;
+const WAITING_PER_UID: usize = 128;
 
 /// One sweep.
 pub struct Run {
@@ -24,7 +28,7 @@ pub struct Run {
     /// What was asked for.
     pub request: SweepRequest,
     /// Who asked.
-    pub requested_by: Option<crate::model::Requester>,
+    pub requested_by: Option<Requester>,
     /// What set it off.
     pub trigger: crate::model::Trigger,
     /// Steering and progress.
@@ -69,6 +73,20 @@ struct Book {
     closed: bool,
 }
 
+impl Book {
+    /// Whether nothing more of `by` may wait.
+    fn is_full_for(&self, by: Option<Requester>) -> bool {
+        if self.waiting.len() >= WAITING {
+            return true;
+        }
+        let others = || self.waiting.iter().filter_map(|run| run.requested_by).filter(|by| by.uid != 0);
+        by.filter(|by| by.uid != 0).is_some_and(|by| {
+            others().count() >= WAITING_OF_OTHERS
+                || others().filter(|other| other.uid == by.uid).count() >= WAITING_PER_UID
+        })
+    }
+}
+
 /// What came of asking for a sweep.
 pub enum Asked {
     /// Queued.
@@ -92,10 +110,10 @@ impl Runs {
         &self,
         request: SweepRequest,
         trigger: crate::model::Trigger,
-        requested_by: Option<crate::model::Requester>,
+        requested_by: Option<Requester>,
     ) -> Asked {
         let mut book = lock(&self.book);
-        if book.closed || book.waiting.len() >= WAITING {
+        if book.closed {
             return Asked::Refused;
         }
         // What was asked for after a run began to look is not in it.
@@ -107,6 +125,9 @@ impl Runs {
             .find(|run| run.request == request && !run.control.is_cancelled());
         if let Some(run) = equal {
             return Asked::Joined(Arc::clone(run));
+        }
+        if book.is_full_for(requested_by) {
+            return Asked::Refused;
         }
         let id = RunId::new(new_id());
         let run = Arc::new(Run {
@@ -245,6 +266,25 @@ mod tests {
         runs.cancel(&first, "changed my mind");
         assert!(first.is_over());
         assert!(matches!(ask(), Asked::New(_)));
+    }
+
+    #[test]
+    fn one_user_cannot_take_all_the_places_of_sweeps_that_wait() {
+        let runs = Runs::default();
+        let by = |uid| Some(Requester { uid, gid: uid, pid: 1 });
+        let asked = |n: usize, uid| {
+            let session = crate::model::SessionId::parse(&format!("s{n}-{uid}")).unwrap();
+            let request = SweepRequest { session: Some(session), ..SweepRequest::of(Policy::Session) };
+            !matches!(runs.ask(request, Trigger::SessionEnded, by(uid)), Asked::Refused)
+        };
+        let taken = (0..2 * WAITING).filter(|n| asked(*n, 1000)).count();
+        assert!(taken < WAITING, "one user has all {taken} places");
+        assert!(asked(0, 1000), "an equal one is joined all the same");
+        assert!(asked(0, 1001), "somebody else is not shut out");
+        let more = (1002..2000).filter(|uid| asked(0, *uid)).count();
+        assert_eq!(taken + 1 + more, WAITING_OF_OTHERS);
+        assert!(!asked(0, 2001), "all that others may have is taken");
+        assert!(asked(0, 0), "root is not shut out by all others together");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::openapi::{Part, Sketch};
+use super::under_way::{keep_place, work};
 use super::{ApiError, Problem};
 
 /// The largest body, in bytes.
@@ -26,7 +27,7 @@ const MAX_LARGE_BODY: usize = 64 << 20;
 /// The longest wait for such a body.
 const LARGE_BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// So many of them are in memory at once: nobody fills it with requests.
+/// So many of them are in memory at once, until what they ask for is done: nobody fills it with requests.
 static LARGE_BODIES: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
 
 /// A body that is not read yet: who may not ask at all is told so first.
@@ -77,21 +78,24 @@ impl<T: DeserializeOwned> Sent<T> {
 impl<T: DeserializeOwned + Send + 'static> SentMany<T> {
     /// Reads it as JSON; one that is really large when there is room for it.
     pub(super) async fn read(self) -> Result<T, ApiError> {
-        let bytes = timed(LARGE_BODY_TIMEOUT, async {
+        let (bytes, place) = timed(LARGE_BODY_TIMEOUT, async {
             let (mut body, mut bytes) = (Limited::new(self.0, MAX_LARGE_BODY), Vec::new());
             // The usual body needs no place: who sends large ones slowly keeps nobody else waiting.
             more(&mut body, MAX_LARGE_BODY, &mut bytes, MAX_BODY).await?;
             if bytes.len() <= MAX_BODY {
-                return Ok(bytes);
+                return Ok((bytes, None));
             }
             let place = LARGE_BODIES.acquire().await.map_err(|why| ApiError::internal(&why))?;
             more(&mut body, MAX_LARGE_BODY, &mut bytes, MAX_LARGE_BODY).await?;
-            drop(place);
-            Ok(bytes)
+            Ok((bytes, Some(place)))
         })
         .await?;
         // Long enough to keep everybody else waiting on the one thread of the socket.
-        tokio::task::spawn_blocking(move || parse(&bytes)).await.map_err(|why| ApiError::internal(&why))?
+        let parsed = work(move || (parse(&bytes), place)).await;
+        let (request, place) = parsed.map_err(|why| ApiError::internal(&why))?;
+        // What was read of it is no smaller.
+        place.into_iter().for_each(keep_place);
+        request
     }
 }
 
@@ -144,4 +148,27 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     })?;
     reader.end().map_err(|why| ApiError::invalid(format!("failed to read the request body: {why}")))?;
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::HoldRequest;
+    use crate::api::seats::Seats;
+    use crate::api::under_way::UnderWay;
+
+    #[tokio::test]
+    async fn a_large_body_has_its_place_until_what_it_asks_for_is_done() {
+        let seat = std::sync::Arc::new(Seats::default().take(1000).await.unwrap());
+        let asking = std::sync::Arc::new(seat.ask());
+        let text = serde_json::json!({ "paths": [format!("/{}", "x".repeat(2 * MAX_BODY))] }).to_string();
+        let request = UnderWay::new(seat, asking).scope(async {
+            let body = SentMany::<HoldRequest>(Body::from(text), PhantomData);
+            assert_eq!(body.read().await.unwrap().paths.len(), 1);
+            let while_read = LARGE_BODIES.available_permits();
+            let at_work = work(|| LARGE_BODIES.available_permits()).await.unwrap();
+            (while_read, at_work, LARGE_BODIES.available_permits())
+        });
+        assert_eq!(request.await, (1, 1, 2), "before, during and after the work");
+    }
 }

@@ -24,6 +24,7 @@ mod routes;
 mod seats;
 mod segments;
 mod server;
+mod under_way;
 mod wire;
 
 pub use access::PeerIdentity;

@@ -101,6 +101,19 @@ impl Seats {
     }
 }
 
+#[cfg(test)]
+impl Seats {
+    /// How many seats are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.table().seated.len()
+    }
+
+    /// How many are taken by requests under way.
+    pub(super) fn busy(&self) -> usize {
+        self.table().seated.values().filter(|seated| seated.silent_since.is_none()).count()
+    }
+}
+
 /// What there is too much of.
 #[derive(Clone, Copy)]
 enum Crowded {

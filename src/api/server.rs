@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use super::patience::Patience;
 use super::routes::{Agent, router};
 use super::seats::{Asking, Seat, Seats};
+use super::under_way::UnderWay;
 use super::{ApiError, Commands, PeerIdentity, Problem};
 
 /// The longest wait for a request's head, also on an idle connection that is kept.
@@ -116,9 +117,10 @@ async fn converse(
 ) {
     let place = Arc::clone(&seat);
     let identified = service_fn(move |mut request: Request<Incoming>| {
-        let asking = place.ask();
+        let asking = Arc::new(place.ask());
         request.extensions_mut().insert(peer);
-        let answer = service.call(request);
+        let under_way = UnderWay::new(Arc::clone(&place), Arc::clone(&asking));
+        let answer = under_way.scope(service.call(request));
         async move {
             Ok::<_, std::convert::Infallible>(answer.await?.map(|body| Awaited { body, _asking: asking }))
         }
@@ -154,7 +156,7 @@ async fn converse(
 /// The body of an answer; the request is under way until it is written.
 struct Awaited {
     body: Body,
-    _asking: Asking,
+    _asking: Arc<Asking>,
 }
 
 impl HttpBody for Awaited {

@@ -37,7 +37,7 @@ mod tree;
 mod tree_out;
 
 #[cfg(test)]
-pub(crate) use tree_out::seam;
+pub(crate) use tree_out::{Step, seam};
 
 /// How one action ended.
 #[derive(Debug)]

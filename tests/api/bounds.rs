@@ -189,3 +189,25 @@ fn heads_that_are_too_large_or_broken_are_refused() {
         health(&socket);
     }
 }
+
+#[test]
+fn a_word_about_many_files_is_short() {
+    let home = agent();
+    let socket = home.path("socket");
+    let file = home.path("scratch/file");
+    std::fs::write(&file, "x").unwrap();
+    let file = file.to_str().unwrap();
+    let long = "é".repeat(1001);
+    for (path, body) in [
+        ("/v1/holds", serde_json::json!({ "paths": [file], "reason": long })),
+        ("/v1/deletions", serde_json::json!({ "paths": [file], "client_id": long })),
+    ] {
+        let answer = call(&socket, "POST", path, body.to_string().as_bytes());
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(answer.text().contains("1001 characters: expected at most 1000"), "{answer:?}");
+    }
+    assert!(home.ask("/v1/holds").unwrap()["items"].as_array().unwrap().is_empty());
+    assert!(std::path::Path::new(file).exists());
+    let held = serde_json::json!({ "paths": [file], "reason": "é".repeat(1000) });
+    assert_eq!(call(&socket, "POST", "/v1/holds", held.to_string().as_bytes()).status, 200);
+}

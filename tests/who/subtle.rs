@@ -206,3 +206,27 @@ fn an_expiry_told_by_an_administrator_holds_whoever_owns_the_file() {
     world.done(&world.root, "POST", "/v1/files/track", &track);
     assert_eq!(world.swept(&json!({ "policy": "expired" }))["files_deleted"], 1);
 }
+
+#[test]
+fn a_command_does_not_run_unprotected_as_a_job_that_somebody_else_named_first() {
+    if !is_root() {
+        return;
+    }
+    for state in ["completed", "active"] {
+        let world = World::new("automatic = false", "");
+        // The name is easily guessed; such a job covers only the files of whoever began it.
+        world.done(&world.other, "PUT", "/v1/jobs/nightly", &json!({ "state": state }));
+        let mark = world.home.path("begun");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_guardian"));
+        command.arg("--socket").arg(world.home.path("socket"));
+        command.args(["job", "exec", "--id", "nightly", "--", "touch"]).arg(&mark);
+        let output = command.output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        eprintln!("{err}");
+        assert_eq!(output.status.code(), Some(5), "{err}");
+        assert!(err.contains("the name belongs to uid 65534") && err.contains("--id"), "{err}");
+        assert!(!mark.exists(), "it ran all the same");
+        let job = world.home.ask("/v1/jobs/nightly").unwrap();
+        assert_eq!((&job["state"], &job["uid"]), (&json!(state), &json!(OTHER)), "nothing has changed");
+    }
+}

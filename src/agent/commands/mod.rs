@@ -19,6 +19,7 @@ mod sweeps;
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::api::{
@@ -53,9 +54,18 @@ pub fn shared(agent: Arc<Agent>) -> Arc<dyn Commands> {
 /// Paths and the like named in the record of a change.
 const NAMED: usize = 100;
 
+/// Most bytes of what is named there: who asks chooses how long it is, and nobody limits how often.
+const NAMED_BYTES: usize = 32 * 1024;
+
 /// The beginning of what a request names; the record says how many there are.
-fn few<T>(all: &[T]) -> &[T] {
-    all.get(..NAMED).unwrap_or(all)
+fn few<T: Serialize>(all: &[T]) -> &[T] {
+    let mut room = NAMED_BYTES;
+    let fits = |one: &&T| {
+        let length = serde_json::to_vec(one).map_or(usize::MAX, |text| text.len());
+        room.checked_sub(length).inspect(|rest| room = *rest).is_some()
+    };
+    let count = all.iter().take(NAMED).take_while(fits).count();
+    all.get(..count).unwrap_or_default()
 }
 
 impl Served {
@@ -224,5 +234,22 @@ impl Commands for Served {
 
     fn clock_trust(&self, by: &PeerIdentity) -> Result<TrustState, ApiError> {
         self.on_behalf(by, json!({ "action": "clock_trust" }), || self.trust_clock(by))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::PathText;
+
+    #[test]
+    fn the_record_of_a_request_is_small_whatever_its_paths_are() {
+        let long = |n: usize| PathText::Plain(format!("/{}", "x".repeat(n)));
+        let many: Vec<_> = (0..1000).map(|_| long(10)).collect();
+        assert_eq!(few(&many).len(), NAMED);
+        for paths in [vec![long(40_000_000)], (0..100).map(|_| long(4000)).collect()] {
+            let record = json!({ "paths": few(&paths) }).to_string();
+            assert!(record.len() < 100_000, "{} bytes for {} paths", record.len(), paths.len());
+        }
     }
 }

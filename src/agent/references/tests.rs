@@ -97,3 +97,12 @@ fn a_batch_waits_for_no_request_that_is_being_recorded() {
         assert!(came.is_ok(), "the batch waited for the request");
     });
 }
+
+#[test]
+fn a_path_that_is_named_often_is_held_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let references = opened(dir.path());
+    let held = references.hold((0..1000).map(|_| named(7)).collect(), None, Some("r"), ME, BEFORE).unwrap();
+    assert_eq!(held.len(), 1);
+    assert_eq!(references.holds(None, 2000).unwrap(), held);
+}

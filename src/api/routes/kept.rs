@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::sweeps::answer;
-use super::{Agent, ask, check_paths};
+use super::{Agent, ask, check_paths, check_word};
 use crate::api::answers::{Accepted, Swept};
 use crate::api::body::{Sent, SentMany};
 use crate::api::params::{NoQuery, Paged, Wait};
@@ -26,6 +26,7 @@ pub(super) async fn delete(
 ) -> Result<Accepted<Given>, ApiError> {
     let request = body.read().await?;
     check_paths(&request.paths)?;
+    check_word("client_id", request.client_id.as_ref())?;
     let given = ask(&agent, move |agent| agent.delete(request, &peer)).await?;
     Ok(Accepted(given))
 }

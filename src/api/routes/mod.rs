@@ -24,6 +24,8 @@ use super::answers::Document;
 use super::openapi::{Described, Operation, document};
 use super::params::NoQuery;
 use super::refusals::{Refusals, tell};
+use super::under_way::work;
+use super::wire::MAX_WORD;
 use super::{ApiError, Commands, PathText, Problem};
 use Problem::{Conflict, NotPermitted, RateLimited};
 
@@ -263,9 +265,17 @@ where
     F: FnOnce(&dyn Commands) -> Result<T, ApiError> + Send + 'static,
 {
     let agent = Arc::clone(agent);
-    tokio::task::spawn_blocking(move || question(agent.as_ref())).await.unwrap_or_else(|why| {
+    work(move || question(agent.as_ref())).await.unwrap_or_else(|why| {
         tracing::error!(error = %why, "a request failed unexpectedly");
         Err(ApiError::new(Problem::Internal, "the request failed unexpectedly; the agent's log says more"))
+    })
+}
+
+/// Refuses a word that is said of each of very many files and is long.
+fn check_word(field: &str, word: Option<&String>) -> Result<(), ApiError> {
+    let long = word.map(|word| word.chars().count()).filter(|count| *count > MAX_WORD);
+    long.map_or(Ok(()), |count| {
+        Err(ApiError::invalid(format!("{field} has {count} characters: expected at most {MAX_WORD}")))
     })
 }
 

@@ -4,7 +4,7 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::{Agent, ask, check_paths};
+use super::{Agent, ask, check_paths, check_word};
 use crate::api::body::SentMany;
 use crate::api::params::{NoQuery, Paged, Wait};
 use crate::api::segments::Segment;
@@ -22,6 +22,7 @@ pub(super) async fn hold(
 ) -> Result<Json<Listing<HoldResource>>, ApiError> {
     let request = body.read().await?;
     check_paths(&request.paths)?;
+    check_word("reason", request.reason.as_ref())?;
     ask(&agent, move |agent| agent.hold(request, &peer)).await.map(Json)
 }
 

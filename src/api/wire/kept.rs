@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::PathText;
+use super::{MAX_WORD, PathText};
 use crate::model::{
     EntryId, Policy, QueueEntry, QueueStats, RootName, SweepRequest, TimeSpan, Timestamp, TrashEntry,
     WirePath,
@@ -17,6 +17,7 @@ pub struct DeletionRequest {
     #[schemars(length(min = 1))]
     pub paths: Vec<PathText>,
     /// How the client calls itself.
+    #[schemars(length(max = MAX_WORD))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
 }

@@ -39,3 +39,6 @@ pub use stats::{
     AgentStats, Holder, HolderName, IndexConfidence, IndexStats, RootStats, Stats, TopHolders, TopList,
 };
 pub use sweeps::{Progress, SweepResource, SweepState, check_sweep, waited_body};
+
+/// Most characters of a word that is kept with each of the files of a request.
+pub(super) const MAX_WORD: usize = 1000;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PathText, SweepResource};
+use super::{MAX_WORD, PathText, SweepResource};
 use crate::model::{HoldId, HoldRecord, JobId, RootName, SessionId, Timestamp, TrackRecord, WirePath};
 
 /// Body of `POST /v1/holds`.
@@ -17,6 +17,7 @@ pub struct HoldRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// Why.
+    #[schemars(length(max = MAX_WORD))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

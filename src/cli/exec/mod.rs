@@ -90,7 +90,7 @@ pub(super) fn run(args: ExecArgs, session: &mut Session<'_>) -> Result<Exit, Fai
     };
     let roots: Listing<RootResource> = session.expect(client.get("/v1/roots"), &attempt)?.read(&attempt)?;
     let root = place::choose(&roots.items, args.root.as_ref(), &attempt)?;
-    refuse_active(&client, &id, &attempt)?;
+    refuse_taken(&client, &id, &attempt)?;
     let signals = HeldSignals::hold(&running::SIGNALS)
         .map_err(|why| Failure::new(Exit::Failures, &*attempt, format!("failed to hold signals: {why}")))?;
     let place = Place::make(root, &id, &attempt)?;
@@ -135,10 +135,16 @@ fn default_id(now: Timestamp, pid: u32) -> Result<JobId, Failure> {
 }
 
 /// Two commands must not run as one job: the first to end would end it for both.
-fn refuse_active(client: &Client, id: &JobId, attempt: &str) -> Result<(), Failure> {
+/// Nor may one run as somebody else's.
+fn refuse_taken(client: &Client, id: &JobId, attempt: &str) -> Result<(), Failure> {
     match client.get(&format!("/v1/jobs/{id}")) {
         Ok(answer) => {
             let job: JobResource = answer.read(attempt)?;
+            // It would cover the files of whoever named it first, and not this command's.
+            if job.uid != rustix::process::geteuid().as_raw() {
+                let why = format!("the name belongs to uid {}", job.uid);
+                return Err(Failure::new(Exit::Refused, attempt, why).with_help("choose another --id"));
+            }
             if job.state != JobState::Active {
                 return Ok(());
             }

@@ -1,9 +1,12 @@
 //! Entries of queue and trash: what lies in the private directory goes from
 //! there, the rest from its place as any file does.
 
-use crate::model::{Action, EntryId, FileKind, FileTimes, Skip, with_causes};
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use crate::model::{Action, EntryId, FileFacts, FileKind, FileTimes, Skip, Timestamp, with_causes};
 use crate::policy::speaks_against;
-use crate::sweep::vault::inspect::{Objection, tree};
+use crate::sweep::vault::inspect::{Objection, is_newer, tree};
 use crate::sweep::vault::{Room, Rooms};
 use crate::sys::remove::{Refusal, TreeEnd, remove_kept, remove_tree};
 
@@ -73,7 +76,9 @@ impl State<'_> {
             // Nobody gives it up any more.
             Some(Ok(None)) | None => return Ended::Skipped(Skip::Changed),
         };
-        if let Err(why) = tree(self.root, self.with, None, asked_at, &action.path) {
+        // Held until it is gone: a job or a hold that was answered loses nothing.
+        let known = self.with.read();
+        if let Err(why) = tree(self.root, self.with, &known, None, asked_at, &action.path) {
             return match why {
                 Objection::Absent => Ended::Skipped(Skip::Vanished),
                 Objection::Kept { keep: crate::model::Keep::ActiveJob, .. } => {
@@ -85,8 +90,9 @@ impl State<'_> {
                 _ => Ended::Skipped(Skip::Protected),
             };
         }
+        #[cfg(test)]
+        super::seam::pass(super::Step::LookedThrough);
         let name = action.path.name();
-        let known = self.with.read();
         let (rules, now) = (&self.root.rules, self.with.moment.at_the_earliest());
         let Known { jobs, references } = &known;
         if self.root.own.contains(&action.facts.id)
@@ -97,6 +103,30 @@ impl State<'_> {
         if !self.is_in_place(place) {
             return Ended::Skipped(Skip::Changed);
         }
-        ended(remove_tree(&place.dir, name, action.facts.id.ino, &self.how), true)
+        let given_up = GivenUp::at(asked_at);
+        let may_go = |facts: &FileFacts| given_up.has(facts);
+        ended(remove_tree(&place.dir, name, action.facts.id.ino, &self.how, &may_go), true)
+    }
+}
+
+/// What was given up with a tree: it still lies where anybody may put something into it.
+struct GivenUp {
+    at: Option<Timestamp>,
+    /// Files with several names. Of these the first that goes changes the ctime.
+    linked: RefCell<HashSet<u64>>,
+}
+
+impl GivenUp {
+    fn at(at: Option<Timestamp>) -> Self {
+        Self { at, linked: RefCell::default() }
+    }
+
+    fn has(&self, now: &FileFacts) -> bool {
+        let mut linked = self.linked.borrow_mut();
+        let has = linked.contains(&now.id.ino) || self.at.is_none_or(|at| !is_newer(now, at));
+        if has && now.nlink > 1 {
+            linked.insert(now.id.ino);
+        }
+        has
     }
 }

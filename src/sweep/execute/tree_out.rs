@@ -4,19 +4,21 @@
 //! Promises: whoever starts a job or holds a file is answered either before
 //! the rename, and then the tree stays, or after it, and then its name is
 //! free. What is found in use at the second look goes back by a rename that
-//! replaces nothing; if its name is taken by then it lies in the trash.
+//! replaces nothing; if its name is taken by then it lies in the trash. So does
+//! whatever a kill leaves of a tree that is out, and what was written into it
+//! after the second look by whoever stood in it: nobody judged that.
 //! Nothing here depends on a successful write: a tree that can't be renamed
 //! goes file by file where it lies, verified as any file is.
 
+use std::collections::HashMap;
 use std::sync::MutexGuard;
 use std::time::Duration;
 
 use crate::model::{
-    Action, EntryId, FileTimes, Kept, QueueEntry, Reason, RelPath, Requester, Skip, Stage, Timestamp,
-    TrashEntry, TreePrint, WirePath, with_causes,
+    Action, EntryId, FileFacts, FileTimes, Kept, Reason, RelPath, Requester, Skip, Stage, TrashEntry,
+    TreePrint, WirePath, with_causes,
 };
 use crate::sweep::vault::info::{Entry, Info, discard};
-use crate::sweep::vault::replay::tried_in_vain;
 use crate::sweep::vault::{Room, Rooms, RootVault};
 use crate::sys::remove::{Refusal, move_entry, remove_empty_dir, remove_tree, verify};
 use crate::sys::{clock, process};
@@ -27,14 +29,14 @@ use super::{Ended, Known, Place, State, divide};
 /// How long an emergency waits for whoever moves entries in or out.
 const TURN: Duration = Duration::from_millis(200);
 
-/// What the trees of a sweep are called in the queue, should one stay there.
-const CLIENT: &str = "sweep";
+/// What is said of a tree in the trash that a kill left there.
+const CUT_OFF: &str = "the sweep that took it out was cut off";
 
 /// A tree that left its place.
 struct Out<'v> {
     vault: &'v RootVault,
     rooms: &'v Rooms,
-    entry: Entry,
+    entry: TrashEntry,
     turn: MutexGuard<'v, ()>,
 }
 
@@ -68,16 +70,16 @@ impl State<'_> {
         let turn = if self.with.moment.emergency { vault.turn_within(TURN) } else { Some(vault.turn()) };
         let turn = turn.ok_or(None)?;
         let (entry, name) = (entry_of(self, action), action.path.name());
-        let id = entry.kept().id.clone();
+        let id = entry.kept.id.clone();
         if let Ok(seen) = place.dir.look(name, FileTimes::default()) {
             // For the next start, if this process ends before it is through. A
-            // full disk must not keep a tree: what is found without it is trash.
-            let info = Info::of(&entry, self.root.path(), &place.dir, name, &seen);
+            // full disk must not keep a tree: without it nobody knows its path.
+            let info = Info::of(&Entry::Trash(entry.clone()), self.root.path(), &place.dir, name, &seen);
             if let Err(error) = info.write(rooms, Room::Queue, &id, false) {
                 tracing::debug!(root = %self.root.name, reason = %with_causes(&error), "a tree that goes is not described");
             }
         }
-        self.seam(Stage::Waiting);
+        self.seam(Step::Described);
         match self.rename(action, place, whole, rooms, &id) {
             Ok(()) => Ok(Out { vault, rooms, entry, turn }),
             Err(stays) => {
@@ -155,18 +157,21 @@ impl State<'_> {
     }
 
     fn remove_moved_tree(&self, action: &Action, place: &Place, whole: &Whole, out: Out<'_>) -> Ended {
-        self.seam(Stage::Moved);
-        let id = out.entry.kept().id.clone();
+        self.seam(Step::Out);
+        let id = out.entry.kept.id.clone();
         let queue = out.rooms.of(Room::Queue);
         let private = RelPath::root().join(crate::sys::private_dir::PRIVATE_NAME.as_bytes());
         let at = private.join(b"queue").join(id.as_str().as_bytes());
         if let Err(ended) = self.second_look(action, whole, &at) {
             return self.put_back(action, place, out, ended);
         }
+        self.seam(Step::LookedAt);
         let Out { vault, rooms, entry, turn } = out;
         // From here on nothing can call it back, and nobody needs to wait.
         drop(turn);
-        let end = remove_tree(queue, id.as_str().as_bytes(), action.facts.id.ino, &self.how);
+        let judged = Judged::of(whole);
+        let may_go = |facts: &FileFacts| judged.has(facts);
+        let end = remove_tree(queue, id.as_str().as_bytes(), action.facts.id.ino, &self.how, &may_go);
         let (removed, why) = match end {
             Ok(end) => (end.removed, end.stayed),
             Err(why) => (Default::default(), Some(why)),
@@ -178,21 +183,24 @@ impl State<'_> {
         };
         let why = match why {
             Refusal::Skip(Skip::InUse) => "a file in it was opened meanwhile".to_owned(),
+            Refusal::Skip(Skip::Changed) => "something in it came, or was changed, meanwhile".to_owned(),
             Refusal::Skip(why) => format!("something in it stays: {why}"),
             Refusal::Failed(error) => with_causes(&error),
         };
-        // The rest is in the queue: tried again, and in the trash in the end.
-        if let Entry::Queue(entry) = entry {
-            let most = self.root.limits.max_attempts;
-            self.take_up(vault, rooms, tried_in_vain(entry, why.clone(), clock::now(), most));
-        }
-        Ended::RemovedPart { files, freed, why: format!("the rest is in the queue: {why}") }
+        // Whoever is at work in it still may want it back.
+        let kept = Kept {
+            files: entry.kept.files.saturating_sub(files),
+            bytes: entry.kept.bytes.saturating_sub(freed),
+            ..entry.kept
+        };
+        self.take_up(vault, rooms, TrashEntry { kept, failed: Some(why.clone()), ..entry });
+        Ended::RemovedPart { files, freed, why: format!("the rest is in the trash as {id}: {why}") }
     }
 
     /// Undoes the rename. Where that can't be, it lies in the trash.
     fn put_back(&self, action: &Action, place: &Place, out: Out<'_>, ended: Ended) -> Ended {
         let Out { vault, rooms, entry, turn: _turn } = out;
-        let (id, name) = (entry.kept().id.clone(), action.path.name());
+        let (id, name) = (entry.kept.id.clone(), action.path.name());
         let back = move_entry(rooms.of(Room::Queue), id.as_str().as_bytes(), &place.dir, name);
         let Err(error) = back else {
             self.discard(rooms, &id);
@@ -211,13 +219,11 @@ impl State<'_> {
             root = %self.root.name, path = %action.path, entry = %id, reason = %failed,
             "a tree is in the trash: guardian trash restore brings it back"
         );
-        let kept = entry.kept().clone();
-        let trash = TrashEntry { kept, deleted_at: clock::now(), failed: Some(failed.clone()) };
-        self.record(vault, rooms, Entry::Trash(trash));
+        self.record(vault, rooms, TrashEntry { failed: Some(failed.clone()), ..entry });
         Ended::Failed(format!("it is in the trash as {id}: {failed}"))
     }
 
-    fn take_up(&self, vault: &RootVault, rooms: &Rooms, entry: Entry) {
+    fn take_up(&self, vault: &RootVault, rooms: &Rooms, entry: TrashEntry) {
         let turn = if self.with.moment.emergency { vault.turn_within(TURN) } else { Some(vault.turn()) };
         // Without it the next start finds what is there.
         if turn.is_some() {
@@ -225,10 +231,11 @@ impl State<'_> {
         }
     }
 
-    fn record(&self, vault: &RootVault, rooms: &Rooms, entry: Entry) {
-        if let Err(error) = vault.take_up(&self.root.dir, rooms, &entry) {
+    fn record(&self, vault: &RootVault, rooms: &Rooms, entry: TrashEntry) {
+        let id = entry.kept.id.clone();
+        if let Err(error) = vault.take_up(&self.root.dir, rooms, &Entry::Trash(entry)) {
             tracing::warn!(
-                root = %self.root.name, entry = %entry.kept().id, reason = %with_causes(&error),
+                root = %self.root.name, entry = %id, reason = %with_causes(&error),
                 "what lies in the private directory is not on record: the next start takes it up"
             );
         }
@@ -305,20 +312,20 @@ impl State<'_> {
     }
 
     #[cfg(test)]
-    fn seam(&self, stage: Stage) {
-        seam::pass(stage);
+    fn seam(&self, step: Step) {
+        seam::pass(step);
     }
 
     #[cfg(not(test))]
     #[expect(clippy::unused_self, reason = "only tests come between")]
-    const fn seam(&self, _: Stage) {}
+    const fn seam(&self, _: Step) {}
 }
 
-/// The tree as an entry of the queue: what the next start takes it for, if this
-/// process ends before the tree is gone. It was decided and is on record, so
-/// its removal goes on.
-fn entry_of(state: &State<'_>, action: &Action) -> Entry {
-    let (now, (uid, gid)): (Timestamp, _) = (clock::now(), process::own_ids());
+/// The tree as an entry of the trash: what the next start takes it for, if this
+/// process ends before the tree is gone. Whoever wrote into it on the way out
+/// was perhaps not seen yet: then nothing but its owner may say that it can go.
+fn entry_of(state: &State<'_>, action: &Action) -> TrashEntry {
+    let (now, (uid, gid)) = (clock::now(), process::own_ids());
     let kept = Kept {
         id: EntryId::new(uuid::Uuid::now_v7().to_string()),
         root: state.root.name.clone(),
@@ -330,14 +337,39 @@ fn entry_of(state: &State<'_>, action: &Action) -> Entry {
         by: Requester { uid, gid, pid: std::process::id() },
         asked_at: Some(now),
     };
-    Entry::Queue(QueueEntry {
-        kept,
-        client_id: Some(CLIENT.to_owned()),
-        queued_at: now,
-        attempts: 0,
-        last_error: None,
-        next_try_at: now,
-    })
+    TrashEntry { kept, deleted_at: now, failed: Some(CUT_OFF.to_owned()) }
+}
+
+/// The files of a tree that were judged, by inode.
+struct Judged<'w>(HashMap<u64, &'w FileFacts>);
+
+impl<'w> Judged<'w> {
+    fn of(whole: &'w Whole) -> Self {
+        Self(whole.files.iter().map(|file| (file.facts.id.ino, &file.facts)).collect())
+    }
+
+    /// Whether `now` is one of them, as it was. Of several names of one file the
+    /// first that goes changes its ctime.
+    fn has(&self, now: &FileFacts) -> bool {
+        self.0.get(&now.id.ino).is_some_and(|then| {
+            let ctime = if then.nlink > 1 { now.id.ctime } else { then.id.ctime };
+            crate::model::Identity { ctime, ..then.id } == now.id
+        })
+    }
+}
+
+/// Between two steps of taking a tree out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It is described, and in its place.
+    Described,
+    /// It is in the private directory.
+    Out,
+    /// It was looked at there, and is to go.
+    LookedAt,
+    /// A tree that was given up was looked through in its place.
+    #[cfg(test)]
+    LookedThrough,
 }
 
 /// Where tests come between two steps, on the thread that removes.
@@ -345,13 +377,13 @@ fn entry_of(state: &State<'_>, action: &Action) -> Entry {
 pub(crate) mod seam {
     use std::cell::RefCell;
 
-    use crate::model::Stage;
+    use super::Step;
 
-    type Hook = Box<dyn FnMut(Stage)>;
+    type Hook = Box<dyn FnMut(Step)>;
 
     thread_local!(static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) });
 
-    pub(crate) fn set(hook: impl FnMut(Stage) + 'static) {
+    pub(crate) fn set(hook: impl FnMut(Step) + 'static) {
         HOOK.with(|slot| *slot.borrow_mut() = Some(Box::new(hook)));
     }
 
@@ -359,10 +391,10 @@ pub(crate) mod seam {
         HOOK.with(|slot| *slot.borrow_mut() = None);
     }
 
-    pub(super) fn pass(stage: Stage) {
+    pub(crate) fn pass(step: Step) {
         HOOK.with(|slot| {
             if let Some(hook) = slot.borrow_mut().as_mut() {
-                hook(stage);
+                hook(step);
             }
         });
     }

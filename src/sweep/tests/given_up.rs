@@ -1,6 +1,8 @@
 //! What was given up and waits in its place.
 
+use std::cell::Cell;
 use std::fs;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +13,10 @@ use crate::model::{
 };
 use crate::policy::Moment;
 use crate::store::ledger::{KeptChange, Ledger};
-use crate::sweep::execute::{Conditions, Ended, execute};
+use crate::sweep::execute::{Conditions, Ended, Step, execute, seam};
 use crate::sweep::named::look;
+use crate::sweep::vault::info::Entry;
+use crate::sweep::vault::moving::take_in;
 use crate::sweep::vault::replay::replay;
 use crate::sweep::vault::{KeptActions, RootVault, Turn};
 use crate::sys::clock;
@@ -99,6 +103,87 @@ fn a_hold_is_not_over_because_a_file_claims_to_be_from_the_future() {
     assert!(world.path("d/f").exists());
 }
 
+#[test]
+fn a_hold_in_a_tree_that_is_answered_while_that_is_looked_through_binds() {
+    for in_place in [true, false] {
+        let mut world = World::new();
+        world.root.workers = 1;
+        world.file("d/sub/f", 10, 0);
+        let (world, ledger, id, _state) = waiting_in(world, "d");
+        let hold = HoldRecord {
+            id: HoldId::new("1"),
+            root: world.root.name.clone(),
+            recorded: Recorded::of(
+                &look(world.root.dir.handle(), &RelPath::from_bytes(&b"d/sub/f"[..]).unwrap()).unwrap(),
+            ),
+            path: RelPath::from_bytes(&b"d/sub/f"[..]).unwrap(),
+            until: None,
+            reason: None,
+            uid: 0,
+            covers: Covers::AnyOwner,
+            created_at: clock::now(),
+        };
+        let (came, answered) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+        let (reached, held) = (Rc::clone(&came), Rc::clone(&answered));
+        let world = Rc::new(world);
+        let inner = Rc::downgrade(&world);
+        seam::set(move |step| {
+            let world = inner.upgrade().unwrap();
+            reached.set(reached.get() || step == Step::LookedThrough);
+            // It is answered only once the view could be changed.
+            if let Ok(mut view) = world.references.try_write() {
+                view.put_hold(&hold);
+                held.set(true);
+            };
+        });
+        if in_place {
+            world.run(&world.orders(Policy::Deferred));
+        } else {
+            let mut entry = ledger.queue_entry(&id).unwrap().unwrap();
+            entry.kept.stage = Stage::Waiting;
+            let vault = world.root.vault.as_ref().unwrap();
+            let rooms = vault.open(&world.root.dir).unwrap();
+            let moment = Moment::ordinary(clock::now());
+            let with = Conditions { jobs: &world.jobs, references: &world.references, moment: &moment };
+            take_in(&world.root, &rooms, &[Entry::Queue(entry)], with, &|| true);
+        }
+        seam::clear();
+        assert!(came.get(), "the step was reached");
+        assert!(!answered.get() || world.path("d/sub/f").exists(), "in place: {in_place}: a held file went");
+    }
+}
+
+#[test]
+fn what_comes_into_a_tree_while_that_goes_from_its_place_stays() {
+    let world = World::new();
+    world.file("d/sub/f", 10, 0);
+    world.file("d/one", 10, 0);
+    fs::hard_link(world.path("d/one"), world.path("d/sub/two")).unwrap();
+    let (world, ledger, id, _state) = waiting_in(world, "d");
+    let asked_at = ledger.queue_entry(&id).unwrap().unwrap().kept.asked_at.unwrap();
+    let world = Rc::new(world);
+    let inner = Rc::downgrade(&world);
+    seam::set(move |_| write_after(&inner.upgrade().unwrap(), "d/sub/new", asked_at));
+    let report = world.run(&world.orders(Policy::Deferred)).0;
+    seam::clear();
+    assert_eq!(report.files_deleted, 3, "{report:?}");
+    assert_eq!(fs::read(world.path("d/sub/new")).unwrap(), b"new");
+    let waits = ledger.queue_entry(&id).unwrap().unwrap();
+    assert!(waits.last_error.is_some() && !world.path("d/sub/f").exists(), "{waits:?}");
+}
+
+/// Writes a file that is newer than `asked_at` by its own times: these lag
+/// behind the clock by a little.
+fn write_after(world: &World, name: &str, asked_at: Timestamp) {
+    let limit = std::time::Instant::now() + Duration::from_secs(20);
+    let path = RelPath::from_bytes(name.as_bytes()).unwrap();
+    fs::write(world.path(name), b"new").unwrap();
+    while look(world.root.dir.handle(), &path).unwrap().id.ctime <= asked_at {
+        assert!(std::time::Instant::now() < limit, "the clock stands still");
+        fs::write(world.path(name), b"new").unwrap();
+    }
+}
+
 /// The same in a root that is full, where nothing else may go.
 fn waiting_in_a_full_root() -> (World, Arc<Ledger>, EntryId, tempfile::TempDir) {
     let world = World::with_capacity(Some(60 * 4096));
@@ -150,4 +235,27 @@ fn an_emergency_before_ledger_and_directory_were_compared_says_what_it_leaves_ou
     assert!(report.notes.iter().any(|note| note.starts_with("deferred: left out")), "{:?}", report.notes);
     assert!(report.notes.iter().any(|note| note.starts_with("trash: left out")), "{:?}", report.notes);
     assert!(world.path("d/f").exists());
+}
+
+#[test]
+fn what_is_moved_into_a_tree_that_waits_was_never_given_up() {
+    let world = World::new();
+    world.file("d/f", 10, 0);
+    world.file("results/old/f", 10, 0);
+    let (world, ledger, id, _state) = waiting_in(world, "d");
+    let asked_at = ledger.queue_entry(&id).unwrap().unwrap().kept.asked_at.unwrap();
+    write_after(&world, "probe", asked_at);
+    // No file in it changes by that, nor does any directory below.
+    fs::rename(world.path("results"), world.path("d/results")).unwrap();
+    let report = world.run(&world.orders(Policy::Deferred)).0;
+    assert_eq!(report.files_deleted, 0, "{report:?}");
+    assert!(world.path("d/results/old/f").exists() && world.path("d/f").exists());
+    let waits = ledger.queue_entry(&id).unwrap().unwrap();
+    assert!(waits.last_error.as_ref().unwrap().contains("newer than the request"), "{waits:?}");
+    // What is left without it goes, also where our own removal changed a directory.
+    fs::rename(world.path("d/results"), world.path("results")).unwrap();
+    let again = crate::sweep::run::Orders { max_attempts: Some(9), ..world.orders(Policy::Deferred) };
+    ledger.change_kept(&[KeptChange::Queue(QueueEntry { next_try_at: Timestamp::EPOCH, ..waits })]).unwrap();
+    assert_eq!(world.run(&again).0.files_deleted, 1);
+    assert!(!world.path("d").exists() && world.path("results/old/f").exists());
 }

@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{HOUR, Observer, World};
-use crate::model::{Covers, HoldId, HoldRecord, JobState, Policy, Recorded, RelPath, Report, Stage};
+use crate::model::{Covers, HoldId, HoldRecord, JobState, Policy, Recorded, RelPath, Report};
 use crate::store::ledger::Ledger;
-use crate::sweep::execute::seam;
+use crate::sweep::execute::{Step, seam};
 use crate::sweep::named::look;
 use crate::sweep::run::Orders;
 use crate::sweep::vault::replay::replay;
@@ -212,11 +212,11 @@ fn what_is_added_or_changed_after_the_plan_keeps_the_tree() {
 }
 
 /// Sweeps failed jobs, with `hook` at one step of the removal.
-fn with_hook(trees: &Rc<Trees>, at: Stage, hook: impl Fn(&Trees) + 'static) -> Report {
+fn with_hook(trees: &Rc<Trees>, at: Step, hook: impl Fn(&Trees) + 'static) -> Report {
     let (inner, came) = (Rc::downgrade(trees), Rc::new(Cell::new(false)));
     let reached = Rc::clone(&came);
-    seam::set(move |stage| {
-        if stage == at {
+    seam::set(move |step| {
+        if step == at {
             reached.set(true);
             hook(&inner.upgrade().unwrap());
         }
@@ -238,7 +238,7 @@ fn a_hold_or_a_start_answered_before_the_rename_keeps_the_tree_where_it_is() {
         let trees = Rc::new(Trees::new(true));
         trees.failed("1", 2 * HOUR);
         let before = trees.world.files();
-        let report = with_hook(&trees, Stage::Waiting, change);
+        let report = with_hook(&trees, Step::Described, change);
         assert_eq!((report.files_deleted, report.errors_total), (0, 0), "{report:?}");
         assert_eq!(trees.world.files(), before);
         assert!(trees.queued().is_empty());
@@ -259,7 +259,7 @@ fn a_file_opened_or_written_on_the_way_brings_the_tree_back() {
         let before = trees.world.files();
         let held: Rc<std::cell::RefCell<Option<File>>> = Rc::default();
         let kept = Rc::clone(&held);
-        let report = with_hook(&trees, Stage::Waiting, move |trees| *kept.borrow_mut() = change(trees));
+        let report = with_hook(&trees, Step::Described, move |trees| *kept.borrow_mut() = change(trees));
         assert_eq!((report.files_deleted, report.errors_total), (0, 0), "{report:?}");
         assert_eq!(report.skipped[why], 3, "{:?}", report.skipped);
         assert!(before.is_subset(&trees.world.files()), "it is back");
@@ -274,7 +274,7 @@ fn a_job_that_starts_after_the_rename_gets_its_tree_back() {
     let trees = Rc::new(Trees::new(true));
     trees.failed("1", 2 * HOUR);
     let before = trees.world.files();
-    let report = with_hook(&trees, Stage::Moved, |trees| {
+    let report = with_hook(&trees, Step::Out, |trees| {
         assert!(!trees.world.path("job_1").exists(), "its name is free");
         trees.world.job("1", JobState::Active, 0);
     });
@@ -286,7 +286,7 @@ fn a_job_that_starts_after_the_rename_gets_its_tree_back() {
 fn a_tree_whose_name_is_taken_meanwhile_lies_in_the_trash() {
     let trees = Rc::new(Trees::new(true));
     trees.failed("1", 2 * HOUR);
-    let report = with_hook(&trees, Stage::Moved, |trees| {
+    let report = with_hook(&trees, Step::Out, |trees| {
         trees.world.job("1", JobState::Active, 0);
         trees.world.file("job_1/of the new start", 10, 0);
     });
@@ -302,12 +302,16 @@ fn a_tree_whose_name_is_taken_meanwhile_lies_in_the_trash() {
 }
 
 #[test]
-fn what_a_killed_sweep_left_in_the_private_directory_is_taken_up_at_the_next_start() {
+fn what_a_killed_sweep_left_in_the_private_directory_is_trash_at_the_next_start() {
     for described in [true, false] {
         let mut trees = Trees::new(true);
         trees.failed("1", 2 * HOUR);
-        // As a kill between the rename and the end leaves it.
-        seam::set(|stage| assert!(stage != Stage::Moved, "killed"));
+        // As a kill between the rename and the second look leaves it.
+        let new = trees.world.path("job_1/written on the way");
+        seam::set(move |step| match step {
+            Step::Described => fs::write(&new, b"").unwrap(),
+            step => assert!(step != Step::Out, "killed"),
+        });
         let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| trees.run(Policy::FailedJobs)));
         seam::clear();
         assert!(killed.is_err());
@@ -323,15 +327,39 @@ fn what_a_killed_sweep_left_in_the_private_directory_is_taken_up_at_the_next_sta
         let always = crate::model::Timestamp::from_nanos(i64::MAX);
         let waits = trees.ledger.queue_due(name, always, None, 9).unwrap();
         let trash = trees.ledger.trash_due(name, always, None, 9).unwrap();
-        if described {
-            assert_eq!((waits.len(), waits[0].kept.files, trash.len()), (1, 3, 0));
-            assert_eq!(trees.run(Policy::Deferred).files_deleted, 3);
-            assert!(trees.queued().is_empty(), "{:?}", trees.queued());
-        } else {
-            // Nobody knows what it was: it can be had back.
-            assert_eq!((waits.len(), trash.len()), (0, 1));
-        }
+        // Nobody looked at it again: its owner can have it back.
+        assert_eq!((waits.len(), trash.len()), (0, 1));
+        let path = if described { "job_1".to_owned() } else { format!("recovered-{}", trash[0].kept.id) };
+        assert_eq!(trash[0].kept.path.path, path);
+        let at = trees.world.path(".guardian/trash").join(trash[0].kept.id.as_str());
+        assert!(at.join("sub/c").exists() && at.join("written on the way").exists());
+        assert!(trees.queued().is_empty(), "{:?}", trees.queued());
     }
+}
+
+#[test]
+fn what_somebody_writes_into_a_tree_that_is_out_already_lies_in_the_trash() {
+    let trees = Rc::new(Trees::new(true));
+    trees.failed("1", 2 * HOUR);
+    let link = trees.world.path("job_1/link");
+    fs::hard_link(trees.world.path("job_1/b"), &link).unwrap();
+    trees.world.age(&link, 2 * HOUR);
+    let report = with_hook(&trees, Step::LookedAt, |trees| {
+        // As a process does that stands in the directory.
+        let at = trees.queued().into_iter().find(|path| path.is_dir()).unwrap();
+        fs::write(at.join("sub/new"), b"not judged").unwrap();
+        fs::write(at.join("a"), b"written anew").unwrap();
+    });
+    assert_eq!((report.files_deleted, report.errors_total), (3, 1), "{report:?}");
+    let always = crate::model::Timestamp::from_nanos(i64::MAX);
+    let name = &trees.world.root.name;
+    assert!(trees.ledger.queue_due(name, always, None, 9).unwrap().is_empty());
+    let trash = trees.ledger.trash_due(name, always, None, 9).unwrap();
+    assert_eq!((trash.len(), trash[0].kept.files), (1, 1));
+    let at = trees.world.path(".guardian/trash").join(trash[0].kept.id.as_str());
+    assert_eq!(fs::read(at.join("sub/new")).unwrap(), b"not judged");
+    assert_eq!(fs::read(at.join("a")).unwrap(), b"written anew");
+    assert!(!at.join("b").exists() && !at.join("sub/c").exists());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::{FileFacts, FileKind, FileTimes, JobId, Keep, RelPath, Timestamp};
+use crate::model::{FileFacts, FileKind, FileTimes, Identity, JobId, Keep, RelPath, Timestamp};
 use crate::policy::{DirContext, speaks_against};
 use crate::sweep::execute::{Conditions, Known};
 use crate::sweep::flocks::DirectoryLocks;
@@ -157,7 +157,8 @@ impl<'a> Inspector<'a> {
             let bytes = if seen.facts.nlink <= 1 { seen.facts.allocated } else { 0 };
             return Ok(Subject { facts: seen.facts, files: 1, bytes });
         }
-        let (files, bytes) = tree(self.root, self.with, self.only, None, path)?;
+        let known = self.with.read();
+        let (files, bytes) = tree(self.root, self.with, &known, self.only, None, path)?;
         Ok(Subject { facts: seen.facts, files, bytes })
     }
 }
@@ -204,11 +205,15 @@ fn check(
 /// so does one that came, or was changed, after the tree was given up at `asked_at`.
 /// Returns the names of files, and the bytes that go with their last links.
 ///
+/// Whoever moves or removes the tree after this keeps `known` until he has: a
+/// job or a hold that is answered meanwhile may be about a file in it.
+///
 /// # Errors
 /// The first objection.
 pub fn tree(
     root: &GuardedRoot,
     with: Conditions<'_>,
+    known: &Known<'_>,
     only: Option<u32>,
     asked_at: Option<Timestamp>,
     top: &RelPath,
@@ -233,19 +238,18 @@ pub fn tree(
         if let Some(name) = first_marked(root, with, &listing) {
             refuse(Objection::Kept { at: Some(listing.path.join(&name)), keep: Keep::Held, job: None });
         }
-        let known = with.read();
         let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in &listing.entries {
             if root.own.contains(&entry.facts.id) {
                 refuse(Objection::NotSubject("has something of guardian's own in it"));
             }
-            if let Err(why) = check(root, with, &known, only, &context, &entry.name, &entry.facts, true) {
+            if let Err(why) = check(root, with, known, only, &context, &entry.name, &entry.facts, true) {
                 refuse(why);
             }
+            if asked_at.is_some_and(|at| is_newer(&entry.facts, at)) {
+                refuse(Objection::Newer(listing.path.join(&entry.name)));
+            }
             if entry.facts.id.kind != FileKind::Directory {
-                if asked_at.is_some_and(|at| entry.facts.id.ctime > at) {
-                    refuse(Objection::Newer(listing.path.join(&entry.name)));
-                }
                 counted.0 += 1;
                 // Each inode once; one with links elsewhere is not known to come free.
                 if entry.facts.nlink <= 1 || counted.2.insert(entry.facts.id.ino) {
@@ -262,6 +266,16 @@ pub fn tree(
     walked?;
     let (files, bytes, _) = counted.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok((files, bytes))
+}
+
+/// Whether something in a tree came there, or was changed, after the tree was
+/// given up at `asked_at`. A directory that is moved brings files in that
+/// nothing shows: its own ctime does, and its mtime does not. Where both
+/// changed, something in it went, perhaps by a removal of ours; what came into
+/// it tells by itself.
+pub fn is_newer(facts: &FileFacts, asked_at: Timestamp) -> bool {
+    let Identity { kind, mtime, ctime, .. } = facts.id;
+    ctime > asked_at && (kind != FileKind::Directory || mtime < ctime)
 }
 
 /// The first file of a directory whose `keep` mark binds, or may be there.

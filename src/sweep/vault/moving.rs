@@ -255,8 +255,10 @@ fn take(
     if keep(&place.holders, kept.facts.uid, false) {
         return Taken::Later("a directory above is locked (flock)".to_owned());
     }
+    // Held until it has left its place: a job whose start was answered loses nothing.
+    let known = with.read();
     if kept.is_tree()
-        && let Err(why) = tree(root, with, None, kept.asked_at, &moving.path)
+        && let Err(why) = tree(root, with, &known, None, kept.asked_at, &moving.path)
     {
         return match why {
             Objection::Absent => Taken::Gone,
@@ -264,8 +266,8 @@ fn take(
             other => Taken::Later(other.to_string()),
         };
     }
-    // Held until it has left its place: a job whose start was answered loses nothing.
-    let known = with.read();
+    #[cfg(test)]
+    crate::sweep::execute::seam::pass(crate::sweep::execute::Step::LookedThrough);
     if root.own.contains(&kept.facts.id) || root.own.contains_dir(place.dir.dev(), place.dir.ino()) {
         return Taken::Later("is guardian's own".to_owned());
     }

@@ -99,7 +99,7 @@ fn open(root: &GuardedRoot, to: &RelPath, only: Option<u32>) -> Result<DirHandle
         return Err(NotBack::NoPlace(to.clone()));
     }
     if let Some(uid) = only
-        && !may_put_into(root, &parent, uid)?
+        && !may_put_into(root, &dir, &parent, uid)?
     {
         return Err(NotBack::NotPermitted { uid, path: to.clone() });
     }

@@ -6,7 +6,7 @@
 
 use crate::model::{FileFacts, FileKind, FileTimes, Skip};
 
-use super::tree::{RemovedTree, TreeEnd, remove_tree};
+use super::tree::{ALL, RemovedTree, TreeEnd, remove_tree};
 use super::{Refusal, skip, verify};
 use crate::sys::DirHandle;
 use crate::sys::open_check::OpenCheck;
@@ -32,7 +32,7 @@ pub fn remove_kept(
         return skip(Skip::Changed);
     }
     if expected.id.kind == FileKind::Directory {
-        return remove_tree(dir, name, seen.facts.id.ino, how);
+        return remove_tree(dir, name, seen.facts.id.ino, how, ALL);
     }
     let gone = verify(dir, name, &seen.facts.id, how)?.remove()?;
     let removed = RemovedTree { files: 1, freed: gone.freed_if_last };

@@ -11,7 +11,7 @@ use std::io;
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use crate::model::{FileKind, FileTimes, Skip};
+use crate::model::{FileFacts, FileKind, FileTimes, Skip};
 
 use super::{Held, Refusal, Verified, hold_by_path, look_at_name, remove_empty_dir, skip, verify};
 use crate::sys::dir::EntryBuffer;
@@ -40,6 +40,12 @@ pub struct TreeEnd {
     pub stayed: Option<Refusal>,
 }
 
+/// Says of a file as it is found whether it may go; not asked of directories.
+pub type MayGo<'a> = &'a dyn Fn(&FileFacts) -> bool;
+
+/// For trees that were given up with all that is in them.
+pub const ALL: MayGo<'static> = &|_| true;
+
 /// One directory on the way down.
 struct Level {
     dev: u64,
@@ -52,21 +58,28 @@ struct Level {
 
 struct Removal<'h> {
     how: &'h OpenCheck,
+    may_go: MayGo<'h>,
     buffer: EntryBuffer,
     end: TreeEnd,
 }
 
-/// Removes the directory `name` in `parent`, whose inode is `ino`, with all that is in it.
+/// Removes the directory `name` in `parent`, whose inode is `ino`, with all in it that may go.
 ///
 /// # Errors
 /// When nothing was removed: another directory is there, or it can't be entered.
-pub fn remove_tree(parent: &DirHandle, name: &[u8], ino: u64, how: &OpenCheck) -> Result<TreeEnd, Refusal> {
+pub fn remove_tree(
+    parent: &DirHandle,
+    name: &[u8],
+    ino: u64,
+    how: &OpenCheck,
+    may_go: MayGo<'_>,
+) -> Result<TreeEnd, Refusal> {
     let top = enter(parent, name)?;
     if top.ino() != ino {
         return skip(Skip::Changed);
     }
     let end = TreeEnd { removed: RemovedTree::default(), stayed: None };
-    let mut removal = Removal { how, buffer: EntryBuffer::default(), end };
+    let mut removal = Removal { how, may_go, buffer: EntryBuffer::default(), end };
     removal.empty(top)?;
     if removal.end.stayed.is_none() {
         removal.take_dir(parent, name, parent.dev(), ino);
@@ -165,7 +178,7 @@ impl Removal<'_> {
 
     /// Removes one name; `false`: it is a directory.
     fn take(&mut self, dir: &DirHandle, name: &[u8]) -> Result<bool, Refusal> {
-        let verified = match hold_any(dir, name, self.how)? {
+        let verified = match hold_any(dir, name, self.how, self.may_go)? {
             Some(verified) => verified,
             None => return Ok(false),
         };
@@ -200,10 +213,18 @@ fn names(
 
 /// Holds whatever `name` is, as it is now, ready to go; `None` for a directory.
 /// FIFOs, sockets and devices are held without being opened.
-fn hold_any<'d>(dir: &'d DirHandle, name: &[u8], how: &OpenCheck) -> Result<Option<Verified<'d>>, Refusal> {
+fn hold_any<'d>(
+    dir: &'d DirHandle,
+    name: &[u8],
+    how: &OpenCheck,
+    may_go: MayGo<'_>,
+) -> Result<Option<Verified<'d>>, Refusal> {
     let seen = super::super::stat::look_at(dir, name, FileTimes::default())
         .map_err(|e| Refusal::failed("look at file", name, e))?;
     let id = seen.facts.id;
+    if id.kind != FileKind::Directory && !may_go(&seen.facts) {
+        return skip(Skip::Changed);
+    }
     match id.kind {
         FileKind::Directory => Ok(None),
         FileKind::Regular | FileKind::Symlink => verify(dir, name, &id, how).map(Some),
@@ -225,7 +246,7 @@ mod tests {
 
     fn remove(tree: &crate::sys::trees::Tree, name: &str) -> Result<TreeEnd, Refusal> {
         let ino = tree.identity(name.as_bytes()).ino;
-        remove_tree(tree.dir(), name.as_bytes(), ino, &OpenCheck::Lease)
+        remove_tree(tree.dir(), name.as_bytes(), ino, &OpenCheck::Lease, ALL)
     }
 
     #[test]
@@ -281,7 +302,7 @@ mod tests {
         let tree = tree();
         fs::create_dir(tree.path.join("t")).unwrap();
         tree.file(b"t/f");
-        let end = remove_tree(tree.dir(), b"t", 1, &OpenCheck::Lease);
+        let end = remove_tree(tree.dir(), b"t", 1, &OpenCheck::Lease, ALL);
         assert!(matches!(end, Err(Refusal::Skip(Skip::Changed))));
         assert!(tree.path.join("t/f").exists());
     }
