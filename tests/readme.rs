@@ -149,6 +149,7 @@ fn examples(text: &str, language: &str) -> Vec<String> {
 }
 
 /// What a program says to a text on its standard input; `None` where this machine lacks the program.
+#[expect(clippy::print_stderr, reason = "what is skipped is said")]
 fn judged(program: &str, arguments: &[&str], text: &str) -> Option<Result<(), String>> {
     use std::io::Write;
     let child = Command::new(program)
