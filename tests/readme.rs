@@ -75,14 +75,6 @@ fn every_verb_of_the_program_is_in_the_readme() {
 }
 
 #[test]
-fn the_shell_examples_are_shell() {
-    for line in shell_lines(&text_of("README.md")) {
-        let status = Command::new("sh").args(["-n", "-c", &line]).stderr(Stdio::inherit()).status().unwrap();
-        assert!(status.success(), "{line}");
-    }
-}
-
-#[test]
 fn the_keys_in_the_readme_stand_in_the_reference_with_the_same_default() {
     let (readme, reference) = (text_of("README.md"), text_of("config/guardian.toml"));
     let section = readme.split("## Configure").nth(1).unwrap().split("\n## ").next().unwrap();
@@ -148,4 +140,52 @@ fn the_checks_of_a_change_run_the_test_command_that_the_readme_gives() {
     let function = script.split("readme_test_command() {").nth(1).unwrap().split("\n}").next().unwrap();
     let output = Command::new("bash").args(["-c", function]).current_dir(package()).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), command);
+}
+
+/// The examples in this language, whole.
+fn examples(text: &str, language: &str) -> Vec<String> {
+    let opening = format!("```{language}\n");
+    text.split(&opening).skip(1).filter_map(|rest| rest.split("\n```").next().map(str::to_owned)).collect()
+}
+
+/// What a program says to a text on its standard input; `None` where this machine lacks the program.
+#[expect(clippy::print_stderr, reason = "what is skipped is said")]
+fn judged(program: &str, arguments: &[&str], text: &str) -> Option<Result<(), String>> {
+    use std::io::Write;
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        eprintln!("skipped: there is no {program} here");
+        return None;
+    };
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    Some(if ended.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&ended.stderr).into_owned())
+    })
+}
+
+#[test]
+fn the_examples_for_the_shell_and_for_python_are_well_formed() {
+    let text = text_of("README.md");
+    let python = ["-c", "import sys; compile(sys.stdin.read(), 'README.md', 'exec')"];
+    for (language, program, arguments) in [("sh", "sh", &["-n"][..]), ("python", "python3", &python[..])] {
+        assert!(
+            matches!(judged(program, arguments, "if ("), None | Some(Err(_))),
+            "{program} takes anything"
+        );
+        let examples = examples(&text, language);
+        assert!(examples.len() >= 2, "{language}: {} examples", examples.len());
+        for example in examples {
+            if let Some(Err(why)) = judged(program, arguments, &example) {
+                panic!("{example}\n{why}");
+            }
+        }
+    }
 }

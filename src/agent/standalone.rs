@@ -123,7 +123,8 @@ impl Standalone for Alone {
         if let Some(root) = &job.root
             && !self.settings.roots.iter().any(|known| known.name == *root)
         {
-            return Err(ApiError::invalid(format!("no root is called {root}")));
+            return Err(ApiError::invalid(format!("no root is called {root}"))
+                .with_help("`guardian root list` names them"));
         }
         let change =
             JobChange { state: job.state, ttl: job.ttl.map(|ttl| ttl.0), pid: job.pid, root: job.root };
@@ -139,7 +140,10 @@ impl Standalone for Alone {
             Some(ledger) => ledger.job(id).map_err(|error| problems::store(&error))?,
             None => None,
         };
-        let record = record.ok_or_else(|| ApiError::not_found(format!("job {id} is not registered")))?;
+        let record = record.ok_or_else(|| {
+            ApiError::not_found(format!("job {id} is not registered"))
+                .with_help("`guardian job list` tells which are")
+        })?;
         Ok(JobResource::of(&record, None, None))
     }
 

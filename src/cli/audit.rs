@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
+use super::asked::text_in_words;
 use super::client::quote;
 use super::failure::{Exit, Failure};
 use super::session::{Paging, Session};
@@ -60,7 +61,7 @@ pub(super) fn run(args: &AuditArgs, session: &mut Session<'_>) -> Result<Exit, F
                     entry.time.to_string().chars().take(19).collect(),
                     entry.action.clone(),
                     entry.bytes.map_or_else(|| "-".to_owned(), |bytes| ByteSize(bytes).to_string()),
-                    escape_control(&entry.reason),
+                    text_in_words(&entry.reason),
                     entry.path.as_ref().map(|path| escape_control(&path.path)).unwrap_or_default(),
                 ]);
             }

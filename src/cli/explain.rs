@@ -7,7 +7,7 @@ use super::client::quote;
 use super::failure::{Exit, Failure};
 use super::output::{Output, Tone};
 use super::session::Session;
-use super::table::Table;
+use super::table::{Table, wrap};
 use crate::api::{Explanation, GivenUpList, PolicyVerdict, Verdict};
 use crate::model::{ByteSize, Keep, TimeSpan, escape_control};
 
@@ -41,7 +41,7 @@ fn absolute(path: &Path) -> std::io::Result<PathBuf> {
 
 fn render(explanation: &Explanation, out: &mut Output) -> Result<(), Failure> {
     out.line(out.tone(Tone::Strong, &escape_control(&explanation.path.path)))?;
-    out.line(escape_control(&explanation.summary))?;
+    paragraph("", &explanation.summary, out)?;
     if let Some(root) = &explanation.root {
         out.line(format!("  root  {root}"))?;
     }
@@ -61,21 +61,30 @@ fn render(explanation: &Explanation, out: &mut Output) -> Result<(), Failure> {
             GivenUpList::Trash => "trash",
         };
         let error = entry.last_error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-        out.line(format!(
-            "  {list} {}, since {:#}, {}{}",
-            entry.id,
-            entry.since,
-            ByteSize(entry.size_bytes),
-            escape_control(&error)
-        ))?;
+        let text = format!("{}, since {:#}, {}{error}", entry.id, entry.since, ByteSize(entry.size_bytes));
+        paragraph(&format!("  {list} "), &text, out)?;
     }
     for note in &explanation.notes {
-        out.line(format!("  note  {}", escape_control(note)))?;
+        paragraph("  note  ", note, out)?;
     }
     if explanation.policies.is_empty() {
         return Ok(());
     }
     policies(&explanation.policies, out)
+}
+
+/// Text after its label, in whole words as wide as the terminal is.
+fn paragraph(label: &str, text: &str, out: &mut Output) -> Result<(), Failure> {
+    let text = escape_control(text);
+    let indent = label.chars().count();
+    let lines = match out.width {
+        Some(width) => wrap(&text, width.saturating_sub(indent)),
+        None => vec![text],
+    };
+    lines.iter().enumerate().try_for_each(|(place, line)| {
+        let before = if place == 0 { label.to_owned() } else { " ".repeat(indent) };
+        out.line(format!("{before}{line}"))
+    })
 }
 
 /// What each policy says; those that the file is no subject of are only named.
@@ -114,5 +123,5 @@ fn policies(all: &[PolicyVerdict], out: &mut Output) -> Result<(), Failure> {
         return Ok(());
     }
     let names: Vec<&str> = others.iter().map(|one| one.policy.as_str()).collect();
-    out.line(out.tone(Tone::Faint, &format!("not subject to {}", names.join(", "))))
+    paragraph("", &format!("not subject to {}", names.join(", ")), out)
 }

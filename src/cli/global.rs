@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 /// What goes with every verb.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "With every command")]
 pub(super) struct Global {
     /// Print the HTTP body
     #[arg(long, global = true, conflicts_with = "jsonl")]

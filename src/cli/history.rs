@@ -1,5 +1,6 @@
 //! `guardian history`.
 
+use super::asked::in_words;
 use super::audit::time;
 use super::client::quote;
 use super::failure::{Exit, Failure};
@@ -8,7 +9,7 @@ use super::session::{Paging, Session};
 use super::sweep::policy;
 use super::table::Table;
 use crate::api::RequestEntry;
-use crate::model::{ByteSize, Policy, Report, RootName, Timestamp, escape_control};
+use crate::model::{ByteSize, Policy, Report, RootName, Timestamp};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct HistoryArgs {
@@ -73,17 +74,13 @@ fn requests(args: &HistoryArgs, query: &str, session: &mut Session<'_>) -> Resul
     session.show_list("/v1/requests", query, &args.paging, attempt, |all: &[RequestEntry], out| {
         let mut table = Table::new(&["TIME", ">UID", ">GID", ">PID", "ACTION", "REQUEST"]);
         for one in all {
-            let mut request = one.request.clone();
-            if let Some(fields) = request.as_object_mut() {
-                fields.remove("action");
-            }
             table.row(vec![
                 one.time.to_string().chars().take(19).collect(),
                 one.requested_by.uid.to_string(),
                 one.requested_by.gid.to_string(),
                 one.requested_by.pid.to_string(),
                 one.action.clone(),
-                escape_control(&request.to_string()),
+                in_words(&one.request),
             ]);
         }
         table.print(out)

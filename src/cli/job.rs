@@ -116,12 +116,14 @@ fn state_of(job: &JobResource) -> String {
 fn describe(job: &JobResource, out: &mut Output) -> Result<(), Failure> {
     let mut text = format!("job {} is {}", job.id, state_of(job));
     if let (Some(files), Some(bytes)) = (job.files_count, job.bytes) {
-        text.push_str(&format!("; {files} files, {}", ByteSize(bytes)));
+        text.push_str(&format!("; {}, {}", super::report::count_of(files), ByteSize(bytes)));
     }
-    if let Some(ttl) = job.ttl {
+    // What has ended sends no signs of life.
+    let lives = job.ended_at.is_none();
+    if let Some(ttl) = job.ttl.filter(|_| lives) {
         text.push_str(&format!("; heartbeat at least every {ttl}"));
     }
-    if let Some(pid) = job.pid {
+    if let Some(pid) = job.pid.filter(|_| lives) {
         text.push_str(&format!("; follows pid {pid}"));
     }
     if let Some(at) = job.results_removed_at {

@@ -6,6 +6,7 @@
 //! through [`Host`].
 
 mod args;
+mod asked;
 mod audit;
 mod chunk;
 mod client;

@@ -38,7 +38,7 @@ fn describe(state: &PauseState, out: &mut Output) -> Result<(), Failure> {
         return out.line("removals go on");
     }
     let until =
-        state.until.map_or_else(|| "until `guardian resume`".to_owned(), |time| format!("until {time}"));
+        state.until.map_or_else(|| "until `guardian resume`".to_owned(), |time| format!("until {time:#}"));
     let scope = if state.emergencies { "emergencies included" } else { "emergencies still act" };
     out.line(format!("removals are paused {until}; {scope}"))
 }

@@ -139,7 +139,11 @@ pub(super) fn run(args: &QueueArgs, session: &mut Session<'_>) -> Result<Exit, F
 }
 
 fn stats(stats: &DeletionStats, out: &mut Output) -> Result<(), Failure> {
-    let mut text = format!("{} deletions wait", stats.total_pending);
+    let mut text = match stats.total_pending {
+        0 => "no deletion waits".to_owned(),
+        1 => "1 deletion waits".to_owned(),
+        many => format!("{many} deletions wait"),
+    };
     if let (Some(oldest), Some(newest)) = (stats.oldest_queued, stats.newest_queued) {
         text.push_str(&format!("; the oldest from {}, the newest from {}", ago(oldest), ago(newest)));
     }
@@ -147,7 +151,15 @@ fn stats(stats: &DeletionStats, out: &mut Output) -> Result<(), Failure> {
     stats
         .by_attempts
         .iter()
-        .try_for_each(|one| out.line(format!("  {} tried {} times", one.count, one.attempts)))
+        .try_for_each(|one| out.line(format!("  {} tried {}", one.count, times(one.attempts))))
+}
+
+fn times(attempts: u32) -> String {
+    match attempts {
+        0 => "not yet".to_owned(),
+        1 => "once".to_owned(),
+        many => format!("{many} times"),
+    }
 }
 
 fn deletions(items: &[DeletionResource], out: &mut Output) -> Result<(), Failure> {

@@ -21,16 +21,16 @@ pub(super) fn exit_of(reports: &[Report]) -> Exit {
 
 /// A summary of one root, with the removals first if they are asked for.
 pub(super) fn render(report: &Report, list: bool, out: &mut Output) -> Result<(), Failure> {
-    if list && let Some(actions) = &report.actions {
+    if list && let Some(actions) = report.actions.as_ref().filter(|actions| !actions.is_empty()) {
         render_actions(actions, out)?;
     }
     let verb = if report.dry_run { "would remove" } else { "removed" };
     let head = format!("{}: {}", report.root, report.policy);
     let freed = ByteSize(report.bytes_freed);
     out.line(format!(
-        "{} {verb} {} files, {freed}, in {:.1} s ({} looked at)",
+        "{} {verb} {}, {freed}, in {:.1} s ({} looked at)",
         out.tone(Tone::Strong, &head),
-        report.files_deleted,
+        count_of(report.files_deleted),
         report.duration_seconds,
         report.files_scanned
     ))?;
@@ -44,11 +44,16 @@ pub(super) fn render(report: &Report, list: bool, out: &mut Output) -> Result<()
         let failed =
             if phase.errors_count > 0 { format!(", {} failed", phase.errors_count) } else { String::new() };
         let freed = ByteSize(phase.bytes_freed);
-        out.line(format!("  {:<15}{} files, {freed}{skipped}{failed}", phase.policy, phase.files_deleted))?;
+        out.line(format!(
+            "  {:<15}{}, {freed}{skipped}{failed}",
+            phase.policy,
+            count_of(phase.files_deleted)
+        ))?;
     }
     let skipped = counts(report.skipped.iter());
     if !skipped.is_empty() {
-        out.line(format!("  {:<15}{}", "kept after all", skipped.trim_start_matches("; ")))?;
+        let label = if report.dry_run { "would stay" } else { "stayed" };
+        out.line(format!("  {:<15}{}", label, skipped.trim_start_matches("; ")))?;
     }
     if !report.reclaim.gap.is_empty() {
         let causes: Vec<_> = report
@@ -93,11 +98,19 @@ fn render_usage(report: &Report, out: &mut Output) -> Result<(), Failure> {
     out.line(format!("  {what:<15}{} → {}{target}", percent(before), percent(after)))
 }
 
+/// `1 file`, `2 files`.
+pub(super) fn count_of(files: u64) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
+}
+
 /// `; 3 in_use, 12 active_job`, without zeros.
 fn counts<'a>(counts: impl Iterator<Item = (&'a String, &'a u64)>) -> String {
     let each: Vec<_> = counts
         .filter(|(_, count)| **count > 0)
-        .map(|(why, count)| format!("{count} {}", why.replace('_', " ")))
+        .map(|(why, count)| match why.as_str() {
+            "active_job" => format!("{count} of active jobs"),
+            why => format!("{count} {}", why.replace('_', " ")),
+        })
         .collect();
     if each.is_empty() { String::new() } else { format!("; {}", each.join(", ")) }
 }

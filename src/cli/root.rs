@@ -54,7 +54,7 @@ fn render(roots: &Listing<RootResource>, out: &mut Output) -> Result<(), Failure
         table.row(vec![
             root.name.to_string(),
             root.state.as_str().to_owned(),
-            root.adopted_at.map_or_else(|| "-".to_owned(), |time| time.to_string()),
+            root.adopted_at.map_or_else(|| "-".to_owned(), |time| format!("{time:#}")),
             escape_control(&root.path.path),
         ]);
     }

@@ -121,16 +121,14 @@ const fn state_of(session: &SessionResource) -> &'static str {
 }
 
 fn describe(session: &SessionResource, out: &mut Output) -> Result<(), Failure> {
-    let last = session.ended_at.map_or_else(
-        || format!("last activity {}", ago(session.last_activity)),
-        |ended| format!("it ended {}", ago(ended)),
-    );
-    out.line(format!(
-        "session {} is {}; {} files; {last}",
-        session.id,
-        state_of(session),
-        session.files_count
-    ))
+    let files = super::report::count_of(session.files_count);
+    out.line(match session.ended_at {
+        Some(ended) => format!("session {} ended {}; {files}", session.id, ago(ended)),
+        None => {
+            let last = ago(session.last_activity);
+            format!("session {} is {}; {files}; last activity {last}", session.id, state_of(session))
+        }
+    })
 }
 
 fn table(sessions: &[SessionResource], out: &mut Output) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use super::failure::{Exit, Failure};
 use super::health::percent;
 use super::output::{Output, Tone};
+use super::report::count_of;
 use super::session::{Session, ago};
 use crate::api::{HolderName, RootStats, Stats};
 use crate::model::{ByteSize, TimeSpan, escape_control};
@@ -67,12 +68,16 @@ fn render_root(root: &RootStats, out: &mut Output) -> Result<(), Failure> {
     for (label, list) in tops {
         for holder in list.by_bytes.iter().take(3) {
             let name = match &holder.name {
-                HolderName::Job { job } => job.clone(),
+                HolderName::Job { job } => format!("job {job}"),
                 HolderName::User { uid } => format!("uid {uid}"),
                 HolderName::Directory(path) => path.path.clone(),
             };
-            let text =
-                format!("{} {} ({} files)", ByteSize(holder.bytes), escape_control(&name), holder.files);
+            let text = format!(
+                "{}, {} of {}",
+                ByteSize(holder.bytes),
+                count_of(holder.files),
+                escape_control(&name)
+            );
             fact(out, label, &text)?;
         }
     }

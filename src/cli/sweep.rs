@@ -354,8 +354,11 @@ fn finish(
             for one in reports.iter().filter(is_news) {
                 report::render(one, args.list || args.dry_run, &mut session.out)?;
             }
-            if let Some(id) = plan {
-                session.out.note(&format!("apply exactly this with: guardian sweep --plan {id}"));
+            let any = reports.iter().any(|one| one.files_deleted > 0);
+            if let Some(id) = plan.filter(|_| any) {
+                // After the list, which may still be on its way.
+                session.out.flush()?;
+                session.out.note(&format!("apply it with: guardian sweep --plan {id}"));
             }
             Ok(())
         }

@@ -67,8 +67,10 @@ impl Served {
 
     pub(super) fn accept(&self, name: &RootName, by: &PeerIdentity) -> Result<RootResource, ApiError> {
         let agent = &self.agent;
-        let slot =
-            agent.slot(name).ok_or_else(|| ApiError::not_found(format!("no root is called {name}")))?;
+        let slot = agent.slot(name).ok_or_else(|| {
+            ApiError::not_found(format!("no root is called {name}"))
+                .with_help("`guardian root list` names them")
+        })?;
         if slot.ready().is_none() {
             slots::open(agent, &slot, Claim::Accept).map_err(|error| match &error {
                 SlotError::Root(error) => problems::root(error),

@@ -100,7 +100,10 @@ impl Served {
 
     /// A root that a body or query names.
     fn named(&self, name: &RootName) -> Result<Arc<Slot>, ApiError> {
-        self.agent.slot(name).ok_or_else(|| ApiError::invalid(format!("no root is called {name}")))
+        self.agent.slot(name).ok_or_else(|| {
+            ApiError::invalid(format!("no root is called {name}"))
+                .with_help("`guardian root list` names them")
+        })
     }
 }
 

@@ -118,7 +118,7 @@ impl Keeper<'_> {
 
     /// Takes one entry out of the queue.
     pub fn drop_one(&self, id: &EntryId, asker: &Asker) -> Result<Returned, ApiError> {
-        let unknown = || ApiError::not_found(format!("no deletion {id} waits"));
+        let unknown = || no_deletion(id);
         let found = self.ledger.queue_entry(id).map_err(|error| problems::store(&error))?;
         let entry = Entry::Queue(found.ok_or_else(unknown)?);
         Self::may(asker, &entry)?;
@@ -178,7 +178,10 @@ impl Keeper<'_> {
 
     /// Puts something back from the trash.
     pub fn restore(&self, id: &EntryId, to: Option<&PathText>, asker: &Asker) -> Result<Returned, ApiError> {
-        let unknown = || ApiError::not_found(format!("nothing in the trash is called {id}"));
+        let unknown = || {
+            ApiError::not_found(format!("nothing in the trash is called {id}"))
+                .with_help("`guardian trash list` tells what is there")
+        };
         let found = self.ledger.trash_entry(id).map_err(|error| problems::store(&error))?;
         let entry = Entry::Trash(found.ok_or_else(unknown)?);
         Self::may(asker, &entry)?;
@@ -240,12 +243,12 @@ impl Keeper<'_> {
     /// Makes a deferred entry due now.
     pub fn retry(&self, id: &EntryId, asker: &Asker) -> Result<QueueEntry, ApiError> {
         let found = self.ledger.queue_entry(id).map_err(|error| problems::store(&error))?;
-        let entry = found.ok_or_else(|| ApiError::not_found(format!("no deletion {id} waits")))?;
+        let entry = found.ok_or_else(|| no_deletion(id))?;
         Self::may(asker, &Entry::Queue(entry.clone()))?;
         let target = self.ready(&Entry::Queue(entry))?;
         Self::in_turn(target, |_| {
             let found = self.ledger.queue_entry(id).map_err(|error| problems::store(&error))?;
-            let entry = found.ok_or_else(|| ApiError::not_found(format!("no deletion {id} waits")))?;
+            let entry = found.ok_or_else(|| no_deletion(id))?;
             let entry = QueueEntry { attempts: 0, next_try_at: clock::now(), ..entry };
             self.ledger
                 .change_kept(&[KeptChange::Queue(entry.clone())])
@@ -253,4 +256,8 @@ impl Keeper<'_> {
             Ok(entry)
         })
     }
+}
+
+fn no_deletion(id: &EntryId) -> ApiError {
+    ApiError::not_found(format!("no deletion {id} waits")).with_help("`guardian queue list` tells what does")
 }

@@ -127,9 +127,10 @@ impl Feed {
             return Err(sweep.error.unwrap_or_else(|| format!("the dry run {} ended early", sweep.id)));
         }
         let mut lines = in_words(&sweep)?;
-        if let Some(plan) = &sweep.plan {
+        let any = sweep.reports.iter().any(|report| report.files_deleted > 0);
+        if let Some(plan) = sweep.plan.as_ref().filter(|_| any) {
             lines.push(String::new());
-            lines.push("apply exactly this with:".to_owned());
+            lines.push("apply it with:".to_owned());
             lines.push(format!("  guardian sweep --plan {plan}"));
         }
         Ok(lines)

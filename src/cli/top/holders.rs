@@ -6,10 +6,11 @@ use ratatui::text::Line;
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
 use super::super::output::Tone;
+use super::super::report::count_of;
 use super::super::table::shorten;
 use super::model::Model;
 use super::view::{Theme, title};
-use super::words::{count_of, growth_of, name_of};
+use super::words::{growth_of, name_of};
 use crate::api::{Holder, RootStats, TopList};
 use crate::model::ByteSize;
 

@@ -78,7 +78,7 @@ fn full() -> Model {
     model.take(sweeps(), now());
     model.take(
         event(
-            json!({"event": "alert", "kind": "usage", "state": "raised", "time": "2026-11-21T11:59:50Z", "level": "critical", "root": "scratch",
+            json!({"event": "alert", "time": "2026-11-21T11:59:50Z", "kind": "usage", "state": "raised", "level": "critical", "root": "scratch",
             "message": "usage is critical: 95% of bytes"}),
         ),
         now(),
@@ -155,7 +155,7 @@ fn an_agent_that_goes_away_is_told_of_until_it_answers() {
     model.take(News::Silent, now());
     let text = shown(&model, 80, 24);
     assert!(text.contains("agent does not answer, trying again (0s)"), "{text}");
-    assert!(text.contains("none runs"), "nobody knows of sweeps then:\n{text}");
+    assert!(text.contains("none under way"), "nobody knows of sweeps then:\n{text}");
     let mut hung = full();
     hung.answered = Timestamp::parse("2026-11-21T11:58:00Z").unwrap();
     assert!(shown(&hung, 80, 24).contains("trying again (2m)"));

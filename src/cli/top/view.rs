@@ -85,7 +85,8 @@ fn rows(count: usize, most: usize) -> u16 {
 fn header(model: &Model, theme: Theme, now: Timestamp, width: u16) -> Line<'static> {
     let mut spans = vec![Span::styled("guardian", theme.of(Tone::Strong)), Span::raw("  ")];
     let silence = model.answered.age_at(now).as_secs();
-    if model.silent || silence >= SILENCE {
+    let away = model.silent || silence >= SILENCE;
+    if away {
         let text = format!("agent does not answer, trying again ({})", TimeSpan::from_secs(silence));
         spans.push(Span::styled(text, theme.of(Tone::Bad)));
     } else if let Some(health) = &model.health {
@@ -99,7 +100,8 @@ fn header(model: &Model, theme: Theme, now: Timestamp, width: u16) -> Line<'stat
     } else {
         spans.push(Span::raw("asking the agent"));
     }
-    let agent = model.stats.as_ref().map_or_else(String::new, |stats| {
+    // Who does not answer may not run any more.
+    let agent = model.stats.as_ref().filter(|_| !away).map_or_else(String::new, |stats| {
         let agent = &stats.agent;
         let memory = agent.memory_bytes.map_or_else(String::new, |bytes| format!(", {}", ByteSize(bytes)));
         format!("up {}{memory}  ", TimeSpan::from_secs(agent.uptime_seconds))
@@ -216,7 +218,7 @@ fn draw_sweeps(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     let more = if count > usize::from(body.height) { format!("({count})") } else { String::new() };
     frame.render_widget(Paragraph::new(title("SWEEPS", &more, area.width, theme)), head);
     if model.sweeps.is_empty() {
-        frame.render_widget(Paragraph::new("  none runs").style(theme.of(Tone::Faint)), body);
+        frame.render_widget(Paragraph::new("  none under way").style(theme.of(Tone::Faint)), body);
         return;
     }
     let (roots, bar) = if area.width >= 100 { (20, 10) } else { (10, 5) };

@@ -2,8 +2,9 @@
 
 use super::super::health::tone_of;
 use super::super::output::Tone;
+use super::super::report::count_of;
 use crate::api::{Event, Holder, HolderName, Progress, SweepState};
-use crate::model::{ByteSize, Level, Report, Resource, Timestamp, escape_control};
+use crate::model::{ByteSize, Level, Report, Resource, Timestamp, Trigger, escape_control};
 
 /// When, how bad, and what.
 pub(super) fn of_event(event: &Event, now: Timestamp) -> (Timestamp, Tone, String) {
@@ -27,12 +28,20 @@ pub(super) fn of_event(event: &Event, now: Timestamp) -> (Timestamp, Tone, Strin
             (*time, tone_of(*level), text)
         }
         Event::Sweep { time, policy, trigger, roots, state, reports, .. } => {
-            let why = trigger.as_str().replace('_', " ");
+            // An emergency needs no other reason than the one it is called by.
+            let why = match trigger {
+                Trigger::EmergencyThreshold => String::new(),
+                why => format!(" ({})", why.as_str().replace('_', " ")),
+            };
+            let short = reports.iter().any(|report| report.target_reached == Some(false));
             let roots = roots.iter().map(|root| root.as_str()).collect::<Vec<_>>().join(", ");
             let of = if reports.len() == 1 { String::new() } else { format!(" over {roots}") };
             let (tone, text) = match state {
                 SweepState::Queued => (Tone::Faint, format!("{policy}{of} waits")),
-                SweepState::Running => (Tone::Strong, format!("{roots}: {policy} begins ({why})")),
+                SweepState::Running => (Tone::Strong, format!("{roots}: {policy} begins{why}")),
+                SweepState::Done if short => {
+                    (Tone::Warn, ended(policy.as_str(), &of, "ended short of its target", reports))
+                }
                 SweepState::Done => (Tone::Good, ended(policy.as_str(), &of, "done", reports)),
                 SweepState::Cancelled => (Tone::Warn, ended(policy.as_str(), &of, "cancelled", reports)),
                 SweepState::Failed => (Tone::Bad, ended(policy.as_str(), &of, "failed", reports)),
@@ -67,11 +76,6 @@ fn ended(policy: &str, of: &str, how: &str, reports: &[Report]) -> String {
         _ => String::new(),
     };
     format!("{root}{policy}{of} {how}: {verb} {}, {}{usage}", count_of(files), ByteSize(bytes))
-}
-
-/// `1 file`, `2 files`.
-pub(super) fn count_of(files: u64) -> String {
-    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
 /// How far a sweep is, what matters most first.
