@@ -213,12 +213,8 @@ fn count(
 /// Files that are there and past their expiry, also those that something keeps.
 fn expired(agent: &Agent, target: &Target, moment: &Moment) -> u64 {
     let root = &target.root;
-    let with = Circumstances {
-        jobs: &agent.engine.jobs,
-        references: &agent.engine.references,
-        moment,
-        for_space: false,
-    };
+    let with =
+        Circumstances { jobs: &agent.engine.jobs, references: &agent.engine.references, moment, aim: None };
     let is_due = |candidate: &Candidate| {
         let view = agent.engine.references.read().unwrap_or_else(PoisonError::into_inner);
         let at = FileAt {

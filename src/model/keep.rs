@@ -34,6 +34,8 @@ pub enum Keep {
     Special,
     /// Has links outside the plan: removing it would free nothing.
     Linked,
+    /// Occupies no bytes, where bytes are what is needed.
+    FreesNothing,
     /// The clock cannot be trusted with ages now.
     ClockUncertain,
     /// The index is incomplete and this phase needs all of it.
@@ -59,6 +61,7 @@ impl Keep {
             Self::NotSubject => "not_subject",
             Self::Special => "special",
             Self::Linked => "linked",
+            Self::FreesNothing => "frees_nothing",
             Self::ClockUncertain => "clock_uncertain",
             Self::IndexIncomplete => "index_incomplete",
             Self::Referred => "referred",

@@ -60,7 +60,7 @@ pub fn aim_of(
     let mut counted: u64 = 0;
     let mut seen = taken.clone();
     let mut merged = Merged::new(roots, places(roots, Phase::Oldest, true), Phase::Oldest, |one| {
-        circumstances(shared, one, orders.for_space())
+        circumstances(shared, one, orders.aim())
     })?;
     while counted < missing {
         let Some((_, action)) = merged.next(&mut seen)? else { break };

@@ -9,7 +9,7 @@ use std::iter::Peekable;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::model::{Action, FileKind, Keep, Phase, RelPath, Timestamp};
+use crate::model::{Action, FileKind, Keep, Phase, RelPath, Resource, Timestamp};
 use crate::policy::{DirContext, JobsView, Moment, ReferenceView, Verdict, classify, trash_until};
 
 use super::SweepError;
@@ -33,8 +33,8 @@ pub struct Circumstances<'a> {
     pub references: &'a RwLock<ReferenceView>,
     /// Time and circumstances.
     pub moment: &'a Moment,
-    /// The aim is space: a name whose removal frees nothing stays.
-    pub for_space: bool,
+    /// What is to come free, if that is the aim: a name whose removal frees none of it stays.
+    pub aim: Option<Resource>,
 }
 
 /// What one phase of a run decided so far, over one root.
@@ -304,6 +304,10 @@ impl<'a> Planner<'a> {
     fn with_links(&mut self, first: Action, decided: &mut Decided) -> Result<Option<Action>, SweepError> {
         let ino = first.facts.id.ino;
         decided.taken.insert(ino);
+        if self.with.aim == Some(Resource::Bytes) && first.facts.allocated == 0 {
+            self.tally.keep(&Keep::FreesNothing);
+            return Ok(None);
+        }
         if first.facts.nlink <= 1 || first.facts.id.kind != FileKind::Regular {
             return Ok(Some(first));
         }
@@ -333,7 +337,7 @@ impl<'a> Planner<'a> {
             }
         }
         let all = unit.len() >= unit[0].facts.nlink as usize;
-        if !all && self.with.for_space {
+        if !all && self.with.aim.is_some() {
             for _ in &unit {
                 self.tally.keep(&Keep::Linked);
             }

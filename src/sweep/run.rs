@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::RwLock;
 use std::time::Duration;
 
-use crate::model::{Action, Phase, Plan, Policy, RootName, RunId, Timestamp, VolumeUsage};
+use crate::model::{Action, Phase, Plan, Policy, Resource, RootName, RunId, Timestamp, VolumeUsage};
 use crate::policy::{Amount, JobsView, Moment, ReferenceView, Target};
 
 use super::SweepError;
@@ -58,9 +58,9 @@ impl Orders {
         self.head.policy == Policy::Emergency
     }
 
-    /// Whether its aim is space: then a name whose removal frees nothing stays.
-    pub const fn for_space(&self) -> bool {
-        self.target.is_set()
+    /// What its aim is to free, if that is it: then what frees nothing stays.
+    pub fn aim(&self) -> Option<Resource> {
+        self.target.is_set().then_some(self.target.resource)
     }
 }
 
@@ -178,9 +178,9 @@ pub struct Shared<'a> {
 pub(super) fn circumstances<'a>(
     shared: Shared<'a>,
     one: &'a RunRoot<'a>,
-    for_space: bool,
+    aim: Option<Resource>,
 ) -> Circumstances<'a> {
-    Circumstances { jobs: shared.jobs, references: shared.references, moment: &one.moment, for_space }
+    Circumstances { jobs: shared.jobs, references: shared.references, moment: &one.moment, aim }
 }
 
 const fn conditions<'a>(shared: Shared<'a>, one: &'a RunRoot<'_>) -> Conditions<'a> {
@@ -239,7 +239,7 @@ pub fn plan(
         }
         let mut need_here = left;
         let mut merged = Merged::new(roots, places(roots, phase, orders.is_emergency()), phase, |one| {
-            circumstances(shared, one, orders.for_space())
+            circumstances(shared, one, orders.aim())
         })?;
         if orders.is_emergency() && phase == Phase::Oldest {
             match super::last_phase::aim_of(orders, roots, shared, usage, left.unwrap_or(0), gained, taken)? {

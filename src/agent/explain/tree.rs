@@ -239,6 +239,7 @@ fn described(keep: &Keep, detail: &Detail) -> String {
         Keep::NotSubject => return "not subject to this policy".to_owned(),
         Keep::Special => "not a file or a link",
         Keep::Linked => "has links outside the plan",
+        Keep::FreesNothing => "occupies no space",
         Keep::ClockUncertain => "the clock is not trusted (guardian clock trust)",
         Keep::IndexIncomplete => "the index is incomplete",
         Keep::Referred => "something refers to it",

@@ -291,6 +291,6 @@ const fn weight(keep: &Keep) -> u8 {
         Keep::Referred | Keep::Unexpired | Keep::SessionAlive => 5,
         Keep::JobRetention | Keep::Result | Keep::RegistryGrace => 6,
         Keep::TooYoung => 7,
-        Keep::NotSubject | Keep::Linked | Keep::IndexIncomplete => 8,
+        Keep::NotSubject | Keep::Linked | Keep::FreesNothing | Keep::IndexIncomplete => 8,
     }
 }

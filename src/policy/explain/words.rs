@@ -85,6 +85,7 @@ impl About<'_> {
             Keep::NotSubject => "not subject to this policy".to_owned(),
             Keep::Special => "kept: not a file or a link".to_owned(),
             Keep::Linked => "kept: has links outside the plan".to_owned(),
+            Keep::FreesNothing => "kept: occupies no space".to_owned(),
             Keep::ClockUncertain => "kept: the clock is not trusted (guardian clock trust)".to_owned(),
             Keep::IndexIncomplete => "kept: the index is incomplete".to_owned(),
             Keep::Referred => self.referred(),

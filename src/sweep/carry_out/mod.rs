@@ -193,8 +193,8 @@ impl<'a, 'r> Running<'a, 'r> {
         let mut at = places(roots, phase, emergency);
         at.retain(|place| !self.is_suspended(*place, phase) && self.may_ask_vault(*place, phase));
         self.turned_away.clear();
-        let (shared, for_space) = (self.shared, self.orders.for_space());
-        let with = |one| circumstances(shared, one, for_space);
+        let (shared, aim) = (self.shared, self.orders.aim());
+        let with = |one| circumstances(shared, one, aim);
         if at.is_empty() {
             return PhaseEnd::Exhausted;
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::PoisonError;
 
-use crate::model::{Action, FileKind, FileTimes, Keep, RelPath, Timestamp};
+use crate::model::{Action, FileKind, FileTimes, Keep, RelPath, Resource, Timestamp};
 use crate::policy::{Detail, InTree, TreeFold, TreeVerdict, Verdict, classify_in_tree};
 use crate::sweep::SweepError;
 use crate::sweep::nominate::Candidate;
@@ -109,8 +109,11 @@ impl Planner<'_> {
             if fold.is_kept() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         let files = fold.files();
-        let (reason, newest, bytes) = match fold.end(self.with.moment, self.cutoff, self.with.for_space) {
+        let (reason, newest, bytes) = match fold.end(self.with.moment, self.cutoff, self.with.aim.is_some()) {
             TreeVerdict::Keep { obstacle, .. } => return Ok(Some(obstacle.keep)),
+            TreeVerdict::Remove { bytes: 0, .. } if self.with.aim == Some(Resource::Bytes) => {
+                return Ok(Some(Keep::FreesNothing));
+            }
             TreeVerdict::Remove { reason, newest, bytes } => (reason, newest, bytes),
         };
         self.tally.scanned += files.saturating_sub(1);

@@ -55,6 +55,18 @@ fn an_emergency_takes_orphans_first_and_stops_at_the_target() {
 }
 
 #[test]
+fn a_file_without_bytes_stays_where_bytes_are_needed_and_goes_by_age() {
+    let world = full();
+    for n in 0..40 {
+        world.file(&format!("o/job_unknown_empty_{n}"), 0, 100 * HOUR + n);
+    }
+    let (report, _) = world.run(&world.orders(Policy::Emergency));
+    assert_eq!((report.target_reached, report.files_deleted), (Some(true), 11), "the oldest free nothing");
+    let (report, _) = world.run(&world.orders(Policy::Orphans));
+    assert_eq!(report.files_deleted, 40 + 19, "nothing was needed, and they are due");
+}
+
+#[test]
 fn phases_follow_each_other_and_the_living_jobs_files_stay() {
     let mut world = full();
     world.root.marks.low = 30.0;
