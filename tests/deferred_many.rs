@@ -178,6 +178,36 @@ fn nothing_acknowledged_is_lost_and_nothing_goes_twice_over_kills() {
     );
 }
 
+#[test]
+fn a_kill_while_entries_are_removed_loses_none_and_removes_none_twice() {
+    let count = paths_or(5_000);
+    let (mut home, root_dir) = started("", "");
+    home.done(&["pause"]);
+    let paths = many(&home, &root_dir, count);
+    home.done(&["delete", "-q", "--files0-from", text(&home.path("list"))]);
+    home.until("all lie in the queue", |_| (kept(&root_dir, "queue").0 == count).then_some(()));
+    home.done(&["resume"]);
+    let mut left = vec![count];
+    while left.len() <= 4 && left.last() != Some(&0) {
+        let before = *left.last().unwrap();
+        home.until("removal goes on", |_| (kept(&root_dir, "queue").0 < before).then_some(()));
+        home.kill();
+        left.push(kept(&root_dir, "queue").0);
+        home.start();
+    }
+    assert!(left[1] > 0, "it was over before it could be killed");
+    home.until("the private directory is empty", |_| (kept(&root_dir, "queue") == (0, 0)).then_some(()));
+    assert!(items(&home, &["trash", "list"]).is_empty());
+    let removed = home.until("each is on record", |home| {
+        let removed = removals(home);
+        (removed.len() == count).then_some(removed)
+    });
+    assert!(paths.iter().all(|path| !path.exists() && removed.contains_key(text(path))));
+    assert!(removed.values().all(|(sure, _)| *sure <= 1), "removed twice");
+    let unsure = removed.values().filter(|(sure, _)| *sure == 0).count();
+    eprintln!("left at each kill: {left:?}; {unsure} went with a kill between removal and its record");
+}
+
 /// What is left to be done for paths whose deletion was answered.
 fn where_it_is(root_dir: &Path, paths: &[PathBuf]) -> Stretch {
     if paths.iter().rev().any(|path| path.exists()) {
