@@ -9,16 +9,16 @@ use std::time::Duration;
 use super::{Observer, World};
 use crate::model::{
     Covers, EntryId, HoldId, HoldRecord, Kept, Policy, QueueEntry, Recorded, RelPath, Requester, Skip, Stage,
-    Timestamp, WirePath,
+    Timestamp, TrashEntry, WirePath,
 };
 use crate::policy::Moment;
 use crate::store::ledger::{KeptChange, Ledger};
 use crate::sweep::execute::{Conditions, Ended, Step, execute, seam};
 use crate::sweep::named::look;
 use crate::sweep::vault::info::Entry;
-use crate::sweep::vault::moving::take_in;
+use crate::sweep::vault::moving::{lies_in, take_in};
 use crate::sweep::vault::replay::replay;
-use crate::sweep::vault::{KeptActions, RootVault, Turn};
+use crate::sweep::vault::{KeptActions, Room, RootVault, Turn};
 use crate::sys::clock;
 use crate::sys::private_dir::PrivateDir;
 
@@ -59,6 +59,24 @@ fn waiting_in(mut world: World, path: &str) -> (World, Arc<Ledger>, EntryId, tem
     replay(&world.root, &vault, &ledger, now).unwrap();
     world.root.vault = Some(Arc::new(vault));
     (world, ledger, id, state)
+}
+
+#[test]
+fn trash_that_could_not_be_brought_there_is_not_forgotten_when_it_is_not_found_there() {
+    let (world, ledger, id, _state) = waiting("d/f");
+    let mut kept = ledger.queue_entry(&id).unwrap().unwrap().kept;
+    let vault = Arc::clone(world.root.vault.as_ref().unwrap());
+    let rooms = vault.open(&world.root.dir).unwrap();
+    // On record as trash, and in the queue's directory still: the volume was full.
+    fs::rename(world.path("d/f"), world.path(".guardian/queue/1")).unwrap();
+    kept.stage = Stage::Moved;
+    let failed = Some("in vain".to_owned());
+    let entry = TrashEntry { kept, deleted_at: Timestamp::EPOCH, failed };
+    ledger.change_kept(&[KeptChange::Trash(entry.clone())]).unwrap();
+    let (report, _) = world.run(&world.orders(Policy::Trash));
+    assert_eq!(report.files_deleted, 0);
+    assert!(ledger.trash_entry(&id).unwrap().is_some(), "it was said to be in the trash");
+    assert!(lies_in(&rooms, Room::Trash, &entry.kept).is_some(), "and now it is");
 }
 
 #[test]

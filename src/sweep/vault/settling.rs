@@ -252,6 +252,8 @@ impl Changes {
                 if there.is_some() {
                     entry.kept_mut().stage = Stage::Moved;
                     self.all.push(super::replay::record(entry));
+                } else if let Some(trash) = left_behind(rooms, &entry) {
+                    self.to_trash.push(trash);
                 } else {
                     self.over.push((one.id.clone(), room));
                 }
@@ -276,6 +278,16 @@ impl Changes {
                 }
             }
         }
+    }
+}
+
+/// The entry, if it is trash on record and lies in the queue's directory: it
+/// could not be brought over, on a full volume. It must not be forgotten, or the
+/// next start would take it for a deferred deletion.
+fn left_behind(rooms: Option<&Rooms>, entry: &Entry) -> Option<TrashEntry> {
+    match (rooms, entry) {
+        (Some(rooms), Entry::Trash(trash)) => lies_in(rooms, Room::Queue, &trash.kept).map(|_| trash.clone()),
+        _ => None,
     }
 }
 
