@@ -17,7 +17,7 @@ use crate::usage::VolumeMonitor;
 
 use super::alerts::{CONDITIONS, conditions};
 use super::forecast::ForecastWatch;
-use super::state::Agent;
+use super::state::{Agent, Slot};
 use super::turns::VolumeId;
 use super::{commands, presence};
 use backoffs::Backoffs;
@@ -102,15 +102,22 @@ impl Guard {
 
     /// Tells whoever listens what has become of the roots.
     fn tell_states(&mut self) {
-        for slot in self.agent.slots() {
+        let state = |slot: &Slot| commands::state(&self.agent, slot);
+        let is_new = |slot: &Arc<Slot>| self.states.get(slot.name()) != Some(&state(slot).0);
+        let changed: Vec<Arc<Slot>> = self.agent.slots().into_iter().filter(is_new).collect();
+        if changed.is_empty() {
+            return;
+        }
+        // What is alarming about it comes first, and now.
+        self.alerts_due = Duration::ZERO;
+        self.tell_alerts(clock::since_boot());
+        for slot in changed {
+            // Looked at again: what was so before the alert may be over since.
             let (state, reason) = commands::state(&self.agent, &slot);
-            if self.states.insert(slot.name().clone(), state) == Some(state) {
+            let root = slot.name().clone();
+            if self.states.insert(root.clone(), state) == Some(state) {
                 continue;
             }
-            let root = slot.name().clone();
-            // What is alarming about it comes first, and now.
-            self.alerts_due = Duration::ZERO;
-            self.tell_alerts(clock::since_boot());
             self.agent.engine.events.publish(&Event::Root { time: clock::now(), root, state, reason });
         }
     }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::{DirContext, JobsView, Moment, ReferenceView, RootRules};
-use crate::model::{FileFacts, JobId, Keep, Timestamp};
+use crate::model::{FileFacts, JobId, Keep, Phase, Timestamp};
 
 /// What speaks against taking the file `name` of a directory; with the job, if it is one.
 pub fn speaks_against<'a>(
@@ -55,6 +55,23 @@ pub fn trash_until(rules: &RootRules, moment: &Moment) -> Option<(Timestamp, Dur
     (moment.clock_trusted || moment.emergency).then(|| (moment.now.minus(limit), limit))
 }
 
+/// Up to when what lies in a tree goes with it that was given up at `asked_at`
+/// and was moved away: nobody gave up what came into it, or was changed in it,
+/// later, by somebody who still stands in it. In the trash such a file has
+/// a retention of its own; an emergency leaves it, and whoever empties the
+/// trash means what lies there at that moment.
+pub fn goes_with_its_tree(
+    phase: Phase,
+    rules: &RootRules,
+    moment: &Moment,
+    asked_at: Timestamp,
+) -> Timestamp {
+    if phase != Phase::Trash || moment.emergency {
+        return asked_at;
+    }
+    trash_until(rules, moment).map_or(asked_at, |(until, _)| asked_at.max(until.min(moment.now)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +104,21 @@ mod tests {
         assert!(deferred_until(&Moment::emergency(NOW)) > NOW);
         let asked = Moment { older_than: Some(Duration::ZERO), ..Moment::ordinary(NOW) };
         assert!(deferred_until(&asked) > NOW);
+    }
+
+    #[test]
+    fn what_came_into_a_tree_later_goes_only_by_a_retention_of_its_own() {
+        let (asked_at, ordinary) = (NOW.minus(40 * DAY), Moment::ordinary(NOW));
+        let emptied = Moment { older_than: Some(Duration::ZERO), ..ordinary.clone() };
+        let until = |phase, moment: &Moment, asked_at| goes_with_its_tree(phase, &rules(), moment, asked_at);
+        for moment in [&ordinary, &Moment::emergency(NOW), &emptied] {
+            assert_eq!(until(Phase::Deferred, moment, asked_at), asked_at);
+        }
+        assert_eq!(until(Phase::Trash, &Moment::emergency(NOW), asked_at), asked_at);
+        assert_eq!(until(Phase::Trash, &ordinary, asked_at), NOW.minus(30 * DAY));
+        assert_eq!(until(Phase::Trash, &ordinary, NOW.minus(DAY)), NOW.minus(DAY));
+        assert_eq!(until(Phase::Trash, &emptied, asked_at), NOW, "what lies there now");
+        let doubted = Moment { clock_trusted: false, ..ordinary };
+        assert_eq!(until(Phase::Trash, &doubted, asked_at), asked_at);
     }
 }

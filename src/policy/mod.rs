@@ -45,7 +45,7 @@ pub use explain::{CLASSIFIED, Explanation, PhaseVerdict, explain};
 pub use forecast::{Forecast, ForecastAlert, ForecastChange, MIN_SAMPLES, MIN_SPAN, Outlook};
 pub use fuse::{Amount, Fuse, fuse};
 pub use futility::{Aim, POOR_BATCHES, Returns, aim};
-pub use given_up::{deferred_until, speaks_against, trash_until};
+pub use given_up::{deferred_until, goes_with_its_tree, speaks_against, trash_until};
 pub use glob_literals::literals;
 pub use globs::Globs;
 pub use growth::Growth;

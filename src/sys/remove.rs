@@ -28,7 +28,7 @@ mod kept;
 mod tree;
 
 pub use kept::remove_kept;
-pub use tree::{ALL, MayGo, RemovedTree, TreeEnd, remove_tree};
+pub use tree::{MayGo, RemovedTree, TreeEnd, remove_tree};
 
 /// Why a file was not removed.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 
 use crate::model::{Action, EntryId, FileFacts, FileKind, FileTimes, Skip, Timestamp, with_causes};
-use crate::policy::speaks_against;
+use crate::policy::{goes_with_its_tree, speaks_against};
 use crate::sweep::vault::inspect::{Objection, is_newer, tree};
 use crate::sweep::vault::{Room, Rooms};
 use crate::sys::remove::{Refusal, TreeEnd, remove_kept, remove_tree};
@@ -29,6 +29,9 @@ fn ended(end: Result<TreeEnd, Refusal>, is_tree: bool) -> Ended {
         Some(why) => {
             let why = match why {
                 Refusal::Skip(Skip::InUse) => "a file in it is open or mapped by somebody".to_owned(),
+                Refusal::Skip(Skip::Changed) => {
+                    "something in it came, or was changed, after it was given up".to_owned()
+                }
                 Refusal::Skip(why) => format!("something in it stays: {why}"),
                 Refusal::Failed(error) => with_causes(&error),
             };
@@ -53,8 +56,27 @@ impl State<'_> {
             Err(ended) => return ended,
         };
         let is_tree = action.facts.id.kind == FileKind::Directory;
+        // A file is given up as it is: its record need not be read.
+        let asked_at = if is_tree { self.asked_at(id) } else { Ok(Timestamp::EPOCH) };
+        let given_up = match asked_at {
+            Ok(at) => {
+                let (rules, moment) = (&self.root.rules, self.with.moment);
+                GivenUp::until(goes_with_its_tree(action.phase, rules, moment, at))
+            }
+            Err(ended) => return ended,
+        };
+        let may_go = |facts: &FileFacts| given_up.has(facts);
         let dir = rooms.of(room(action));
-        ended(remove_kept(dir, id.as_str().as_bytes(), &action.facts, &self.how), is_tree)
+        ended(remove_kept(dir, id.as_str().as_bytes(), &action.facts, &self.how, &may_go), is_tree)
+    }
+
+    fn asked_at(&self, id: &EntryId) -> Result<Timestamp, Ended> {
+        match self.root.vault.as_ref().map(|vault| vault.asked_at(id)) {
+            Some(Ok(Some(at))) => Ok(at),
+            Some(Err(error)) => Err(Ended::Failed(with_causes(&error))),
+            // Nobody gives it up any more.
+            Some(Ok(None)) | None => Err(Ended::Skipped(Skip::Changed)),
+        }
     }
 
     /// Why an entry in the private directory would stay.
@@ -70,15 +92,14 @@ impl State<'_> {
     /// Removes a tree that could not be moved, from its place: all of it, or
     /// nothing while a file in it must stay.
     pub(super) fn remove_tree_in_place(&self, action: &Action, id: &EntryId, place: &Place) -> Ended {
-        let asked_at = match self.root.vault.as_ref().map(|vault| vault.asked_at(id)) {
-            Some(Ok(Some(asked_at))) => asked_at,
-            Some(Err(error)) => return Ended::Failed(with_causes(&error)),
-            // Nobody gives it up any more.
-            Some(Ok(None)) | None => return Ended::Skipped(Skip::Changed),
+        // Whatever its room: it lies where everybody works, and what came into it is new to all.
+        let given_up = match self.asked_at(id) {
+            Ok(at) => GivenUp::until(at),
+            Err(ended) => return ended,
         };
         // Held until it is gone: a job or a hold that was answered loses nothing.
         let known = self.with.read();
-        if let Err(why) = tree(self.root, self.with, &known, None, asked_at, &action.path) {
+        if let Err(why) = tree(self.root, self.with, &known, None, Some(given_up.until), &action.path) {
             return match why {
                 Objection::Absent => Ended::Skipped(Skip::Vanished),
                 Objection::Kept { keep: crate::model::Keep::ActiveJob, .. } => {
@@ -103,28 +124,29 @@ impl State<'_> {
         if !self.is_in_place(place) {
             return Ended::Skipped(Skip::Changed);
         }
-        let given_up = GivenUp::at(asked_at);
         let may_go = |facts: &FileFacts| given_up.has(facts);
         ended(remove_tree(&place.dir, name, action.facts.id.ino, &self.how, &may_go), true)
     }
 }
 
-/// What was given up with a tree: it still lies where anybody may put something into it.
+/// What was given up with a tree: somebody may put something into it still,
+/// where it lies or, standing in it, where it was moved to.
 struct GivenUp {
-    at: Option<Timestamp>,
+    /// What is newer was not.
+    until: Timestamp,
     /// Files with several names. Of these the first that goes changes the ctime.
     linked: RefCell<HashSet<u64>>,
 }
 
 impl GivenUp {
-    fn at(at: Option<Timestamp>) -> Self {
-        Self { at, linked: RefCell::default() }
+    fn until(until: Timestamp) -> Self {
+        Self { until, linked: RefCell::default() }
     }
 
     fn has(&self, now: &FileFacts) -> bool {
         let mut linked = self.linked.borrow_mut();
-        let has = linked.contains(&now.id.ino) || self.at.is_none_or(|at| !is_newer(now, at));
-        if has && now.nlink > 1 {
+        let has = linked.contains(&now.id.ino) || !is_newer(now, self.until);
+        if has && now.nlink > 1 && now.id.kind != FileKind::Directory {
             linked.insert(now.id.ino);
         }
         has

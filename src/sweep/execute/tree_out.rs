@@ -15,8 +15,8 @@ use std::sync::MutexGuard;
 use std::time::Duration;
 
 use crate::model::{
-    Action, EntryId, FileFacts, FileTimes, Kept, Reason, RelPath, Requester, Skip, Stage, TrashEntry,
-    TreePrint, WirePath, with_causes,
+    Action, EntryId, FileFacts, FileKind, FileTimes, Kept, Reason, RelPath, Requester, Skip, Stage,
+    TrashEntry, TreePrint, WirePath, with_causes,
 };
 use crate::sweep::vault::info::{Entry, Info, discard};
 use crate::sweep::vault::{Room, Rooms, RootVault};
@@ -351,6 +351,10 @@ impl<'w> Judged<'w> {
     /// Whether `now` is one of them, as it was. Of several names of one file the
     /// first that goes changes its ctime.
     fn has(&self, now: &FileFacts) -> bool {
+        // A directory goes once it is empty: a file that was moved here in one was not judged.
+        if now.id.kind == FileKind::Directory {
+            return true;
+        }
         self.0.get(&now.id.ino).is_some_and(|then| {
             let ctime = if then.nlink > 1 { now.id.ctime } else { then.id.ctime };
             crate::model::Identity { ctime, ..then.id } == now.id

@@ -13,8 +13,10 @@ use crate::model::{
 };
 use crate::policy::Moment;
 use crate::store::ledger::{KeptChange, Ledger};
+use crate::sweep::carry_out::carry_out;
 use crate::sweep::execute::{Conditions, Ended, Step, execute, seam};
 use crate::sweep::named::look;
+use crate::sweep::run::Shared;
 use crate::sweep::vault::info::Entry;
 use crate::sweep::vault::moving::{lies_in, take_in};
 use crate::sweep::vault::replay::replay;
@@ -276,4 +278,63 @@ fn what_is_moved_into_a_tree_that_waits_was_never_given_up() {
     ledger.change_kept(&[KeptChange::Queue(QueueEntry { next_try_at: Timestamp::EPOCH, ..waits })]).unwrap();
     assert_eq!(world.run(&again).0.files_deleted, 1);
     assert!(!world.path("d").exists() && world.path("results/old/f").exists());
+}
+
+/// The deletion of a tree that lies in the private directory.
+fn moved_away(world: World) -> (World, Arc<Ledger>, QueueEntry, tempfile::TempDir) {
+    let (world, ledger, id, state) = waiting_in(world, "d");
+    fs::rename(world.path("d"), world.path(".guardian/queue/1")).unwrap();
+    let mut entry = ledger.queue_entry(&id).unwrap().unwrap();
+    entry.kept.stage = Stage::Moved;
+    ledger.change_kept(&[KeptChange::Queue(entry.clone())]).unwrap();
+    (world, ledger, entry, state)
+}
+
+#[test]
+fn what_somebody_puts_into_a_tree_that_was_moved_away_was_never_given_up() {
+    let world = World::new();
+    world.file("d/sub/f", 10, 0);
+    world.file("d/one", 10, 0);
+    world.file("results/old/f", 10, 0);
+    fs::hard_link(world.path("d/one"), world.path("d/sub/two")).unwrap();
+    let (world, ledger, entry, _state) = moved_away(world);
+    let (id, there) = (&entry.kept.id, ".guardian/queue/1");
+    // By somebody who stands in it.
+    write_after(&world, ".guardian/queue/1/sub/new", entry.kept.asked_at.unwrap());
+    fs::rename(world.path("results"), world.path(".guardian/queue/1/results")).unwrap();
+    let (report, _) = world.run(&world.orders(Policy::Deferred));
+    assert_eq!(report.files_deleted, 3, "{report:?}");
+    assert_eq!(fs::read(world.path(there).join("sub/new")).unwrap(), b"new");
+    assert!(world.path(there).join("results/old/f").exists());
+    let waits = ledger.queue_entry(id).unwrap().unwrap();
+    assert!(waits.last_error.as_ref().unwrap().contains("after it was given up"), "{waits:?}");
+}
+
+#[test]
+fn what_came_into_a_tree_of_the_trash_has_a_retention_of_its_own() {
+    let world = World::with_capacity(Some(60 * 4096));
+    world.file("d/f", 30 * 4096, 0);
+    world.file("other.keep", 30 * 4096, 0);
+    let (world, ledger, entry, _state) = moved_away(world);
+    let (id, there) = (&entry.kept.id, ".guardian/trash/1");
+    fs::create_dir_all(world.path(".guardian/trash")).unwrap();
+    fs::rename(world.path(".guardian/queue/1"), world.path(there)).unwrap();
+    // Put there long ago, with something that was written just now.
+    let put_at = clock::now();
+    let trash =
+        |deleted_at| KeptChange::Trash(TrashEntry { kept: entry.kept.clone(), deleted_at, failed: None });
+    ledger.change_kept(&[trash(Timestamp::EPOCH)]).unwrap();
+    write_after(&world, ".guardian/trash/1/new", put_at);
+    let (report, _) = world.run(&world.orders(Policy::Emergency));
+    assert!(!world.path(there).join("f").exists(), "it was given up: {report:?}");
+    world.run(&world.orders(Policy::Trash));
+    world.run(&world.orders(Policy::Emergency));
+    assert!(world.path(there).join("new").exists(), "it was not, and is young");
+    assert!(ledger.trash_entry(id).unwrap().is_some_and(|entry| entry.failed.is_some()));
+    // Whoever empties the trash means what lies there.
+    let mut root = world.run_root(false);
+    root.moment = Moment { older_than: Some(Duration::ZERO), ..Moment::ordinary(clock::now()) };
+    let shared = Shared { jobs: &world.jobs, references: &world.references };
+    carry_out(&world.orders(Policy::Trash), &[root], shared, &Observer::default());
+    assert!(!world.path(there).exists() && ledger.trash_entry(id).unwrap().is_none());
 }

@@ -70,6 +70,16 @@ impl Entry {
         }
     }
 
+    /// When it was given up: what came into a tree later never was. Of what was
+    /// found without a description, when it was found.
+    pub fn asked_at(&self) -> Timestamp {
+        let recorded = match self {
+            Self::Queue(entry) => entry.queued_at,
+            Self::Trash(entry) => entry.deleted_at,
+        };
+        self.kept().asked_at.unwrap_or(recorded)
+    }
+
     /// Where it lies when it is moved.
     pub const fn room(&self) -> Room {
         match self {

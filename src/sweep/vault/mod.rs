@@ -187,9 +187,9 @@ impl RootVault {
         self.settled.load(Ordering::Acquire)
     }
 
-    /// When an entry was given up, as far as that is known; `None`: there is no such entry.
-    pub(super) fn asked_at(&self, id: &EntryId) -> Result<Option<Option<Timestamp>>, StoreError> {
-        Ok(self.entries.entry(id)?.map(|entry| entry.kept().asked_at))
+    /// When an entry was given up; `None`: there is no such entry.
+    pub(super) fn asked_at(&self, id: &EntryId) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.entries.entry(id)?.map(|entry| entry.asked_at()))
     }
 
     /// Makes what was written in it lasting. Can take seconds.

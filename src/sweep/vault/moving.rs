@@ -258,7 +258,7 @@ fn take(
     // Held until it has left its place: a job whose start was answered loses nothing.
     let known = with.read();
     if kept.is_tree()
-        && let Err(why) = tree(root, with, &known, None, kept.asked_at, &moving.path)
+        && let Err(why) = tree(root, with, &known, None, Some(moving.entry.asked_at()), &moving.path)
     {
         return match why {
             Objection::Absent => Taken::Gone,

@@ -6,13 +6,14 @@
 
 use crate::model::{FileFacts, FileKind, FileTimes, Skip};
 
-use super::tree::{ALL, RemovedTree, TreeEnd, remove_tree};
+use super::tree::{MayGo, RemovedTree, TreeEnd, remove_tree};
 use super::{Refusal, skip, verify};
 use crate::sys::DirHandle;
 use crate::sys::open_check::OpenCheck;
 use crate::sys::stat::look_at;
 
 /// Removes the entry `name` from `dir`; `expected` is what it was when it was given up.
+/// Of a tree goes only what `may_go` says: somebody may stand in it still.
 ///
 /// # Errors
 /// [`Skip::Vanished`] when it is gone, [`Skip::Changed`] when something else is
@@ -22,6 +23,7 @@ pub fn remove_kept(
     name: &[u8],
     expected: &FileFacts,
     how: &OpenCheck,
+    may_go: MayGo<'_>,
 ) -> Result<TreeEnd, Refusal> {
     let seen =
         look_at(dir, name, FileTimes::default()).map_err(|e| Refusal::failed("look at entry", name, e))?;
@@ -32,7 +34,7 @@ pub fn remove_kept(
         return skip(Skip::Changed);
     }
     if expected.id.kind == FileKind::Directory {
-        return remove_tree(dir, name, seen.facts.id.ino, how, ALL);
+        return remove_tree(dir, name, seen.facts.id.ino, how, may_go);
     }
     let gone = verify(dir, name, &seen.facts.id, how)?.remove()?;
     let removed = RemovedTree { files: 1, freed: gone.freed_if_last };

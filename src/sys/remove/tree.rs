@@ -40,11 +40,9 @@ pub struct TreeEnd {
     pub stayed: Option<Refusal>,
 }
 
-/// Says of a file as it is found whether it may go; not asked of directories.
+/// Says of a file as it is found whether it may go, and of a directory before
+/// anything in it does whether it is looked into; not asked of the top.
 pub type MayGo<'a> = &'a dyn Fn(&FileFacts) -> bool;
-
-/// For trees that were given up with all that is in them.
-pub const ALL: MayGo<'static> = &|_| true;
 
 /// One directory on the way down.
 struct Level {
@@ -222,7 +220,7 @@ fn hold_any<'d>(
     let seen = super::super::stat::look_at(dir, name, FileTimes::default())
         .map_err(|e| Refusal::failed("look at file", name, e))?;
     let id = seen.facts.id;
-    if id.kind != FileKind::Directory && !may_go(&seen.facts) {
+    if !may_go(&seen.facts) {
         return skip(Skip::Changed);
     }
     match id.kind {
@@ -246,7 +244,7 @@ mod tests {
 
     fn remove(tree: &crate::sys::trees::Tree, name: &str) -> Result<TreeEnd, Refusal> {
         let ino = tree.identity(name.as_bytes()).ino;
-        remove_tree(tree.dir(), name.as_bytes(), ino, &OpenCheck::Lease, ALL)
+        remove_tree(tree.dir(), name.as_bytes(), ino, &OpenCheck::Lease, &|_| true)
     }
 
     #[test]
@@ -302,7 +300,7 @@ mod tests {
         let tree = tree();
         fs::create_dir(tree.path.join("t")).unwrap();
         tree.file(b"t/f");
-        let end = remove_tree(tree.dir(), b"t", 1, &OpenCheck::Lease, ALL);
+        let end = remove_tree(tree.dir(), b"t", 1, &OpenCheck::Lease, &|_| true);
         assert!(matches!(end, Err(Refusal::Skip(Skip::Changed))));
         assert!(tree.path.join("t/f").exists());
     }
