@@ -10,7 +10,7 @@ mod gone;
 mod sessions;
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use crate::model::{
@@ -99,8 +99,10 @@ pub struct Telling {
 pub struct References {
     ledger: Arc<Ledger>,
     view: Arc<RwLock<ReferenceView>>,
-    /// Serialises changes, writing included. Taken before the view's lock, never while holding it.
-    changes: Mutex<()>,
+    /// Serialises changes, writing included, but for those of single holds, which
+    /// share it: none concerns another, and together they are synced once. Taken
+    /// before the view's lock, never while holding it.
+    changes: RwLock<()>,
     /// Files that are gone and still on record. Taken after the view's lock, for a moment.
     gone: Mutex<HashSet<(RootName, RelPath)>>,
 }
@@ -140,7 +142,7 @@ impl References {
         Ok(Self {
             view: Arc::new(RwLock::new(view)),
             ledger,
-            changes: Mutex::default(),
+            changes: RwLock::default(),
             gone: Mutex::default(),
         })
     }
@@ -150,8 +152,12 @@ impl References {
         &self.view
     }
 
-    fn changes(&self) -> MutexGuard<'_, ()> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn changes(&self) -> RwLockWriteGuard<'_, ()> {
+        self.changes.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn one_change(&self) -> RwLockReadGuard<'_, ()> {
+        self.changes.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn view_mut(&self) -> RwLockWriteGuard<'_, ReferenceView> {
@@ -187,10 +193,17 @@ impl References {
                 created_at: now,
             })
             .collect();
-        let _changes = self.changes();
-        self.ledger.put_holds(&holds)?;
-        let mut view = self.view_mut();
-        holds.iter().for_each(|hold| view.put_hold(hold));
+        let _change = self.one_change();
+        // Before it is on record, where somebody may find it and end it.
+        {
+            let mut view = self.view_mut();
+            holds.iter().for_each(|hold| view.put_hold(hold));
+        }
+        if let Err(error) = self.ledger.put_holds(&holds) {
+            let mut view = self.view_mut();
+            holds.iter().for_each(|hold| view.remove_hold(hold));
+            return Err(error.into());
+        }
         Ok(holds)
     }
 
@@ -207,7 +220,7 @@ impl References {
     /// # Errors
     /// `NoHold`, `OthersHold`, `Store`.
     pub fn release(&self, id: &HoldId, by: Caller) -> Result<HoldRecord, ReferenceError> {
-        let _changes = self.changes();
+        let _change = self.one_change();
         let hold = self.ledger.hold(id)?.ok_or_else(|| ReferenceError::NoHold(id.clone()))?;
         permit_hold(&hold, by)?;
         self.ledger.remove_holds(std::iter::once(id))?;

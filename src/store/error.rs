@@ -63,6 +63,31 @@ impl StoreError {
         matches!(self, Self::NoSpace { .. })
     }
 
+    /// The same for somebody else whom it met: what lies beneath only in words.
+    pub(in crate::store) fn told_again(&self) -> Self {
+        let told = |source: &Cause| Cause::from(crate::model::with_causes(source.as_ref()));
+        match self {
+            Self::NoSpace { action, path, source } => {
+                Self::NoSpace { action, path: path.clone(), source: told(source) }
+            }
+            Self::Failed { action, path, source } => {
+                Self::Failed { action, path: path.clone(), source: told(source) }
+            }
+            Self::Damaged { path, detail } => Self::Damaged { path: path.clone(), detail: detail.clone() },
+            Self::Unavailable { path, reason } => {
+                Self::Unavailable { path: path.clone(), reason: reason.clone() }
+            }
+            Self::Busy(path) => Self::Busy(path.clone()),
+            Self::NoRootKey(count) => Self::NoRootKey(*count),
+        }
+    }
+
+    /// What was written was not on disk yet when the database had to be opened again.
+    pub(in crate::store) fn lost(path: &Path) -> Self {
+        let source = Cause::from("the database had to be opened again before it was on disk");
+        Self::Failed { action: "write", path: path.to_owned(), source }
+    }
+
     /// An I/O failure, told apart by whether the volume is full.
     pub(in crate::store) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();

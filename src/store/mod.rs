@@ -13,6 +13,7 @@ mod database;
 mod error;
 pub mod index;
 pub mod ledger;
+mod rounds;
 #[cfg(test)]
 mod tests;
 

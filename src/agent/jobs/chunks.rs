@@ -28,8 +28,8 @@ impl JobRegistry {
         by: Caller,
         now: Now,
     ) -> Result<Arc<CompletedChunk>, JobError> {
-        let live = self.live();
-        let record = self.lookup(&live, id)?.ok_or_else(|| JobError::NotFound(id.clone()))?;
+        let _claim = self.claim(id);
+        let record = self.lookup(&self.live(), id)?.ok_or_else(|| JobError::NotFound(id.clone()))?;
         permit(&record, by)?;
         let done = CompletedChunk { job: id.clone(), chunk: chunk.clone(), at: now.wall, files };
         self.book.put_chunk(&done).map_err(|source| store(id, source))?;
@@ -45,7 +45,7 @@ impl JobRegistry {
     /// # Errors
     /// When the ledger can't be written; it is known then as before.
     pub fn forget_chunk(&self, done: &CompletedChunk) -> Result<(), StoreError> {
-        let _changes = self.live();
+        let _claim = self.claim(&done.job);
         self.book.remove_chunk(done)?;
         if let Some(job) = self.view_mut().jobs.get_mut(&done.job) {
             job.completed.retain(|other| **other != *done);

@@ -1,7 +1,7 @@
 //! The registry itself: ledger first, then the view, then the answer.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::change::{apply, permit};
@@ -30,15 +30,32 @@ const BEAT_ON_RECORD: Duration = Duration::from_secs(600);
 pub struct JobRegistry {
     pub(super) book: Arc<dyn JobBook>,
     view: Arc<RwLock<JobsView>>,
-    /// Serialises changes. Taken before the view's lock, never while holding it.
+    /// Taken before the view's lock, never while holding it. Changes of one job
+    /// follow each other by a [`Claim`]; those of several wait for the disk together.
     live: Mutex<Live>,
+    released: Condvar,
     boot_id: String,
     keep_beats: bool,
     pub(super) waker: Waker,
 }
 
+/// The right to change one job; ends when dropped.
+pub(super) struct Claim<'r> {
+    registry: &'r JobRegistry,
+    id: JobId,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.registry.live().claimed.remove(&self.id);
+        self.registry.released.notify_all();
+    }
+}
+
 pub(super) struct Live {
     jobs: HashMap<JobId, LivingJob>,
+    /// Jobs of which somebody is writing down a change.
+    claimed: HashSet<JobId>,
     /// Presumed failures that the ledger could not take yet. They hold all the
     /// same: cleaning must not wait for a write, and a restart concludes them again.
     unsaved: HashMap<JobId, JobRecord>,
@@ -83,10 +100,12 @@ impl JobRegistry {
             let deadline = deadline_after_downtime(now.since_boot, record.ttl);
             (record.id.clone(), LivingJob { record, beat: None, deadline, seen: false, gone: None })
         });
-        let live = Live { jobs: living.collect(), unsaved: HashMap::new(), last_tick: now };
+        let live =
+            Live { jobs: living.collect(), claimed: HashSet::new(), unsaved: HashMap::new(), last_tick: now };
         Ok(Self {
             view: Arc::new(RwLock::new(view)),
             live: Mutex::new(live),
+            released: Condvar::new(),
             boot_id: clock::boot_id().map_err(RegistryError::Boot)?,
             keep_beats,
             waker: Waker::new().map_err(RegistryError::Follow)?,
@@ -105,8 +124,8 @@ impl JobRegistry {
     /// # Errors
     /// Any of [`JobError`] but `NotFound`; nothing has changed then.
     pub fn put(&self, id: &JobId, change: &JobChange, by: Caller, now: Now) -> Result<JobRecord, JobError> {
-        let mut live = self.live();
-        let known = self.lookup(&live, id)?;
+        let claim = self.claim(id);
+        let known = self.lookup(&self.live(), id)?;
         if let Some(record) = &known {
             permit(record, by)?;
         }
@@ -117,6 +136,7 @@ impl JobRegistry {
         let record = apply(id, known, change, process, by, now.wall)?;
         self.begin_anew(&record)?;
         self.book.put_job(&record).map_err(|source| store(id, source))?;
+        let mut live = self.live();
         live.unsaved.remove(id);
         if record.state.is_alive() {
             let deadline = deadline_after_beat(now.since_boot, record.ttl);
@@ -125,8 +145,11 @@ impl JobRegistry {
         } else {
             live.jobs.remove(id);
         }
+        drop(live);
         // Here a start waits for removals in flight.
         super::chunks::show(&mut self.view_mut(), &record);
+        // The thread that is woken passes over a job that is claimed.
+        drop(claim);
         self.waker.wake();
         Ok(record)
     }
@@ -137,6 +160,7 @@ impl JobRegistry {
     /// `NotFound`; `Conflict` when it has ended, also by presumption;
     /// `Forbidden`; `Store` only where heartbeats are kept on record.
     pub fn heartbeat(&self, id: &JobId, by: Caller, now: Now) -> Result<JobRecord, JobError> {
+        let _claim = self.claim(id);
         let mut live = self.live();
         let Some(job) = live.jobs.get_mut(id) else {
             let record = self.lookup(&live, id)?.ok_or_else(|| JobError::NotFound(id.clone()))?;
@@ -147,15 +171,21 @@ impl JobRegistry {
         let shown = JobRecord { last_heartbeat: Some(now.wall), ..job.record.clone() };
         let on_record = job.record.last_sign_of_life();
         if self.keep_beats || on_record.age_at(now.wall) >= BEAT_ON_RECORD {
-            match self.book.put_job(&shown) {
-                Ok(()) => job.record = shown.clone(),
-                Err(source) if self.keep_beats => return Err(store(id, source)),
+            drop(live);
+            let written = self.book.put_job(&shown);
+            live = self.live();
+            match (written, live.jobs.get_mut(id)) {
+                (Ok(()), Some(job)) => job.record = shown.clone(),
+                (Err(source), _) if self.keep_beats => return Err(store(id, source)),
                 // It counts all the same; the next one tries again.
-                Err(error) => tracing::debug!(job = %id, %error, "heartbeat not on record"),
+                (Err(error), _) => tracing::debug!(job = %id, %error, "heartbeat not on record"),
+                (Ok(()), None) => {}
             }
         }
-        job.beat = Some(now.wall);
-        job.deadline = deadline_after_beat(now.since_boot, job.record.ttl);
+        if let Some(job) = live.jobs.get_mut(id) {
+            job.beat = Some(now.wall);
+            job.deadline = deadline_after_beat(now.since_boot, job.record.ttl);
+        }
         Ok(shown)
     }
 
@@ -220,9 +250,11 @@ impl JobRegistry {
         live.last_tick = now;
         self.save_what_could_not_be_saved(&mut live);
         let ended = following.look(live.processes(&self.boot_id));
-        let failed: Vec<PresumedFailure> = live
-            .jobs
+        let Live { jobs, claimed, .. } = &mut *live;
+        let failed: Vec<PresumedFailure> = jobs
             .values_mut()
+            // Whoever has a claim to one has heard of it a moment ago.
+            .filter(|job| !claimed.contains(&job.record.id))
             .filter_map(|job| self.judge(job, &ended, following.report_time, now))
             .collect();
         if !failed.is_empty() {
@@ -269,7 +301,8 @@ impl JobRegistry {
     }
 
     fn save_what_could_not_be_saved(&self, live: &mut Live) {
-        live.unsaved.retain(|_, record| self.book.put_job(record).is_err());
+        let Live { unsaved, claimed, .. } = live;
+        unsaved.retain(|id, record| claimed.contains(id) || self.book.put_job(record).is_err());
     }
 
     /// How long nothing has to be looked at, unless a process ends or a job is registered.
@@ -293,7 +326,8 @@ impl JobRegistry {
         let mut live = self.live();
         let old: Vec<JobId> = {
             let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-            view.jobs.iter().filter(|(_, job)| is_old(job)).map(|(id, _)| id.clone()).collect()
+            let old = view.jobs.iter().filter(|(id, job)| is_old(job) && !live.claimed(id));
+            old.map(|(id, _)| id.clone()).collect()
         };
         let mut pruned = 0;
         for id in old {
@@ -334,7 +368,10 @@ impl JobRegistry {
     pub fn flush(&self) -> Result<(), StoreError> {
         let mut live = self.live();
         let mut outcome = Ok(());
-        for job in live.jobs.values_mut().filter(|job| job.beat > job.record.last_heartbeat) {
+        let Live { jobs, claimed, .. } = &mut *live;
+        let to_write =
+            |job: &&mut LivingJob| job.beat > job.record.last_heartbeat && !claimed.contains(&job.record.id);
+        for job in jobs.values_mut().filter(to_write) {
             let shown = job.shown();
             match self.book.put_job(&shown) {
                 Ok(()) => job.record = shown,
@@ -352,6 +389,15 @@ impl JobRegistry {
         }
     }
 
+    /// Waits until nobody else changes the job. The lock of [`Self::live`] is free
+    /// meanwhile, also while its holder writes.
+    pub(super) fn claim(&self, id: &JobId) -> Claim<'_> {
+        let claimed = |live: &mut Live| live.claimed(id);
+        let mut live = self.released.wait_while(self.live(), claimed).unwrap_or_else(PoisonError::into_inner);
+        live.claimed.insert(id.clone());
+        Claim { registry: self, id: id.clone() }
+    }
+
     pub(super) fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -362,6 +408,11 @@ impl JobRegistry {
 }
 
 impl Live {
+    /// Whether somebody is writing down a change of the job.
+    pub(super) fn claimed(&self, id: &JobId) -> bool {
+        self.claimed.contains(id)
+    }
+
     /// What memory knows better than the ledger.
     fn remembered(&self, id: &JobId) -> Option<JobRecord> {
         self.jobs.get(id).map(LivingJob::shown).or_else(|| self.unsaved.get(id).cloned())

@@ -4,6 +4,7 @@ use std::sync::mpsc::channel;
 
 use super::*;
 use crate::model::{FileKind, Identity};
+use crate::store::ledger::tests::tiny_volume;
 
 const BEFORE: Timestamp = Timestamp::from_nanos(1_000_000_000_000_000_000);
 const BEGAN: Timestamp = Timestamp::from_nanos(1_000_000_010_000_000_000);
@@ -105,4 +106,30 @@ fn a_path_that_is_named_often_is_held_once() {
     let held = references.hold((0..1000).map(|_| named(7)).collect(), None, Some("r"), ME, BEFORE).unwrap();
     assert_eq!(held.len(), 1);
     assert_eq!(references.holds(None, 2000).unwrap(), held);
+}
+
+#[test]
+fn a_hold_that_could_not_be_recorded_holds_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    if let Err(why) = tiny_volume(dir.path()) {
+        eprintln!("skipped: no tmpfs can be mounted: {why}");
+        return;
+    }
+    let fill = dir.path().join("fill");
+    let _ = std::fs::write(&fill, vec![1; 1 << 17]).unwrap_err();
+    let references = opened(dir.path());
+    let is_held = || {
+        let file = named(7);
+        let dir = file.path.parent().unwrap();
+        let (name, facts) = (file.path.name(), Some(&file.facts));
+        let at = crate::policy::FileAt { root: &file.root, dir: &dir, name, facts, above: &[] };
+        references.view().read().unwrap().is_held(&at, BEFORE)
+    };
+    let refused = references.hold(vec![named(7)], None, None, ME, BEFORE);
+    std::fs::remove_file(&fill).unwrap();
+    assert!(refused.is_err() && !is_held(), "{refused:?}");
+    references.hold(vec![named(7)], None, None, ME, BEFORE).unwrap();
+    assert!(is_held());
+    drop(references);
+    let _ = std::process::Command::new("umount").arg(dir.path()).status();
 }

@@ -18,7 +18,7 @@ mod references;
 mod requests;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trash;
 
 use std::path::Path;
@@ -34,6 +34,7 @@ pub use records::{ClockMark, Pause, RequestRecord, RootRecord};
 
 use super::database::{Commit, Holder, guarded};
 use super::error::Fault;
+use super::rounds::Rounds;
 use super::{RootKey, StoreError};
 use crate::model::{JobId, JobRecord, LedgerId, Report, RootName, Timestamp};
 use begin::Unborn;
@@ -67,6 +68,7 @@ pub enum LedgerOrigin {
 #[derive(Debug)]
 pub struct Ledger {
     holder: Holder,
+    rounds: Rounds,
     id: LedgerId,
     began_at: Timestamp,
     /// What it begins with, while there is no room for its file.
@@ -95,8 +97,14 @@ impl Ledger {
         };
         let reason = match found {
             Ok(Some((id, began_at))) => {
-                let ledger =
-                    Self { holder, id, began_at, unborn: RwLock::default(), lasting_at: Mutex::default() };
+                let ledger = Self {
+                    holder,
+                    rounds: Rounds::default(),
+                    id,
+                    began_at,
+                    unborn: RwLock::default(),
+                    lasting_at: Mutex::default(),
+                };
                 return Ok((ledger, LedgerOrigin::Existing));
             }
             Ok(None) if existed => Some("it has no id".to_owned()),
@@ -115,6 +123,7 @@ impl Ledger {
             .map_err(|fault| holder.error("create", fault))?;
         let ledger = Self {
             holder,
+            rounds: Rounds::default(),
             id,
             began_at: now,
             unborn: RwLock::new(Some(unborn)),
@@ -163,7 +172,7 @@ impl Ledger {
     fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, Fault>) -> Result<T, StoreError> {
         self.make_file()?;
         let request = requests::in_hand(&self.id);
-        let written = self.holder.write(Commit::Durable, |t| {
+        let written = self.rounds.write(&self.holder, |t| {
             let value = change(t)?;
             request.as_ref().map_or(Ok(()), |request| requests::append(t, request))?;
             Ok(value)
@@ -171,7 +180,7 @@ impl Ledger {
         if written.is_ok() && request.is_some() {
             requests::recorded();
         }
-        written.map_err(|fault| self.holder.error("write", fault))
+        written
     }
 
     /// Writes so that it can be read at once, and is on disk with the next

@@ -71,7 +71,7 @@ fn a_lost_ledger_is_told_and_keeps_the_jobs_of_its_backup_but_is_not_trusted() {
 }
 
 /// A volume of 64 KiB under `dir`, or why there is none.
-fn tiny_volume(dir: &std::path::Path) -> Result<(), String> {
+pub(crate) fn tiny_volume(dir: &std::path::Path) -> Result<(), String> {
     let ran = std::process::Command::new("mount")
         .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
         .arg(dir)

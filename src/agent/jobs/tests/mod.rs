@@ -3,8 +3,9 @@
 mod follow;
 mod requests;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{Caller, JobBook, JobChange, JobRegistry, Now};
@@ -20,6 +21,8 @@ pub(super) const BOB: Caller = Caller { uid: 1001, admin: false };
 pub(super) struct Book {
     ledger: Ledger,
     full: AtomicBool,
+    /// Held by a test: writing down this job takes that long.
+    slow: (JobId, Mutex<()>),
 }
 
 impl Book {
@@ -53,6 +56,7 @@ impl JobBook for Book {
         self.ledger.jobs_page(after, limit, state)
     }
     fn put_job(&self, job: &JobRecord) -> Result<(), StoreError> {
+        let _wait = (job.id == self.slow.0).then(|| self.slow.1.lock().unwrap());
         self.room()?;
         self.ledger.put_job(job)
     }
@@ -96,7 +100,7 @@ pub(super) struct World {
 
 pub(super) fn book(dir: &std::path::Path) -> Arc<Book> {
     let (ledger, _) = Ledger::open(dir, Timestamp::from_unix(1_000_000, 0)).unwrap();
-    Arc::new(Book { ledger, full: AtomicBool::new(false) })
+    Arc::new(Book { ledger, full: AtomicBool::new(false), slow: (id("slow"), Mutex::default()) })
 }
 
 pub(super) fn world() -> World {
@@ -150,4 +154,40 @@ pub(super) fn with_ttl(seconds: u64) -> JobChange {
 
 pub(super) fn with_pid(pid: u32) -> JobChange {
     JobChange { pid: Some(pid), ..to(JobState::Active) }
+}
+
+#[test]
+fn changes_of_one_job_follow_each_other_and_keep_no_other_job_waiting() {
+    let world = world();
+    let (registry, slow) = (&world.registry, id("slow"));
+    let writing = world.book.slow.1.lock().unwrap();
+    let (done, is_done) = channel();
+    std::thread::scope(|scope| {
+        let put = |name: &'static str, change: JobChange| {
+            let (done, now) = (done.clone(), world.at(1));
+            scope.spawn(move || {
+                registry.put(&id(name), &change, ROOT, now).unwrap();
+                done.send((name, change.state)).unwrap();
+            });
+        };
+        put("slow", to(JobState::Active));
+        let until = Instant::now() + Duration::from_secs(20);
+        while !registry.live().claimed(&slow) {
+            assert!(Instant::now() < until, "it is not being written down");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        put("other", with_ttl(5));
+        let patience = Duration::from_secs(20);
+        assert_eq!(is_done.recv_timeout(patience).unwrap(), ("other", Some(JobState::Active)));
+        // Deadlines of others are seen meanwhile, too.
+        assert_eq!(world.tick(world.at(50)).len(), 1);
+        put("slow", to(JobState::Completed));
+        let early = is_done.recv_timeout(Duration::from_millis(50));
+        assert_eq!(early, Err(RecvTimeoutError::Timeout), "it overtook the change before it");
+        drop(writing);
+        assert_eq!(is_done.recv_timeout(patience).unwrap(), ("slow", Some(JobState::Active)));
+        assert_eq!(is_done.recv_timeout(patience).unwrap(), ("slow", Some(JobState::Completed)));
+    });
+    assert_eq!(world.viewed("slow"), Some(JobState::Completed));
+    assert_eq!(world.book.job(&slow).unwrap().unwrap().state, JobState::Completed);
 }
