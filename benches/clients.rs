@@ -1,7 +1,8 @@
 //! Many clients at once on the socket, while a sweep runs.
 //!
 //! `cargo bench --bench clients [-- --clients N] [--requests N] [--files N]
-//! [--agent PROGRAM]`.
+//! [--rounds N] [--kinds KIND,...] [--close] [--agent PROGRAM]`. Each client keeps its
+//! connection, as HTTP libraries do; with `--close` each request has one of its own.
 //! An agent of the bench's own, over a directory of its own; prints how long
 //! requests of each kind took, and the agent's memory before and after. No
 //! figure of it is a test's: they depend on the machine.
@@ -9,7 +10,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints its results")]
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -20,13 +21,16 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 /// What is asked, in turn.
-const KINDS: [&str; 8] =
-    ["health", "stats", "job start", "heartbeat", "job list", "files", "hold and release", "plan"];
+const KINDS: [&str; 9] =
+    ["health", "stats", "job start", "heartbeat", "job list", "files", "hold", "release", "plan"];
 
 struct Options {
     clients: usize,
     requests: usize,
     files: usize,
+    rounds: usize,
+    kinds: Vec<usize>,
+    keep: bool,
     agent: PathBuf,
 }
 
@@ -36,6 +40,9 @@ impl Options {
             clients: 200,
             requests: 10_000,
             files: 50_000,
+            rounds: 1,
+            kinds: (0..KINDS.len()).collect(),
+            keep: true,
             agent: env!("CARGO_BIN_EXE_guardian").into(),
         };
         while let Some(name) = arguments.next() {
@@ -46,6 +53,20 @@ impl Options {
                     options.agent = arguments.next().ok_or("--agent needs a program")?.into();
                     continue;
                 }
+                "--kinds" => {
+                    let names = arguments.next().ok_or("--kinds needs names")?;
+                    let place = |name: &str| {
+                        let known = KINDS.iter().position(|kind| *kind == name);
+                        known.ok_or_else(|| format!("no kind is called {name:?}: there are {KINDS:?}"))
+                    };
+                    options.kinds = names.split(',').map(place).collect::<Result<_, _>>()?;
+                    continue;
+                }
+                "--close" => {
+                    options.keep = false;
+                    continue;
+                }
+                "--rounds" => &mut options.rounds,
                 "--clients" => &mut options.clients,
                 "--requests" => &mut options.requests,
                 "--files" => &mut options.files,
@@ -130,43 +151,92 @@ impl Agent {
 
 /// One request on a connection of its own: status and answer.
 fn ask(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<(u16, Value)> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let length = body.len();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nhost: g\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-    )?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let text = String::from_utf8_lossy(&answer);
-    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| io::Error::other(format!("no answer: {text:?}")))?;
-    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+    Client::new(socket, false).ask(method, path, body)
 }
 
-/// The request of a kind; every client has a job of its own.
-fn one(socket: &Path, root: &Path, kind: usize, client: usize) -> io::Result<()> {
-    let job = format!("/v1/jobs/client{client}");
-    let kept = root.join("kept");
-    let (status, answer) = match KINDS[kind] {
-        "health" => ask(socket, "GET", "/v1/health", ""),
-        "stats" => ask(socket, "GET", "/v1/stats", ""),
-        "job start" => ask(socket, "PUT", &job, r#"{"ttl":"1h","state":"active"}"#),
-        "heartbeat" => ask(socket, "POST", &format!("{job}/heartbeat"), ""),
-        "job list" => ask(socket, "GET", "/v1/jobs?limit=20", ""),
-        "files" => ask(socket, "GET", "/v1/files?limit=50", ""),
-        "hold and release" => {
-            let (status, held) = ask(socket, "POST", "/v1/holds", &format!("{{\"paths\":[{kept:?}]}}"))?;
-            match held["items"][0]["id"].as_str() {
-                Some(id) => ask(socket, "DELETE", &format!("/v1/holds/{id}"), ""),
-                None => Ok((status, held)),
+/// Somebody who asks one thing after the other.
+struct Client<'s> {
+    socket: &'s Path,
+    keep: bool,
+    stream: Option<BufReader<UnixStream>>,
+    /// Holds of its own that it has not ended.
+    held: Vec<String>,
+}
+
+impl<'s> Client<'s> {
+    const fn new(socket: &'s Path, keep: bool) -> Self {
+        Self { socket, keep, stream: None, held: Vec::new() }
+    }
+
+    fn ask(&mut self, method: &str, path: &str, body: &str) -> io::Result<(u16, Value)> {
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => {
+                let stream = UnixStream::connect(self.socket)?;
+                stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+                BufReader::new(stream)
+            }
+        };
+        let (length, connection) = (body.len(), if self.keep { "keep-alive" } else { "close" });
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: g\r\nconnection: {connection}\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        stream.get_mut().write_all(request.as_bytes())?;
+        let (mut line, mut status, mut size) = (String::new(), None, 0);
+        loop {
+            line.clear();
+            if stream.read_line(&mut line)? == 0 {
+                return Err(io::Error::other("the connection was closed"));
+            }
+            let head = line.trim_end();
+            if head.is_empty() {
+                break;
+            }
+            if status.is_none() {
+                status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+            } else if let Some((name, value)) = head.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                size = value.trim().parse().map_err(io::Error::other)?;
             }
         }
-        _ => ask(socket, "POST", "/v1/plans", r#"{"policy":"failed-jobs","older_than":"1h"}"#),
-    }?;
-    if (200..300).contains(&status) { Ok(()) } else { Err(io::Error::other(format!("{status}: {answer}"))) }
+        let mut answer = vec![0; size];
+        stream.read_exact(&mut answer)?;
+        if self.keep {
+            self.stream = Some(stream);
+        }
+        let status = status.ok_or_else(|| io::Error::other("there is no status"))?;
+        Ok((status, serde_json::from_slice(&answer).unwrap_or(Value::Null)))
+    }
+
+    /// The request of a kind; every client has a job of its own, and ends its own holds.
+    fn one(&mut self, root: &Path, kind: usize, number: usize) -> io::Result<()> {
+        let job = format!("/v1/jobs/client{number}");
+        let kept = root.join("kept");
+        let (status, answer) = match KINDS[kind] {
+            "health" => self.ask("GET", "/v1/health", ""),
+            "stats" => self.ask("GET", "/v1/stats", ""),
+            "job start" => self.ask("PUT", &job, r#"{"ttl":"1h","state":"active"}"#),
+            "heartbeat" => self.ask("POST", &format!("{job}/heartbeat"), ""),
+            "job list" => self.ask("GET", "/v1/jobs?limit=20", ""),
+            "files" => self.ask("GET", "/v1/files?limit=50", ""),
+            "hold" => {
+                let answer = self.ask("POST", "/v1/holds", &format!("{{\"paths\":[{kept:?}]}}"))?;
+                self.held.extend(answer.1["items"][0]["id"].as_str().map(str::to_owned));
+                Ok(answer)
+            }
+            "release" => match self.held.pop() {
+                Some(id) => self.ask("DELETE", &format!("/v1/holds/{id}"), ""),
+                None => self.ask("GET", "/v1/holds?limit=20", ""),
+            },
+            _ => self.ask("POST", "/v1/plans", r#"{"policy":"failed-jobs","older_than":"1h"}"#),
+        }?;
+        if (200..300).contains(&status) {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("{status}: {answer}")))
+        }
+    }
 }
 
 fn bench(options: &Options) -> io::Result<bool> {
@@ -174,29 +244,43 @@ fn bench(options: &Options) -> io::Result<bool> {
     let (socket, root) = (agent.socket(), agent.home.path().join("root"));
     // Every client has its job before it beats.
     for client in 0..options.clients {
-        one(&socket, &root, 2, client)?;
+        Client::new(&socket, false).one(&root, 2, client)?;
     }
+    // As a host has it where somebody watches: the files were counted once.
+    ask(&socket, "GET", "/v1/stats", "")?;
     let before = agent.memory()?;
     let (status, sweep) = ask(&socket, "POST", "/v1/sweeps", r#"{"policy":"orphans","max_files":10000000}"#)?;
     if status != 202 {
         return Err(io::Error::other(format!("the sweep is refused: {sweep}")));
     }
+    let place = format!("/v1/sweeps/{}", sweep["id"].as_str().unwrap_or_default());
+    println!("the agent's memory: {before:.1} MiB before");
+    let mut good = true;
+    for _ in 0..options.rounds {
+        good &= round(options, &socket, &root, &place)?;
+        println!("the agent's memory: {:.1} MiB after", agent.memory()?);
+    }
+    Ok(good)
+}
+
+fn round(options: &Options, socket: &Path, root: &Path, sweep: &str) -> io::Result<bool> {
     let (next, start) = (AtomicUsize::new(0), Barrier::new(options.clients));
     let began = Instant::now();
     let taken: Vec<(usize, Duration, Option<String>)> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..options.clients)
-            .map(|client| {
-                let (next, start, socket, root) = (&next, &start, &socket, &root);
+            .map(|number| {
+                let (next, start) = (&next, &start);
                 scope.spawn(move || {
-                    let mut own = Vec::new();
+                    let (mut own, mut client) = (Vec::new(), Client::new(socket, options.keep));
                     start.wait();
                     loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        if number >= options.requests {
+                        let place = next.fetch_add(1, Ordering::Relaxed);
+                        if place >= options.requests {
                             return own;
                         }
-                        let (kind, asked) = (number % KINDS.len(), Instant::now());
-                        let failed = one(socket, root, kind, client).err().map(|why| why.to_string());
+                        let Some(&kind) = options.kinds.get(place % options.kinds.len()) else { return own };
+                        let asked = Instant::now();
+                        let failed = client.one(root, kind, number).err().map(|why| why.to_string());
                         own.push((kind, asked.elapsed(), failed));
                     }
                 })
@@ -205,8 +289,7 @@ fn bench(options: &Options) -> io::Result<bool> {
         clients.into_iter().filter_map(|client| client.join().ok()).flatten().collect()
     });
     let all = began.elapsed();
-    let place = format!("/v1/sweeps/{}", sweep["id"].as_str().unwrap_or_default());
-    let (_, after) = ask(&socket, "GET", &place, "")?;
+    let (_, after) = ask(socket, "GET", sweep, "")?;
     let mut times: BTreeMap<usize, Vec<Duration>> = BTreeMap::new();
     taken.iter().for_each(|(kind, time, _)| times.entry(*kind).or_default().push(*time));
     println!("{:<18} {:>8} {:>10} {:>10} {:>10}", "kind", "requests", "p50 ms", "p99 ms", "max ms");
@@ -223,7 +306,6 @@ fn bench(options: &Options) -> io::Result<bool> {
         after["state"],
         after["progress"]["files"],
     );
-    println!("the agent's memory: {before:.1} MiB before, {:.1} MiB after", agent.memory()?);
     let failed: Vec<_> =
         taken.iter().filter_map(|(kind, _, why)| Some((KINDS[*kind], why.as_ref()?))).collect();
     println!("failed: {}", failed.len());

@@ -380,6 +380,11 @@ impl Engine {
         self.sweep_at_most(commission, targets, &HashMap::new())
     }
 
+    /// Whether a sweep removes files on the volume of `root` now.
+    pub fn is_at_work_on(&self, root: &GuardedRoot) -> bool {
+        self.turns.is_taken(&VolumeId::of(root))
+    }
+
     /// The same, taking at most so much of each root that is named.
     pub fn sweep_at_most(
         &self,

@@ -34,6 +34,8 @@ const BACKUP_INTERVAL: Duration = Duration::from_secs(3600);
 /// Runs the agent until it is told to stop.
 pub fn run(settings: Settings, again: ReadAgain) -> Result<(), ServiceError> {
     super::logging::start(settings.agent.log_format, settings.verbosity);
+    // Before there are threads.
+    crate::sys::priority::go_ahead();
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

@@ -12,8 +12,10 @@ use crate::config::AgentSettings;
 use crate::ingest::RootState;
 use crate::model::{PlanId, PlanResource, Policy, Report, Requester, SweepRequest};
 use crate::sys::clock;
+use crate::sys::priority::giving_way;
 
 use super::engine::{Commission, Target};
+use super::plans::KeptPlan;
 use super::runs::Run;
 use super::state::{Agent, SlotState};
 use super::{chain, dry, schedule};
@@ -83,6 +85,18 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
         None => None,
     };
     let request = kept.as_ref().map_or(&run.request, |kept| &kept.request);
+    match request.policy {
+        Policy::Emergency => follow(agent, run, kept.as_ref(), request),
+        _ => giving_way(|| follow(agent, run, kept.as_ref(), request)),
+    }
+}
+
+fn follow(
+    agent: &Agent,
+    run: &Run,
+    kept: Option<&KeptPlan>,
+    request: &SweepRequest,
+) -> Result<(Vec<Report>, Option<PlanId>), String> {
     let (targets, left_out) = targets(agent, request)?;
     let dry = is_dry(&agent.settings().agent, &run.request, request.policy);
     let watch = agent.watch_over(&targets);
@@ -123,7 +137,7 @@ fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), 
         if about_sessions && request.session.is_none() && kept.is_none() {
             schedule::end_idle_sessions(agent);
         }
-        match &kept {
+        match kept {
             Some(kept) => agent.engine.apply(&commission, &targets, &kept.plan.actions),
             None => agent.engine.sweep(&commission, &targets),
         }

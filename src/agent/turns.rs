@@ -94,6 +94,12 @@ impl Turns {
         let _held = Held(&turn);
         if urgent { work(&|| {}) } else { work(&|| turn.yield_to_emergencies()) }
     }
+
+    /// Whether a run is under way on `volume`.
+    pub fn is_taken(&self, volume: &VolumeId) -> bool {
+        let turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.get(volume).is_some_and(|turn| turn.state().taken)
+    }
 }
 
 #[cfg(test)]

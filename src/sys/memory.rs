@@ -2,6 +2,9 @@
 
 #![expect(unsafe_code, reason = "no crate at hand offers malloc_trim")]
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// The agent's own consumption.
@@ -13,8 +16,25 @@ pub struct Footprint {
     pub cpu_millis: u64,
 }
 
-/// Measures the running process. `None` when `/proc` does not tell.
+/// How long a measurement is given out: whoever asks more often does not get
+/// more, and asking `/proc` takes longer than all else of an answer.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Measures the running process, at most once a second. `None` when `/proc` does not tell.
 pub fn own_footprint() -> Option<Footprint> {
+    static LAST: Mutex<Option<(Instant, Footprint)>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((at, footprint)) = *last
+        && at.elapsed() < FRESH
+    {
+        return Some(footprint);
+    }
+    let footprint = measure()?;
+    *last = Some((Instant::now(), footprint));
+    Some(footprint)
+}
+
+fn measure() -> Option<Footprint> {
     let own = Pid::from_u32(std::process::id());
     let mut system = System::new().ok()?;
     let wanted = ProcessRefreshKind::nothing().with_memory().with_cpu();

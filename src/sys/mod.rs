@@ -18,6 +18,7 @@ pub mod open_check;
 pub mod own_file;
 pub mod peer;
 pub mod prealloc;
+pub mod priority;
 pub mod private_dir;
 pub mod process;
 pub mod program;

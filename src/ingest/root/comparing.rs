@@ -83,6 +83,7 @@ impl Root {
     /// Forgets what is known: all of it is about to be found anew.
     pub(in crate::ingest) fn begin_scan(&mut self) {
         self.scanning = true;
+        self.reconcile_began = Instant::now();
         self.reconciling = false;
         self.tree = Tree::new(self.task.dir.ino());
         for queue in [&mut self.urgent, &mut self.background] {
@@ -101,6 +102,8 @@ impl Root {
     pub(in crate::ingest) fn scanned(&mut self, dirs: Vec<ScannedDir>, limit: Option<Limit>, at: Timestamp) {
         self.scanning = false;
         self.last_reconcile = Some(at);
+        // Until one was seen: a comparison reads what the scan has read.
+        self.reconcile_takes = self.reconcile_began.elapsed();
         self.note_limit(limit);
         let mut beneath: HashMap<u64, Vec<ScannedDir>> = HashMap::new();
         let mut twice = Vec::new();

@@ -9,6 +9,8 @@ use super::Root;
 
 /// Up to this time such a comparison is worth waiting for.
 const SHORT: Duration = Duration::from_millis(10);
+/// So many directories are compared soon, also on a host that is busy.
+const FEW: usize = 16;
 
 impl Root {
     /// Whether something waits that the next round can do.
@@ -32,7 +34,7 @@ impl Root {
     fn doubts_are_near(&self) -> bool {
         (self.hunt.doubts() || self.reconciling)
             && self.last_reconcile.is_some()
-            && self.reconcile_takes < SHORT
+            && (self.reconcile_takes < SHORT || self.tree.len() <= FEW)
     }
 
     pub(in crate::ingest) fn status(&self, entries: Option<u64>, before: Option<&RootStatus>) -> RootStatus {
