@@ -82,9 +82,9 @@ impl StoreError {
         }
     }
 
-    /// What was written was not on disk yet when the database had to be opened again.
-    pub(in crate::store) fn lost(path: &Path) -> Self {
-        let source = Cause::from("the database had to be opened again before it was on disk");
+    /// Whoever wrote for others, too, did not come to an end.
+    pub(in crate::store) fn unfinished(path: &Path) -> Self {
+        let source = Cause::from("the thread that wrote it together with others ended unexpectedly");
         Self::Failed { action: "write", path: path.to_owned(), source }
     }
 

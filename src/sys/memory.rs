@@ -1,6 +1,6 @@
 //! What the agent itself costs.
 
-#![expect(unsafe_code, reason = "no crate at hand offers malloc_trim")]
+#![expect(unsafe_code, reason = "no crate at hand offers malloc_trim and mallopt")]
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,6 +41,18 @@ fn measure() -> Option<Footprint> {
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[own]), false, wanted);
     let process = system.process(own)?;
     Some(Footprint { resident: process.memory(), cpu_millis: process.accumulated_cpu_time() })
+}
+
+/// Has all threads share two heaps (mallopt(3)). By itself glibc makes eight for
+/// each processor, of which each keeps what its threads once needed: two hundred
+/// requests at once left 60 MiB behind, with two heaps 46. To be called before
+/// there are threads.
+pub fn share_heaps() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes numbers, and changes only which heap is taken from now on.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
 }
 
 /// Gives memory that was freed back to the kernel (malloc_trim(3)), which glibc

@@ -18,7 +18,7 @@ fn key(chunk: &CompletedChunk) -> Vec<u8> {
 impl Ledger {
     /// Records a chunk as completed.
     pub fn put_chunk(&self, chunk: &CompletedChunk) -> Result<(), StoreError> {
-        self.write(|t| tables::put(t, CHUNKS, &key(chunk), chunk))
+        self.write_rows(vec![self.row(CHUNKS, &key(chunk), chunk)?])
     }
 
     /// Forgets it: nothing of it is left.

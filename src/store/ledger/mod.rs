@@ -38,7 +38,7 @@ use super::rounds::Rounds;
 use super::{RootKey, StoreError};
 use crate::model::{JobId, JobRecord, LedgerId, Report, RootName, Timestamp};
 use begin::Unborn;
-use tables::{HISTORY, JOBS, LAST_RUNS, META, ROOTS};
+use tables::{HISTORY, JOBS, LAST_RUNS, META, ROOTS, Row};
 
 /// Name of the file in the state directory.
 const FILE: &str = "ledger.redb";
@@ -68,7 +68,7 @@ pub enum LedgerOrigin {
 #[derive(Debug)]
 pub struct Ledger {
     holder: Holder,
-    rounds: Rounds,
+    rounds: Rounds<(Vec<Row>, Option<RequestRecord>)>,
     id: LedgerId,
     began_at: Timestamp,
     /// What it begins with, while there is no room for its file.
@@ -172,7 +172,7 @@ impl Ledger {
     fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, Fault>) -> Result<T, StoreError> {
         self.make_file()?;
         let request = requests::in_hand(&self.id);
-        let written = self.rounds.write(&self.holder, |t| {
+        let written = self.holder.write(Commit::Durable, |t| {
             let value = change(t)?;
             request.as_ref().map_or(Ok(()), |request| requests::append(t, request))?;
             Ok(value)
@@ -180,7 +180,39 @@ impl Ledger {
         if written.is_ok() && request.is_some() {
             requests::recorded();
         }
-        written
+        written.map_err(|fault| self.holder.error("write", fault))
+    }
+
+    /// Writes rows, all or none, together with what others write at the moment:
+    /// for what clients ask for, many of them at once.
+    fn write_rows(&self, rows: Vec<Row>) -> Result<(), StoreError> {
+        self.make_file()?;
+        let request = requests::in_hand(&self.id);
+        let is_requested = request.is_some();
+        self.rounds.write((rows, request), self.holder.path(), |all| {
+            let written = self.holder.write(Commit::Durable, |t| {
+                tables::apply(t, all.iter().flat_map(|(rows, _)| rows))?;
+                all.iter()
+                    .filter_map(|(_, request)| request.as_ref())
+                    .try_for_each(|request| requests::append(t, request))
+            });
+            written.map_err(|fault| self.holder.error("write", fault))
+        })?;
+        if is_requested {
+            requests::recorded();
+        }
+        Ok(())
+    }
+
+    /// An encoded row of `table`.
+    fn row<T: serde::Serialize>(
+        &self,
+        table: tables::Definition,
+        key: &[u8],
+        value: &T,
+    ) -> Result<Row, StoreError> {
+        let value = tables::encode(value).map_err(|fault| self.holder.error("write", fault))?;
+        Ok(Row { table, key: key.to_vec(), value: Some(value) })
     }
 
     /// Writes so that it can be read at once, and is on disk with the next
@@ -218,7 +250,7 @@ impl Ledger {
 
     /// Records a job as it is now.
     pub fn put_job(&self, job: &JobRecord) -> Result<(), StoreError> {
-        self.write(|t| tables::put(t, JOBS, job.id.as_str().as_bytes(), job))
+        self.write_rows(vec![self.row(JOBS, job.id.as_str().as_bytes(), job)?])
     }
 
     /// Marks an ended job as one whose results went at `at`; the first time stays.

@@ -1,6 +1,6 @@
 //! Holds, tracked files and sessions in the ledger.
 
-use super::tables::{self, HOLDS, SESSIONS, TRACKS};
+use super::tables::{self, HOLDS, Row, SESSIONS, TRACKS};
 use super::{Ledger, LedgerReader};
 use crate::model::{HoldId, HoldRecord, RelPath, RootName, SessionId, SessionRecord, TrackRecord};
 use crate::store::StoreError;
@@ -57,15 +57,13 @@ queries!(LedgerReader);
 impl Ledger {
     /// Records holds: all of them or none.
     pub fn put_holds(&self, holds: &[HoldRecord]) -> Result<(), StoreError> {
-        self.write(|t| {
-            holds.iter().try_for_each(|hold| tables::put(t, HOLDS, hold.id.as_str().as_bytes(), hold))
-        })
+        let row = |hold: &HoldRecord| self.row(HOLDS, hold.id.as_str().as_bytes(), hold);
+        self.write_rows(holds.iter().map(row).collect::<Result<_, _>>()?)
     }
 
     /// Forgets holds: all of them or none.
     pub fn remove_holds<'a>(&self, ids: impl Iterator<Item = &'a HoldId>) -> Result<(), StoreError> {
-        let mut ids = ids;
-        self.write(|t| ids.try_for_each(|id| tables::remove(t, HOLDS, id.as_str().as_bytes()).map(drop)))
+        self.write_rows(ids.map(|id| Row::gone(HOLDS, id.as_str().as_bytes())).collect())
     }
 
     /// Records what was told of files, and with it the session that it stirred:
@@ -75,12 +73,12 @@ impl Ledger {
         tracks: &[TrackRecord],
         session: Option<&SessionRecord>,
     ) -> Result<(), StoreError> {
-        self.write(|t| {
-            if let Some(session) = session {
-                tables::put(t, SESSIONS, session.id.as_str().as_bytes(), session)?;
-            }
-            tracks.iter().try_for_each(|one| tables::put(t, TRACKS, &key(&one.root, &one.path), one))
-        })
+        let row = |one: &TrackRecord| self.row(TRACKS, &key(&one.root, &one.path), one);
+        let mut rows: Vec<Row> = tracks.iter().map(row).collect::<Result<_, _>>()?;
+        if let Some(session) = session {
+            rows.push(self.row(SESSIONS, session.id.as_str().as_bytes(), session)?);
+        }
+        self.write_rows(rows)
     }
 
     /// Forgets what was told of files.
@@ -92,7 +90,7 @@ impl Ledger {
 
     /// Records a session as it is now.
     pub fn put_session(&self, session: &SessionRecord) -> Result<(), StoreError> {
-        self.write(|t| tables::put(t, SESSIONS, session.id.as_str().as_bytes(), session))
+        self.write_rows(vec![self.row(SESSIONS, session.id.as_str().as_bytes(), session)?])
     }
 
     /// Forgets a session; whether it was known.

@@ -58,6 +58,43 @@ pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
     serde_json::to_vec(value).map_err(|e| Fault::Damaged(format!("a record cannot be written: {e}")))
 }
 
+/// A row as it is to be; without a value: gone.
+pub(super) struct Row {
+    pub(super) table: Definition,
+    pub(super) key: Vec<u8>,
+    pub(super) value: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Row")
+            .field("table", &self.table.to_string())
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Row {
+    pub(super) fn gone(table: Definition, key: &[u8]) -> Self {
+        Self { table, key: key.to_vec(), value: None }
+    }
+}
+
+/// Writes rows in their order.
+pub(super) fn apply<'r>(
+    transaction: &WriteTransaction,
+    rows: impl Iterator<Item = &'r Row>,
+) -> Result<(), Fault> {
+    for row in rows {
+        let mut table = transaction.open_table(row.table)?;
+        match &row.value {
+            Some(value) => drop(table.insert(row.key.as_slice(), value.as_slice())?),
+            None => drop(table.remove(row.key.as_slice())?),
+        };
+    }
+    Ok(())
+}
+
 pub(super) fn put<T: Serialize>(
     transaction: &WriteTransaction,
     table: Definition,
