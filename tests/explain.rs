@@ -183,6 +183,7 @@ fn explain_says_of_every_situation_what_holds_and_by_which_numbers() {
     said.summary_says(&["directory"]);
     let said = ask(&home, "what does not exist", &at.join("job_busy_none"));
     said.summary_says(&["does not exist"]);
+    said.notes_say(&["guardian audit --path 'job_busy_none'"]);
     assert_eq!(said.body["jobs"][0]["id"], "busy");
     let said = ask(&home, "a file outside of every root", Path::new("/etc/hostname"));
     said.summary_says(&["beneath no root"]);

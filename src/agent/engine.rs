@@ -380,9 +380,9 @@ impl Engine {
         self.sweep_at_most(commission, targets, &HashMap::new())
     }
 
-    /// Whether a sweep removes files on the volume of `root` now.
-    pub fn is_at_work_on(&self, root: &GuardedRoot) -> bool {
-        self.turns.is_taken(&VolumeId::of(root))
+    /// Whether a sweep is at work on this root now.
+    pub fn is_at_work_on(&self, root: &RootName) -> bool {
+        self.turns.is_swept(root)
     }
 
     /// The same, taking at most so much of each root that is named.
@@ -398,6 +398,7 @@ impl Engine {
             let emergency = commission.request.policy == Policy::Emergency;
             let Some(volume) = group.first().map(|target| VolumeId::of(&target.root)) else { continue };
             let swept = self.turns.with(volume, emergency, |between| {
+                let _at_work = self.turns.at_work(group.iter().map(|target| target.root.name.clone()));
                 let start = self.usage(&group);
                 let runs = runs_of(commission.request, &guarded(&group), start.as_ref());
                 for (number, resource) in runs.into_iter().enumerate() {

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 use crate::api::{ApiError, Explanation, JobReading};
-use crate::model::{FileFacts, FileKind, JobId, RelPath, RootName, Timestamp, WirePath};
+use crate::model::{FileFacts, FileKind, JobId, RelPath, RootName, Timestamp, WirePath, escape_control};
 use crate::policy::{FileAt, JobsView, PathReadings, ReferenceView};
 use crate::store::index::{Found, Snapshot};
 use crate::store::{RootKey, StoreError};
@@ -108,7 +108,11 @@ fn by_itself(root: &GuardedRoot, path: &RelPath, with: &Knowledge<'_>) -> Result
             told.summary = heap.in_place_of_nothing(root, path, with.now);
             told.notes.extend(heap.notes(root, path, None, with.now));
             told.notes.extend(differences(None, path, with));
-            if !told.given_up.is_empty() {
+            if told.given_up.is_empty() {
+                let named = escape_control(&String::from_utf8_lossy(path.as_bytes()));
+                told.notes
+                    .push(format!("`guardian audit --path '{named}'` tells whether guardian removed it"));
+            } else {
                 told.notes.extend(with.halts.iter().cloned());
             }
             return Ok(told);

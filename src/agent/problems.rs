@@ -31,7 +31,7 @@ pub fn job(error: &JobError) -> ApiError {
     match error {
         JobError::NotFound(_) => ApiError::not_found(error.to_string()),
         JobError::Forbidden { .. } => ApiError::not_permitted(error.to_string()),
-        JobError::Conflict { .. } => ApiError::conflict(error.to_string()),
+        JobError::Conflict { .. } | JobError::TooMany { .. } => ApiError::conflict(error.to_string()),
         JobError::InvalidPid { .. } | JobError::InvalidTtl(_) => ApiError::invalid(error.to_string()),
         JobError::Store { source, .. } => {
             let inner = store(source);
@@ -45,6 +45,7 @@ pub fn job(error: &JobError) -> ApiError {
 pub fn reference(error: &ReferenceError) -> ApiError {
     match error {
         ReferenceError::NoHold(_) | ReferenceError::NoSession(_) => ApiError::not_found(error.to_string()),
+        ReferenceError::TooMany { .. } => ApiError::conflict(error.to_string()),
         ReferenceError::OthersHold { .. }
         | ReferenceError::OthersSession { .. }
         | ReferenceError::OthersFile { .. } => ApiError::not_permitted(error.to_string()),

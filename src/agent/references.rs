@@ -9,7 +9,7 @@
 mod gone;
 mod sessions;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -23,6 +23,10 @@ use crate::store::ledger::{Ledger, LedgerReader};
 
 use super::jobs::Caller;
 use super::surroundings::new_id;
+
+/// Holds of one user who is no administrator: each is held in memory, and
+/// holding is never limited by `rate_limit`.
+const MOST_HOLDS: usize = 100_000;
 
 /// Why a request about holds, files or sessions was not carried out. Nothing
 /// has changed then.
@@ -43,6 +47,18 @@ pub enum ReferenceError {
         uid: u32,
         /// Whose it is.
         owner: u32,
+    },
+    /// One user has so many holds that more would be at the others' cost.
+    #[error(
+        "failed to hold {more} more: uid {uid} has {has} holds already, and {MOST_HOLDS} at most; release some first"
+    )]
+    TooMany {
+        /// Who asked.
+        uid: u32,
+        /// What he has.
+        has: usize,
+        /// What he wants.
+        more: usize,
     },
     /// A session of somebody else.
     #[error("uid {uid} may not change session {id}: it belongs to uid {owner}")]
@@ -103,6 +119,8 @@ pub struct References {
     /// share it: none concerns another, and together they are synced once. Taken
     /// before the view's lock, never while holding it.
     changes: RwLock<()>,
+    /// How many holds each user has. Taken for a moment.
+    counts: Mutex<HashMap<u32, usize>>,
     /// Files that are gone and still on record. Taken after the view's lock, for a moment.
     gone: Mutex<HashSet<(RootName, RelPath)>>,
 }
@@ -139,10 +157,15 @@ impl References {
     /// When the ledger can't be read.
     pub fn open(ledger: Arc<Ledger>) -> Result<Self, StoreError> {
         let view = view_from!(ledger);
+        let mut counts: HashMap<u32, usize> = HashMap::new();
+        for hold in ledger.all_holds()? {
+            *counts.entry(hold.uid).or_default() += 1;
+        }
         Ok(Self {
             view: Arc::new(RwLock::new(view)),
             ledger,
             changes: RwLock::default(),
+            counts: Mutex::new(counts),
             gone: Mutex::default(),
         })
     }
@@ -194,6 +217,7 @@ impl References {
             })
             .collect();
         let _change = self.one_change();
+        self.count(by, holds.len())?;
         // Before it is on record, where somebody may find it and end it.
         {
             let mut view = self.view_mut();
@@ -202,9 +226,30 @@ impl References {
         if let Err(error) = self.ledger.put_holds(&holds) {
             let mut view = self.view_mut();
             holds.iter().for_each(|hold| view.remove_hold(hold));
+            self.discount(&holds);
             return Err(error.into());
         }
         Ok(holds)
+    }
+
+    fn count(&self, by: Caller, more: usize) -> Result<(), ReferenceError> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let has = counts.entry(by.uid).or_default();
+        if !by.admin && has.saturating_add(more) > MOST_HOLDS {
+            return Err(ReferenceError::TooMany { uid: by.uid, has: *has, more });
+        }
+        *has += more;
+        Ok(())
+    }
+
+    fn discount(&self, holds: &[HoldRecord]) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for hold in holds {
+            if let Some(has) = counts.get_mut(&hold.uid) {
+                *has = has.saturating_sub(1);
+            }
+        }
+        counts.retain(|_, has| *has > 0);
     }
 
     /// Holds in order of id, behind `after`.
@@ -225,6 +270,7 @@ impl References {
         permit_hold(&hold, by)?;
         self.ledger.remove_holds(std::iter::once(id))?;
         self.view_mut().remove_hold(&hold);
+        self.discount(std::slice::from_ref(&hold));
         Ok(hold)
     }
 
@@ -258,6 +304,8 @@ impl References {
         self.ledger.remove_holds(holds.iter().map(|hold| &hold.id))?;
         let mut view = self.view_mut();
         holds.iter().for_each(|hold| view.remove_hold(hold));
+        drop(view);
+        self.discount(holds);
         Ok(())
     }
 

@@ -308,7 +308,7 @@ impl Agent {
         let slots = self.slots();
         let is_swept = |key: RootKey| {
             let its = slots.iter().filter_map(|slot| slot.ready()).find(|root| root.key == Some(key));
-            its.is_some_and(|root| self.engine.is_at_work_on(&root.guarded))
+            its.is_some_and(|root| self.engine.is_at_work_on(&root.guarded.name))
         };
         for key in keys {
             let deadline = began + if is_swept(key) { SETTLE_IN_SWEEP } else { SETTLE };

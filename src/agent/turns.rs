@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::model::RootName;
 use crate::sweep::root::GuardedRoot;
 
 /// Which volume a root lies on.
@@ -80,14 +81,36 @@ impl Drop for Held<'_> {
 
 /// The turns on all volumes.
 #[derive(Debug, Default)]
-pub struct Turns(Mutex<HashMap<VolumeId, Arc<Turn>>>);
+pub struct Turns {
+    volumes: Mutex<HashMap<VolumeId, Arc<Turn>>>,
+    /// How many runs, one within another's pauses, are at work on a root.
+    roots: Mutex<HashMap<RootName, u32>>,
+}
+
+/// Roots that are being swept, until this is dropped.
+pub struct AtWork<'a> {
+    of: &'a Turns,
+    roots: Vec<RootName>,
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        let mut all = self.of.roots();
+        for root in &self.roots {
+            if let Some(runs) = all.get_mut(root) {
+                *runs = runs.saturating_sub(1);
+            }
+        }
+        all.retain(|_, runs| *runs > 0);
+    }
+}
 
 impl Turns {
     /// Waits for the turn on `volume` and works. `work` is to call what it gets
     /// between its batches: there emergencies go first.
     pub fn with<T>(&self, volume: VolumeId, urgent: bool, work: impl FnOnce(&(dyn Fn() + Sync)) -> T) -> T {
         let turn = {
-            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut turns = self.volumes.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(turns.entry(volume).or_default())
         };
         turn.take(urgent);
@@ -95,10 +118,24 @@ impl Turns {
         if urgent { work(&|| {}) } else { work(&|| turn.yield_to_emergencies()) }
     }
 
-    /// Whether a run is under way on `volume`.
-    pub fn is_taken(&self, volume: &VolumeId) -> bool {
-        let turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.get(volume).is_some_and(|turn| turn.state().taken)
+    fn roots(&self) -> MutexGuard<'_, HashMap<RootName, u32>> {
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Marks roots as being swept.
+    pub fn at_work(&self, roots: impl Iterator<Item = RootName>) -> AtWork<'_> {
+        let roots: Vec<RootName> = roots.collect();
+        let mut all = self.roots();
+        for root in &roots {
+            *all.entry(root.clone()).or_default() += 1;
+        }
+        drop(all);
+        AtWork { of: self, roots }
+    }
+
+    /// Whether a run is at work on `root`.
+    pub fn is_swept(&self, root: &RootName) -> bool {
+        self.roots().contains_key(root)
     }
 }
 
@@ -131,5 +168,16 @@ mod tests {
     fn volumes_do_not_wait_for_each_other() {
         let turns = Turns::default();
         turns.with(VolumeId::Device(1), false, |_| turns.with(VolumeId::Device(2), false, |_| ()));
+    }
+
+    #[test]
+    fn a_root_is_swept_as_long_as_any_run_is_at_work_on_it() {
+        let turns = Turns::default();
+        let (a, b) = (RootName::parse("a").unwrap(), RootName::parse("b").unwrap());
+        let quiet = turns.at_work([a.clone()].into_iter());
+        drop(turns.at_work([a.clone(), b.clone()].into_iter()));
+        assert!(turns.is_swept(&a) && !turns.is_swept(&b));
+        drop(quiet);
+        assert!(!turns.is_swept(&a));
     }
 }

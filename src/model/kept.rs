@@ -41,6 +41,10 @@ pub struct Kept {
     /// When. What came into a tree later was never given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
+    /// When a directory left its place, by the clock of its own volume: whatever
+    /// changed in it later was changed by somebody who still stood in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_at: Option<Timestamp>,
 }
 
 impl Kept {

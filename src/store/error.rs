@@ -63,25 +63,6 @@ impl StoreError {
         matches!(self, Self::NoSpace { .. })
     }
 
-    /// The same for somebody else whom it met: what lies beneath only in words.
-    pub(in crate::store) fn told_again(&self) -> Self {
-        let told = |source: &Cause| Cause::from(crate::model::with_causes(source.as_ref()));
-        match self {
-            Self::NoSpace { action, path, source } => {
-                Self::NoSpace { action, path: path.clone(), source: told(source) }
-            }
-            Self::Failed { action, path, source } => {
-                Self::Failed { action, path: path.clone(), source: told(source) }
-            }
-            Self::Damaged { path, detail } => Self::Damaged { path: path.clone(), detail: detail.clone() },
-            Self::Unavailable { path, reason } => {
-                Self::Unavailable { path: path.clone(), reason: reason.clone() }
-            }
-            Self::Busy(path) => Self::Busy(path.clone()),
-            Self::NoRootKey(count) => Self::NoRootKey(*count),
-        }
-    }
-
     /// Whoever wrote for others, too, did not come to an end.
     pub(in crate::store) fn unfinished(path: &Path) -> Self {
         let source = Cause::from("the thread that wrote it together with others ended unexpectedly");

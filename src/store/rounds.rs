@@ -1,9 +1,10 @@
 //! Several writers, one transaction.
 //!
 //! Promises: a write that returned is done, together with those that came while
-//! the one before was under way; it fails for all of a round or for none. Whoever
-//! comes first writes for all of the round, and one of the next is told to
-//! write for that: nobody waits for more than two. Must not know: what is written.
+//! the one before was under way; where that fails each is written by itself, and
+//! is told how that went. Whoever comes first writes for all of the round, and one
+//! of the next is told to write for that: nobody waits for more than two. Must not
+//! know: what is written.
 //!
 //! A sync takes a disk milliseconds, what is synced a fraction of one: two
 //! hundred writers would else wait for two hundred syncs, one after the other.
@@ -68,8 +69,7 @@ impl Member {
 /// A round under way. However it ends, its members hear of it and the next begins.
 struct Round<'r, W> {
     of: &'r Rounds<W>,
-    members: Vec<Arc<Member>>,
-    outcome: Result<(), StoreError>,
+    members: Vec<(Arc<Member>, Result<(), StoreError>)>,
 }
 
 impl<W> Drop for Round<'_, W> {
@@ -81,8 +81,8 @@ impl<W> Drop for Round<'_, W> {
                 None => queue.led = false,
             }
         }
-        for member in &self.members {
-            member.tell(Told::Done(self.outcome.as_ref().map_err(StoreError::told_again).copied()));
+        for (member, outcome) in self.members.drain(..) {
+            member.tell(Told::Done(outcome));
         }
     }
 }
@@ -94,7 +94,7 @@ impl<W> Rounds<W> {
         &self,
         work: W,
         path: &Path,
-        together: impl FnOnce(&[W]) -> Result<(), StoreError>,
+        together: impl Fn(&[W]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let own = Arc::new(Member::default());
         let leads = {
@@ -105,13 +105,24 @@ impl<W> Rounds<W> {
         if !leads && let Told::Done(outcome) = own.wait() {
             return outcome;
         }
-        let (works, mut members): (Vec<W>, Vec<Arc<Member>>) =
+        let (works, members): (Vec<W>, Vec<Arc<Member>>) =
             std::mem::take(&mut lock(&self.0).waiting).into_iter().unzip();
-        members.retain(|member| !Arc::ptr_eq(member, &own));
-        let mut round = Round { of: self, members, outcome: Err(StoreError::unfinished(path)) };
-        let outcome = together(&works);
-        round.outcome = outcome.as_ref().map_err(StoreError::told_again).copied();
-        outcome
+        let unfinished = |member| (member, Err(StoreError::unfinished(path)));
+        let mut round = Round { of: self, members: members.into_iter().map(unfinished).collect() };
+        if together(&works).is_ok() {
+            round.members.iter_mut().for_each(|(_, outcome)| *outcome = Ok(()));
+        } else {
+            // One that can't be written, or is too large for what room there is,
+            // is not the others' affair.
+            for (work, (_, outcome)) in works.iter().zip(&mut round.members) {
+                *outcome = together(std::slice::from_ref(work));
+            }
+        }
+        drop(round);
+        match own.wait() {
+            Told::Done(outcome) => outcome,
+            Told::Lead => Err(StoreError::unfinished(path)),
+        }
     }
 }
 
@@ -176,15 +187,20 @@ mod tests {
     }
 
     #[test]
-    fn a_round_that_fails_fails_for_all_of_it_and_for_nobody_else() {
-        let rounds = Rounds::default();
-        let full = |_: &[u32]| {
-            let source = std::io::Error::from_raw_os_error(libc::ENOSPC);
-            Err(StoreError::io("write", Path::new(DB), source))
+    fn what_fails_together_is_written_one_by_one_and_fails_for_nobody_else() {
+        let (rounds, written) = (Rounds::default(), Mutex::new(Vec::new()));
+        let full = |works: &[u32]| {
+            if works.contains(&1) {
+                let source = std::io::Error::from_raw_os_error(libc::ENOSPC);
+                return Err(StoreError::io("write", Path::new(DB), source));
+            }
+            lock(&written).extend_from_slice(works);
+            Ok(())
         };
-        for end in with_others(&rounds, 3, full, || ()) {
-            assert!(end.unwrap().unwrap_err().is_no_space());
-        }
+        let ends: Vec<_> = with_others(&rounds, 3, full, || ()).into_iter().map(Result::unwrap).collect();
+        assert!(ends[0].is_ok() && ends[2].is_ok(), "{ends:?}");
+        assert!(ends[1].as_ref().unwrap_err().is_no_space());
+        assert_eq!(*lock(&written), [0, 2]);
         rounds.write(7, Path::new(DB), |_| Ok(())).unwrap();
     }
 

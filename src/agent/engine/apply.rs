@@ -43,6 +43,7 @@ impl Engine {
             let emergency = commission.request.policy == Policy::Emergency;
             let Some(volume) = group.first().map(|target| VolumeId::of(&target.root)) else { continue };
             self.turns.with(volume, emergency, |between| {
+                let _at_work = self.turns.at_work(group.iter().map(|target| target.root.name.clone()));
                 let start = self.usage(&group);
                 let (now, trusted) = self.look_at_clock();
                 let runs = runs_of(commission.request, &guarded(&group), start.as_ref());

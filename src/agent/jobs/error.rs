@@ -4,6 +4,10 @@ use crate::model::{JobId, JobState};
 use crate::store::StoreError;
 use crate::sys::SysError;
 
+/// Pending and active jobs of one user who is no administrator: each is held in
+/// memory, and starting them is never limited by `rate_limit`.
+pub(super) const MOST_ALIVE: usize = 100_000;
+
 /// Why a request about a job was not carried out. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
@@ -27,6 +31,16 @@ pub enum JobError {
         id: JobId,
         /// Where it stands.
         state: JobState,
+    },
+    /// One user has so many living jobs that more would be at the others' cost.
+    #[error(
+        "failed to start job {id}: uid {uid} has {MOST_ALIVE} pending and active jobs already; end some first"
+    )]
+    TooMany {
+        /// Which job.
+        id: JobId,
+        /// Whose.
+        uid: u32,
     },
     /// No such process, or one of somebody else.
     #[error("failed to follow process {pid} for job {id}: {why}")]

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::change::{apply, permit};
+use super::error::MOST_ALIVE;
 use super::follow::{Following, REPORT_TIME};
 use super::reading::fail;
 use super::{Caller, JobBook, JobChange, JobError, Now, PresumedFailure, RegistryError};
@@ -16,6 +17,8 @@ use crate::sys::process::{self, Waker};
 
 /// The longest pause between two ticks, when nothing calls for one earlier.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Until a job that is being written down is looked at again.
+const CLAIMED_PAUSE: Duration = Duration::from_millis(100);
 /// A tick that comes this long after the one before finds that the process did
 /// not run meanwhile (stopped, or its virtual machine was): heartbeats could not be received.
 const STALLED: Duration = Duration::from_secs(90);
@@ -36,6 +39,8 @@ pub struct JobRegistry {
     released: Condvar,
     boot_id: String,
     keep_beats: bool,
+    /// Living jobs of one user.
+    pub(super) most_alive: usize,
     pub(super) waker: Waker,
 }
 
@@ -60,6 +65,8 @@ pub(super) struct Live {
     /// same: cleaning must not wait for a write, and a restart concludes them again.
     unsaved: HashMap<JobId, JobRecord>,
     last_tick: Now,
+    /// When deadlines were last put off because nobody could be heard, by the boot-time clock.
+    put_off_at: Duration,
 }
 
 struct LivingJob {
@@ -100,14 +107,20 @@ impl JobRegistry {
             let deadline = deadline_after_downtime(now.since_boot, record.ttl);
             (record.id.clone(), LivingJob { record, beat: None, deadline, seen: false, gone: None })
         });
-        let live =
-            Live { jobs: living.collect(), claimed: HashSet::new(), unsaved: HashMap::new(), last_tick: now };
+        let live = Live {
+            jobs: living.collect(),
+            claimed: HashSet::new(),
+            unsaved: HashMap::new(),
+            last_tick: now,
+            put_off_at: Duration::ZERO,
+        };
         Ok(Self {
             view: Arc::new(RwLock::new(view)),
             live: Mutex::new(live),
             released: Condvar::new(),
             boot_id: clock::boot_id().map_err(RegistryError::Boot)?,
             keep_beats,
+            most_alive: MOST_ALIVE,
             waker: Waker::new().map_err(RegistryError::Follow)?,
             book,
         })
@@ -124,8 +137,16 @@ impl JobRegistry {
     /// # Errors
     /// Any of [`JobError`] but `NotFound`; nothing has changed then.
     pub fn put(&self, id: &JobId, change: &JobChange, by: Caller, now: Now) -> Result<JobRecord, JobError> {
+        let asked = Instant::now();
         let claim = self.claim(id);
-        let known = self.lookup(&self.live(), id)?;
+        let known = {
+            let live = self.live();
+            let known = self.lookup(&live, id)?;
+            if !by.admin && !live.jobs.contains_key(id) && live.count_of(by.uid) >= self.most_alive {
+                return Err(JobError::TooMany { id: id.clone(), uid: by.uid });
+            }
+            known
+        };
         if let Some(record) = &known {
             permit(record, by)?;
         }
@@ -139,7 +160,7 @@ impl JobRegistry {
         let mut live = self.live();
         live.unsaved.remove(id);
         if record.state.is_alive() {
-            let deadline = deadline_after_beat(now.since_boot, record.ttl);
+            let deadline = live.deadline(now, asked, record.ttl);
             let job = LivingJob { record: record.clone(), beat: None, deadline, seen: false, gone: None };
             live.jobs.insert(id.clone(), job);
         } else {
@@ -160,6 +181,7 @@ impl JobRegistry {
     /// `NotFound`; `Conflict` when it has ended, also by presumption;
     /// `Forbidden`; `Store` only where heartbeats are kept on record.
     pub fn heartbeat(&self, id: &JobId, by: Caller, now: Now) -> Result<JobRecord, JobError> {
+        let asked = Instant::now();
         let _claim = self.claim(id);
         let mut live = self.live();
         let Some(job) = live.jobs.get_mut(id) else {
@@ -182,9 +204,11 @@ impl JobRegistry {
                 (Ok(()), None) => {}
             }
         }
+        let deadline = live.deadline(now, asked, shown.ttl);
         if let Some(job) = live.jobs.get_mut(id) {
-            job.beat = Some(now.wall);
-            job.deadline = deadline_after_beat(now.since_boot, job.record.ttl);
+            // An older one may come after a newer one.
+            job.beat = job.beat.max(Some(now.wall));
+            job.deadline = job.deadline.max(deadline);
         }
         Ok(shown)
     }
@@ -246,11 +270,18 @@ impl JobRegistry {
                 // A deadline that is later already stays.
                 job.deadline = deadline_after_downtime(now.since_boot, job.record.ttl).max(job.deadline);
             }
+            live.put_off_at = now.since_boot;
         }
         live.last_tick = now;
         self.save_what_could_not_be_saved(&mut live);
         let ended = following.look(live.processes(&self.boot_id));
         let Live { jobs, claimed, .. } = &mut *live;
+        for job in jobs.values_mut().filter(|job| claimed.contains(&job.record.id)) {
+            // It is told once: this is judged when the claim is over.
+            if job.record.process.as_ref().is_some_and(|process| ended.contains(process)) {
+                job.gone.get_or_insert(now.since_boot);
+            }
+        }
         let failed: Vec<PresumedFailure> = jobs
             .values_mut()
             // Whoever has a claim to one has heard of it a moment ago.
@@ -310,7 +341,13 @@ impl JobRegistry {
         let live = self.live();
         let active = live.jobs.values().filter(|job| job.record.state == JobState::Active);
         let report = |job: &LivingJob| job.gone.map(|at| at + REPORT_TIME);
-        let next = active.flat_map(|job| [job.deadline, report(job)]).flatten().min();
+        // One that is claimed is judged when that is over, which nothing tells.
+        let soon = now.since_boot.saturating_add(CLAIMED_PAUSE);
+        let due = |job: &LivingJob| {
+            let at = [job.deadline, report(job)].into_iter().flatten().min()?;
+            Some(if live.claimed(&job.record.id) { at.max(soon) } else { at })
+        };
+        let next = active.filter_map(due).min();
         // The deadline itself must have passed when it is looked at.
         let wait = next.map(|at| at.saturating_sub(now.since_boot).saturating_add(Duration::from_millis(1)));
         wait.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)
@@ -416,6 +453,21 @@ impl Live {
     /// What memory knows better than the ledger.
     fn remembered(&self, id: &JobId) -> Option<JobRecord> {
         self.jobs.get(id).map(LivingJob::shown).or_else(|| self.unsaved.get(id).cloned())
+    }
+
+    /// The deadline of a job that was heard of at `now`, on this computer `asked`:
+    /// what writing it down took since is not the job's time, and if nobody could
+    /// be heard meanwhile it gets what the others got then.
+    fn deadline(&self, now: Now, asked: Instant, ttl: Option<Duration>) -> Option<Duration> {
+        let heard = deadline_after_beat(now.since_boot.saturating_add(asked.elapsed()), ttl);
+        let put_off = (self.put_off_at > now.since_boot)
+            .then(|| deadline_after_downtime(self.put_off_at, ttl))
+            .flatten();
+        heard.max(put_off)
+    }
+
+    fn count_of(&self, uid: u32) -> usize {
+        self.jobs.values().filter(|job| job.record.uid == uid).count()
     }
 
     /// Whether heartbeats could not be received since the last tick.

@@ -133,3 +133,26 @@ fn a_hold_that_could_not_be_recorded_holds_nothing() {
     drop(references);
     let _ = std::process::Command::new("umount").arg(dir.path()).status();
 }
+
+#[test]
+fn one_user_cannot_fill_the_memory_with_holds_and_ended_ones_do_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let ann = Caller { uid: 1000, admin: false };
+    let references = opened(dir.path());
+    let many = |count: u64| -> Vec<Named> {
+        (0..count)
+            .map(|ino| Named {
+                path: RelPath::from_bytes(ino.to_string().into_bytes()).unwrap(),
+                ..named(ino)
+            })
+            .collect()
+    };
+    let held = references.hold(many(MOST_HOLDS as u64), None, None, ann, BEFORE).unwrap();
+    let more = |references: &References, by| references.hold(many(1), None, None, by, BEFORE);
+    assert!(matches!(more(&references, ann), Err(ReferenceError::TooMany { has: MOST_HOLDS, .. })));
+    assert!(more(&references, Caller { uid: 1001, ..ann }).is_ok() && more(&references, ME).is_ok());
+    references.release(&held[0].id, ann).unwrap();
+    assert!(more(&references, ann).is_ok());
+    drop(references);
+    assert!(more(&opened(dir.path()), ann).is_err(), "they count after a restart, too");
+}

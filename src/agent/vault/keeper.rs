@@ -132,6 +132,7 @@ impl Keeper<'_> {
                 stage: Stage::Waiting,
                 by: asker.by,
                 asked_at: Some(now),
+                moved_at: None,
             };
             entries.push((WirePath::from_bytes(&bytes), entry(kept, purpose, now)));
         }

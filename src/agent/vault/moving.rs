@@ -129,8 +129,11 @@ impl Keeper<'_> {
                 Taken::InPlace(_) | Taken::Later(_) => drop(end.moved.insert(id.clone(), false)),
             }
             match taken {
-                Taken::Moved(_) => {
-                    entry.kept_mut().stage = Stage::Moved;
+                Taken::Moved(there) => {
+                    let kept = entry.kept_mut();
+                    kept.stage = Stage::Moved;
+                    // Our rename was the last that changed it.
+                    kept.moved_at = kept.is_tree().then_some(there.id.ctime);
                     left.extend(path);
                     changes.push(record(entry));
                 }

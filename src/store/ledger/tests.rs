@@ -142,6 +142,7 @@ fn deferred(id: &str, root: &str, due: i64) -> crate::model::QueueEntry {
         stage: Stage::Moved,
         by: Requester { uid: 0, gid: 0, pid: 1 },
         asked_at: None,
+        moved_at: None,
     };
     let at = Timestamp::from_nanos(due);
     QueueEntry { kept, client_id: None, queued_at: at, attempts: 0, last_error: None, next_try_at: at }

@@ -2,10 +2,11 @@
 //! there, the rest from its place as any file does.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::model::{Action, EntryId, FileFacts, FileKind, FileTimes, Skip, Timestamp, with_causes};
 use crate::policy::{goes_with_its_tree, speaks_against};
+use crate::sweep::vault::info::Entry;
 use crate::sweep::vault::inspect::{Objection, is_newer, tree};
 use crate::sweep::vault::{Room, Rooms};
 use crate::sys::remove::{Refusal, TreeEnd, remove_kept, remove_tree};
@@ -57,22 +58,26 @@ impl State<'_> {
         };
         let is_tree = action.facts.id.kind == FileKind::Directory;
         // A file is given up as it is: its record need not be read.
-        let asked_at = if is_tree { self.asked_at(id) } else { Ok(Timestamp::EPOCH) };
-        let given_up = match asked_at {
-            Ok(at) => {
-                let (rules, moment) = (&self.root.rules, self.with.moment);
-                GivenUp::until(goes_with_its_tree(action.phase, rules, moment, at))
+        let given_up = if is_tree {
+            match self.entry(id) {
+                Ok(entry) => {
+                    let (rules, moment) = (&self.root.rules, self.with.moment);
+                    let until = goes_with_its_tree(action.phase, rules, moment, entry.asked_at());
+                    GivenUp::of_moved(until, &entry)
+                }
+                Err(ended) => return ended,
             }
-            Err(ended) => return ended,
+        } else {
+            GivenUp::until(Timestamp::EPOCH)
         };
         let may_go = |facts: &FileFacts| given_up.has(facts);
         let dir = rooms.of(room(action));
         ended(remove_kept(dir, id.as_str().as_bytes(), &action.facts, &self.how, &may_go), is_tree)
     }
 
-    fn asked_at(&self, id: &EntryId) -> Result<Timestamp, Ended> {
-        match self.root.vault.as_ref().map(|vault| vault.asked_at(id)) {
-            Some(Ok(Some(at))) => Ok(at),
+    fn entry(&self, id: &EntryId) -> Result<Entry, Ended> {
+        match self.root.vault.as_ref().map(|vault| vault.entry(id)) {
+            Some(Ok(Some(entry))) => Ok(entry),
             Some(Err(error)) => Err(Ended::Failed(with_causes(&error))),
             // Nobody gives it up any more.
             Some(Ok(None)) | None => Err(Ended::Skipped(Skip::Changed)),
@@ -93,8 +98,8 @@ impl State<'_> {
     /// nothing while a file in it must stay.
     pub(super) fn remove_tree_in_place(&self, action: &Action, id: &EntryId, place: &Place) -> Ended {
         // Whatever its room: it lies where everybody works, and what came into it is new to all.
-        let given_up = match self.asked_at(id) {
-            Ok(at) => GivenUp::until(at),
+        let given_up = match self.entry(id) {
+            Ok(entry) => GivenUp::until(entry.asked_at()),
             Err(ended) => return ended,
         };
         // Held until it is gone: a job or a hold that was answered loses nothing.
@@ -134,21 +139,75 @@ impl State<'_> {
 struct GivenUp {
     /// What is newer was not.
     until: Timestamp,
-    /// Files with several names. Of these the first that goes changes the ctime.
-    linked: RefCell<HashSet<u64>>,
+    /// Directories that were changed after this were changed by somebody else:
+    /// what lies in one may have been moved there with it. `None`: not known, or
+    /// an earlier try of ours changed some.
+    untouched_since: Option<Timestamp>,
+    /// Files with several names, as they were when the first was looked at. Of
+    /// these the first that goes changes the ctime.
+    linked: RefCell<HashMap<u64, FileFacts>>,
 }
 
 impl GivenUp {
     fn until(until: Timestamp) -> Self {
-        Self { until, linked: RefCell::default() }
+        Self { until, untouched_since: None, linked: RefCell::default() }
+    }
+
+    fn of_moved(until: Timestamp, entry: &Entry) -> Self {
+        let was_tried = match entry {
+            Entry::Queue(entry) => entry.attempts > 0,
+            Entry::Trash(entry) => entry.failed.is_some(),
+        };
+        // In the trash everything has its own retention.
+        let moved_at = entry.kept().moved_at.filter(|_| !was_tried).map(|at| at.max(until));
+        Self { untouched_since: moved_at, ..Self::until(until) }
     }
 
     fn has(&self, now: &FileFacts) -> bool {
+        if now.id.kind == FileKind::Directory {
+            let touched = self.untouched_since.is_some_and(|at| now.id.ctime > at);
+            return !touched && !is_newer(now, self.until);
+        }
         let mut linked = self.linked.borrow_mut();
-        let has = linked.contains(&now.id.ino) || !is_newer(now, self.until);
-        if has && now.nlink > 1 && now.id.kind != FileKind::Directory {
-            linked.insert(now.id.ino);
+        // The number alone may be that of a file which came after the last name of this had gone.
+        let same = |then: &FileFacts| {
+            let (a, b) = (&then.id, &now.id);
+            (a.kind, a.size, a.mtime, then.btime) == (b.kind, b.size, b.mtime, now.btime)
+        };
+        let has = linked.get(&now.id.ino).is_some_and(same) || !is_newer(now, self.until);
+        if has && now.nlink > 1 {
+            linked.insert(now.id.ino, *now);
         }
         has
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Identity;
+
+    #[test]
+    fn a_file_with_several_names_goes_by_all_of_them_unless_it_was_written_to_meanwhile() {
+        let (before, at, after) =
+            (Timestamp::from_unix(1, 0), Timestamp::from_unix(2, 0), Timestamp::from_unix(3, 0));
+        let id = Identity { dev: 1, ino: 7, kind: FileKind::Regular, size: 5, mtime: before, ctime: before };
+        let first = FileFacts {
+            id,
+            allocated: 4096,
+            nlink: 2,
+            uid: 0,
+            atime: None,
+            btime: Some(before),
+            expires_at: None,
+        };
+        let unlinked = FileFacts { id: Identity { ctime: after, ..id }, nlink: 1, ..first };
+        let given_up = GivenUp::until(at);
+        assert!(!given_up.has(&unlinked), "nobody knows why it changed");
+        assert!(given_up.has(&first) && given_up.has(&unlinked));
+        let written = FileFacts { id: Identity { mtime: after, ..unlinked.id }, ..unlinked };
+        assert!(!given_up.has(&written));
+        let another = FileFacts { btime: Some(after), ..unlinked };
+        assert!(!given_up.has(&another), "the same number, and another file");
     }
 }

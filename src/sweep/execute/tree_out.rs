@@ -336,6 +336,7 @@ fn entry_of(state: &State<'_>, action: &Action) -> TrashEntry {
         stage: Stage::Moved,
         by: Requester { uid, gid, pid: std::process::id() },
         asked_at: Some(now),
+        moved_at: None,
     };
     TrashEntry { kept, deleted_at: now, failed: Some(CUT_OFF.to_owned()) }
 }

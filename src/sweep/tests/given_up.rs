@@ -46,6 +46,7 @@ fn waiting_in(mut world: World, path: &str) -> (World, Arc<Ledger>, EntryId, tem
         stage: Stage::InPlace,
         by: Requester { uid: 0, gid: 0, pid: 1 },
         asked_at: Some(now),
+        moved_at: None,
     };
     let entry = QueueEntry {
         kept,
@@ -286,6 +287,8 @@ fn moved_away(world: World) -> (World, Arc<Ledger>, QueueEntry, tempfile::TempDi
     fs::rename(world.path("d"), world.path(".guardian/queue/1")).unwrap();
     let mut entry = ledger.queue_entry(&id).unwrap().unwrap();
     entry.kept.stage = Stage::Moved;
+    let there = RelPath::from_bytes(&b".guardian/queue/1"[..]).unwrap();
+    entry.kept.moved_at = Some(look(world.root.dir.handle(), &there).unwrap().id.ctime);
     ledger.change_kept(&[KeptChange::Queue(entry.clone())]).unwrap();
     (world, ledger, entry, state)
 }
@@ -300,10 +303,15 @@ fn what_somebody_puts_into_a_tree_that_was_moved_away_was_never_given_up() {
     let (world, ledger, entry, _state) = moved_away(world);
     let (id, there) = (&entry.kept.id, ".guardian/queue/1");
     // By somebody who stands in it.
-    write_after(&world, ".guardian/queue/1/sub/new", entry.kept.asked_at.unwrap());
+    write_after(&world, "probe", entry.kept.moved_at.unwrap());
+    fs::write(world.path(".guardian/queue/1/sub/new"), b"new").unwrap();
     fs::rename(world.path("results"), world.path(".guardian/queue/1/results")).unwrap();
+    // As if something had gone from it: that alone tells nothing.
+    fs::write(world.path(".guardian/queue/1/results/passing"), b"").unwrap();
+    fs::remove_file(world.path(".guardian/queue/1/results/passing")).unwrap();
     let (report, _) = world.run(&world.orders(Policy::Deferred));
-    assert_eq!(report.files_deleted, 3, "{report:?}");
+    assert_eq!(report.files_deleted, 1, "d/sub, in which somebody wrote, is not looked into: {report:?}");
+    assert!(world.path(there).join("sub/f").exists() && !world.path(there).join("one").exists());
     assert_eq!(fs::read(world.path(there).join("sub/new")).unwrap(), b"new");
     assert!(world.path(there).join("results/old/f").exists());
     let waits = ledger.queue_entry(id).unwrap().unwrap();
@@ -327,6 +335,11 @@ fn what_came_into_a_tree_of_the_trash_has_a_retention_of_its_own() {
     write_after(&world, ".guardian/trash/1/new", put_at);
     let (report, _) = world.run(&world.orders(Policy::Emergency));
     assert!(!world.path(there).join("f").exists(), "it was given up: {report:?}");
+    let left = ledger.trash_entry(id).unwrap().unwrap().kept;
+    assert!(
+        (left.files, left.bytes) < (entry.kept.files, entry.kept.bytes),
+        "no space that is gone: {left:?}"
+    );
     world.run(&world.orders(Policy::Trash));
     world.run(&world.orders(Policy::Emergency));
     assert!(world.path(there).join("new").exists(), "it was not, and is young");

@@ -187,9 +187,9 @@ impl RootVault {
         self.settled.load(Ordering::Acquire)
     }
 
-    /// When an entry was given up; `None`: there is no such entry.
-    pub(super) fn asked_at(&self, id: &EntryId) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.entries.entry(id)?.map(|entry| entry.asked_at()))
+    /// An entry as it is now.
+    pub(super) fn entry(&self, id: &EntryId) -> Result<Option<Entry>, StoreError> {
+        self.entries.entry(id)
     }
 
     /// Makes what was written in it lasting. Can take seconds.

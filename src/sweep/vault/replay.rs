@@ -322,6 +322,7 @@ impl Replay<'_> {
             stage: Stage::Moved,
             by: Requester { uid: facts.uid, gid: 0, pid: 0 },
             asked_at: None,
+            moved_at: None,
         };
         let failed = Some("its description was lost: restore it with --to".to_owned());
         Ok(Some(Entry::Trash(TrashEntry { kept, deleted_at: now, failed })))

@@ -47,8 +47,8 @@ enum Tried {
     Removed,
     /// Nothing is left of it.
     Over,
-    /// It stays.
-    Stays(String),
+    /// It stays, but for so many files and bytes of it.
+    Stays(String, u64, u64),
 }
 
 fn tried(ended: &Ended, moved: bool) -> Tried {
@@ -57,9 +57,10 @@ fn tried(ended: &Ended, moved: bool) -> Tried {
         Ended::Skipped(Skip::Vanished) => Tried::Over,
         // In its place it is known by all its times: it is another file now.
         Ended::Skipped(Skip::Changed) if !moved => Tried::Over,
-        Ended::Skipped(Skip::InUse) => Tried::Stays("open or mapped by somebody".to_owned()),
-        Ended::Skipped(why) => Tried::Stays(format!("is kept: {why}")),
-        Ended::RemovedPart { why, .. } | Ended::Failed(why) => Tried::Stays(why.clone()),
+        Ended::Skipped(Skip::InUse) => Tried::Stays("open or mapped by somebody".to_owned(), 0, 0),
+        Ended::Skipped(why) => Tried::Stays(format!("is kept: {why}"), 0, 0),
+        Ended::RemovedPart { files, freed, why } => Tried::Stays(why.clone(), *files, *freed),
+        Ended::Failed(why) => Tried::Stays(why.clone(), 0, 0),
     }
 }
 
@@ -81,7 +82,7 @@ pub fn tries(root: &GuardedRoot, actions: &[Action], ended: &[Option<Ended>]) ->
 
 /// Those of a batch that waited in their own place, and are waited for no longer.
 pub fn released(actions: &[Action], tries: &[Try]) -> Vec<(EntryId, Identity)> {
-    let over = |one: &&Try| !one.moved && !matches!(one.tried, Tried::Stays(_));
+    let over = |one: &&Try| !one.moved && !matches!(one.tried, Tried::Stays(..));
     let of = |one: &Try| {
         let is_its = |action: &&Action| action.reason.kept().is_some_and(|(id, _)| *id == one.id);
         Some((one.id.clone(), actions.iter().find(is_its)?.facts.id.waiting()))
@@ -98,6 +99,8 @@ pub(super) fn again(mut entry: QueueEntry, why: String, now: Timestamp, most: u3
         return Entry::Queue(entry);
     }
     let mut kept = entry.kept;
+    // As trash it is not given up anew.
+    kept.asked_at.get_or_insert(entry.queued_at);
     if kept.stage == Stage::Waiting {
         kept.stage = Stage::InPlace;
     }
@@ -243,9 +246,15 @@ impl LastTry {
 
 impl Changes {
     fn take(&mut self, site: &Site, rooms: Option<&Rooms>, one: &Try, mut entry: Entry, now: Timestamp) {
-        let room = entry.room();
+        let (room, mut lost) = (entry.room(), false);
         let why = match &one.tried {
-            Tried::Stays(why) => why.clone(),
+            Tried::Stays(why, files, freed) => {
+                let kept = entry.kept_mut();
+                kept.files = kept.files.saturating_sub(*files);
+                kept.bytes = kept.bytes.saturating_sub(*freed);
+                lost |= *files > 0;
+                why.clone()
+            }
             Tried::Removed | Tried::Over => {
                 // A ledger that could not be written has it in its place though it was moved.
                 let there = rooms.filter(|_| !one.moved).and_then(|rooms| lies_in(rooms, room, entry.kept()));
@@ -273,7 +282,7 @@ impl Changes {
             },
             Entry::Trash(entry) => {
                 let failed = Some(why);
-                if entry.failed != failed {
+                if lost || entry.failed != failed {
                     self.all.push(KeptChange::Trash(TrashEntry { failed, ..entry }));
                 }
             }

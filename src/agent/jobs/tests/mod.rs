@@ -191,3 +191,46 @@ fn changes_of_one_job_follow_each_other_and_keep_no_other_job_waiting() {
     assert_eq!(world.viewed("slow"), Some(JobState::Completed));
     assert_eq!(world.book.job(&slow).unwrap().unwrap().state, JobState::Completed);
 }
+
+#[test]
+fn one_user_cannot_fill_the_memory_with_living_jobs_and_ended_ones_do_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut registry = JobRegistry::open(book(dir.path()) as _, false, Now::read()).unwrap();
+    registry.most_alive = 2;
+    let put = |name: &str, state, by| registry.put(&id(name), &to(state), by, Now::read());
+    put("a", JobState::Active, ANN).unwrap();
+    put("b", JobState::Pending, ANN).unwrap();
+    let refused = put("c", JobState::Active, ANN).unwrap_err();
+    assert!(matches!(refused, super::JobError::TooMany { uid: 1000, .. }), "{refused}");
+    put("b", JobState::Active, ANN).unwrap();
+    put("d", JobState::Active, BOB).unwrap();
+    put("a", JobState::Completed, ANN).unwrap();
+    put("c", JobState::Active, ANN).unwrap();
+}
+
+#[test]
+fn time_in_which_nobody_could_be_heard_is_no_job_s_time_also_while_it_is_written_down() {
+    let world = world();
+    let (registry, slow) = (&world.registry, id("slow"));
+    let slept = |seconds, awake| Now { awake: world.at(awake).awake, ..world.at(seconds) };
+    let while_written = |change: &(dyn Fn() + Sync), tick: Now| {
+        let writing = world.book.slow.1.lock().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(change);
+            let until = Instant::now() + Duration::from_secs(20);
+            while !registry.live().claimed(&slow) {
+                assert!(Instant::now() < until, "it is not being written down");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert!(world.tick(tick).is_empty());
+            drop(writing);
+        });
+    };
+    // The host sleeps for two hours amid the start of a job, and again amid a heartbeat.
+    while_written(&|| drop(registry.put(&slow, &with_ttl(5), ROOT, world.at(1)).unwrap()), slept(7_200, 1));
+    assert!(world.tick(slept(7_201, 2)).is_empty(), "its start was just acknowledged");
+    let beat = slept(7_202, 3);
+    while_written(&|| drop(registry.heartbeat(&slow, ROOT, beat).unwrap()), slept(14_400, 3));
+    assert!(world.tick(slept(14_401, 4)).is_empty(), "its heartbeat was just acknowledged");
+    assert_eq!(world.viewed("slow"), Some(JobState::Active));
+}
