@@ -7,9 +7,10 @@
 //! takes the write lock). Must not know: files, sweeps, HTTP.
 
 mod gone;
+mod holds;
 mod sessions;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -22,7 +23,6 @@ use crate::store::StoreError;
 use crate::store::ledger::{Ledger, LedgerReader};
 
 use super::jobs::Caller;
-use super::surroundings::new_id;
 
 /// Holds of one user who is no administrator: each is held in memory, and
 /// holding is never limited by `rate_limit`.
@@ -187,128 +187,6 @@ impl References {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds files and directories: all of them or none.
-    ///
-    /// # Errors
-    /// When it can't be recorded.
-    pub fn hold(
-        &self,
-        files: Vec<Named>,
-        until: Option<Timestamp>,
-        reason: Option<&str>,
-        by: Caller,
-        now: Timestamp,
-    ) -> Result<Vec<HoldRecord>, ReferenceError> {
-        let mut named = HashSet::new();
-        let holds: Vec<HoldRecord> = files
-            .into_iter()
-            // However often: one request must not cost more than the files that it is about.
-            .filter(|file| named.insert((file.root.clone(), file.path.clone())))
-            .map(|file| HoldRecord {
-                id: HoldId::new(new_id()),
-                root: file.root,
-                path: file.path,
-                recorded: Recorded::of(&file.facts),
-                until,
-                reason: reason.map(str::to_owned),
-                uid: by.uid,
-                covers: covers(by),
-                created_at: now,
-            })
-            .collect();
-        let _change = self.one_change();
-        self.count(by, holds.len())?;
-        // Before it is on record, where somebody may find it and end it.
-        {
-            let mut view = self.view_mut();
-            holds.iter().for_each(|hold| view.put_hold(hold));
-        }
-        if let Err(error) = self.ledger.put_holds(&holds) {
-            let mut view = self.view_mut();
-            holds.iter().for_each(|hold| view.remove_hold(hold));
-            self.discount(&holds);
-            return Err(error.into());
-        }
-        Ok(holds)
-    }
-
-    fn count(&self, by: Caller, more: usize) -> Result<(), ReferenceError> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let has = counts.entry(by.uid).or_default();
-        if !by.admin && has.saturating_add(more) > MOST_HOLDS {
-            return Err(ReferenceError::TooMany { uid: by.uid, has: *has, more });
-        }
-        *has += more;
-        Ok(())
-    }
-
-    fn discount(&self, holds: &[HoldRecord]) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        for hold in holds {
-            if let Some(has) = counts.get_mut(&hold.uid) {
-                *has = has.saturating_sub(1);
-            }
-        }
-        counts.retain(|_, has| *has > 0);
-    }
-
-    /// Holds in order of id, behind `after`.
-    ///
-    /// # Errors
-    /// When the ledger can't be read.
-    pub fn holds(&self, after: Option<&HoldId>, limit: usize) -> Result<Vec<HoldRecord>, StoreError> {
-        self.ledger.holds_page(after, limit)
-    }
-
-    /// Ends one hold.
-    ///
-    /// # Errors
-    /// `NoHold`, `OthersHold`, `Store`.
-    pub fn release(&self, id: &HoldId, by: Caller) -> Result<HoldRecord, ReferenceError> {
-        let _change = self.one_change();
-        let hold = self.ledger.hold(id)?.ok_or_else(|| ReferenceError::NoHold(id.clone()))?;
-        permit_hold(&hold, by)?;
-        self.ledger.remove_holds(std::iter::once(id))?;
-        self.view_mut().remove_hold(&hold);
-        self.discount(std::slice::from_ref(&hold));
-        Ok(hold)
-    }
-
-    /// Ends all holds on these paths that the caller may end; those that were ended.
-    ///
-    /// # Errors
-    /// `OthersHold` when a path is held by somebody else alone; `Store`.
-    pub fn release_paths(
-        &self,
-        paths: &BTreeSet<(RootName, RelPath)>,
-        by: Caller,
-    ) -> Result<Vec<HoldRecord>, ReferenceError> {
-        let _changes = self.changes();
-        let named = |hold: &HoldRecord| paths.contains(&(hold.root.clone(), hold.path.clone()));
-        let found: Vec<HoldRecord> = self.ledger.all_holds()?.into_iter().filter(named).collect();
-        let (mine, others): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|hold| permit_hold(hold, by).is_ok());
-        for other in &others {
-            if !mine.iter().any(|hold| hold.root == other.root && hold.path == other.path) {
-                permit_hold(other, by)?;
-            }
-        }
-        self.forget_holds(&mine)?;
-        Ok(mine)
-    }
-
-    fn forget_holds(&self, holds: &[HoldRecord]) -> Result<(), StoreError> {
-        if holds.is_empty() {
-            return Ok(());
-        }
-        self.ledger.remove_holds(holds.iter().map(|hold| &hold.id))?;
-        let mut view = self.view_mut();
-        holds.iter().for_each(|hold| view.remove_hold(hold));
-        drop(view);
-        self.discount(holds);
-        Ok(())
-    }
-
     /// Takes down what is told of files: all of it or nothing. What was told of
     /// the same file before stays where nothing new is said.
     ///
@@ -411,13 +289,6 @@ impl References {
 /// administrator's own session, or root's.
 const fn speaks_for_all(session: &SessionRecord, by: Caller) -> bool {
     by.admin && (session.uid == by.uid || session.uid == 0)
-}
-
-fn permit_hold(hold: &HoldRecord, by: Caller) -> Result<(), ReferenceError> {
-    if by.admin || hold.uid == by.uid {
-        return Ok(());
-    }
-    Err(ReferenceError::OthersHold { id: hold.id.clone(), uid: by.uid, owner: hold.uid })
 }
 
 #[cfg(test)]

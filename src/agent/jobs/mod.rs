@@ -11,6 +11,7 @@ mod change;
 mod chunks;
 mod error;
 mod follow;
+mod live;
 mod reading;
 mod registry;
 #[cfg(test)]

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use super::change::{apply, permit};
 use super::error::MOST_ALIVE;
 use super::follow::{Following, REPORT_TIME};
+use super::live::{Claim, Live, LivingJob};
 use super::reading::fail;
 use super::{Caller, JobBook, JobChange, JobError, Now, PresumedFailure, RegistryError};
-use crate::model::{JobId, JobRecord, JobState, ProcessId, Timestamp};
-use crate::policy::{JobFacts, JobsView, Presumption, deadline_after_beat, deadline_after_downtime, presume};
+use crate::model::{JobId, JobRecord, JobState, ProcessId};
+use crate::policy::{JobFacts, JobsView, Presumption, deadline_after_downtime, presume};
 use crate::store::StoreError;
 use crate::sys::clock;
 use crate::sys::process::{self, Waker};
@@ -19,11 +20,6 @@ use crate::sys::process::{self, Waker};
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Until a job that is being written down is looked at again.
 const CLAIMED_PAUSE: Duration = Duration::from_millis(100);
-/// A tick that comes this long after the one before finds that the process did
-/// not run meanwhile (stopped, or its virtual machine was): heartbeats could not be received.
-const STALLED: Duration = Duration::from_secs(90);
-/// The boot-time clock runs ahead of the monotonic one only while the host is suspended.
-const SUSPENDED: Duration = Duration::from_secs(1);
 /// A heartbeat is written down when the one on record is older than this, so
 /// that a crash of the agent makes a job look at most so much longer dead.
 const BEAT_ON_RECORD: Duration = Duration::from_secs(600);
@@ -36,56 +32,12 @@ pub struct JobRegistry {
     /// Taken before the view's lock, never while holding it. Changes of one job
     /// follow each other by a [`Claim`]; those of several wait for the disk together.
     live: Mutex<Live>,
-    released: Condvar,
+    pub(super) released: Condvar,
     boot_id: String,
     keep_beats: bool,
     /// Living jobs of one user.
     pub(super) most_alive: usize,
     pub(super) waker: Waker,
-}
-
-/// The right to change one job; ends when dropped.
-pub(super) struct Claim<'r> {
-    registry: &'r JobRegistry,
-    id: JobId,
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        self.registry.live().claimed.remove(&self.id);
-        self.registry.released.notify_all();
-    }
-}
-
-pub(super) struct Live {
-    jobs: HashMap<JobId, LivingJob>,
-    /// Jobs of which somebody is writing down a change.
-    claimed: HashSet<JobId>,
-    /// Presumed failures that the ledger could not take yet. They hold all the
-    /// same: cleaning must not wait for a write, and a restart concludes them again.
-    unsaved: HashMap<JobId, JobRecord>,
-    last_tick: Now,
-    /// When deadlines were last put off because nobody could be heard, by the boot-time clock.
-    put_off_at: Duration,
-}
-
-struct LivingJob {
-    /// As the ledger has it.
-    record: JobRecord,
-    /// Last heartbeat, if later than the one on record.
-    beat: Option<Timestamp>,
-    /// By the boot-time clock.
-    deadline: Option<Duration>,
-    /// Its process was seen alive by us, so its end is seen when it comes.
-    seen: bool,
-    /// Since when its process is known to have ended, by the boot-time clock.
-    gone: Option<Duration>,
-}
-
-impl LivingJob {
-    fn shown(&self) -> JobRecord {
-        JobRecord { last_heartbeat: self.beat.max(self.record.last_heartbeat), ..self.record.clone() }
-    }
 }
 
 impl JobRegistry {
@@ -441,45 +393,6 @@ impl JobRegistry {
 
     pub(super) fn view_mut(&self) -> RwLockWriteGuard<'_, JobsView> {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Live {
-    /// Whether somebody is writing down a change of the job.
-    pub(super) fn claimed(&self, id: &JobId) -> bool {
-        self.claimed.contains(id)
-    }
-
-    /// What memory knows better than the ledger.
-    fn remembered(&self, id: &JobId) -> Option<JobRecord> {
-        self.jobs.get(id).map(LivingJob::shown).or_else(|| self.unsaved.get(id).cloned())
-    }
-
-    /// The deadline of a job that was heard of at `now`, on this computer `asked`:
-    /// what writing it down took since is not the job's time, and if nobody could
-    /// be heard meanwhile it gets what the others got then.
-    fn deadline(&self, now: Now, asked: Instant, ttl: Option<Duration>) -> Option<Duration> {
-        let heard = deadline_after_beat(now.since_boot.saturating_add(asked.elapsed()), ttl);
-        let put_off = (self.put_off_at > now.since_boot)
-            .then(|| deadline_after_downtime(self.put_off_at, ttl))
-            .flatten();
-        heard.max(put_off)
-    }
-
-    fn count_of(&self, uid: u32) -> usize {
-        self.jobs.values().filter(|job| job.record.uid == uid).count()
-    }
-
-    /// Whether heartbeats could not be received since the last tick.
-    fn could_not_hear(&self, now: Now) -> bool {
-        let passed = now.since_boot.saturating_sub(self.last_tick.since_boot);
-        let awake = now.awake.saturating_duration_since(self.last_tick.awake);
-        passed.saturating_sub(awake) >= SUSPENDED || passed >= STALLED
-    }
-
-    fn processes(&self, boot_id: &str) -> HashSet<&ProcessId> {
-        let active = self.jobs.values().filter(|job| job.record.state == JobState::Active);
-        active.filter_map(|job| job.record.process.as_ref()).filter(|one| one.boot_id == boot_id).collect()
     }
 }
 

@@ -39,14 +39,20 @@ impl Manifests {
         *self.lock() = Described::default();
     }
 
-    /// Takes up that the file `name` describes `ids`.
-    pub fn add(&self, name: &str, ids: impl IntoIterator<Item = EntryId>) {
+    /// Takes up that the file `name` describes `ids`. Returns those that describe
+    /// nothing else: a kill between description and move has an entry described
+    /// once more, and one description is enough.
+    pub fn add(&self, name: &str, ids: impl IntoIterator<Item = EntryId>) -> Vec<Arc<str>> {
         let name: Arc<str> = name.into();
         let mut known = self.lock();
+        let mut needless = Vec::new();
         for id in ids {
-            known.by.insert(id, Arc::clone(&name));
             *known.left.entry(Arc::clone(&name)).or_default() += 1;
+            if let Some(before) = known.by.insert(id, Arc::clone(&name)) {
+                needless.extend(known.less(&before).then_some(before));
+            }
         }
+        needless
     }
 
     /// The file that describes an entry.
@@ -59,13 +65,20 @@ impl Manifests {
     pub fn remove(&self, id: &EntryId) -> Option<Option<Arc<str>>> {
         let mut known = self.lock();
         let name = known.by.remove(id)?;
-        let left = known.left.get_mut(&name)?;
+        Some(known.less(&name).then_some(name))
+    }
+}
+
+impl Described {
+    /// One entry less of a file; whether that was its last.
+    fn less(&mut self, name: &Arc<str>) -> bool {
+        let Some(left) = self.left.get_mut(name) else { return false };
         *left = left.saturating_sub(1);
-        if *left > 0 {
-            return Some(None);
+        let was_last = *left == 0;
+        if was_last {
+            self.left.remove(name);
         }
-        known.left.remove(&name);
-        Some(Some(name))
+        was_last
     }
 }
 
@@ -92,7 +105,10 @@ pub fn write(rooms: &Rooms, entries: &[&QueueEntry]) -> Result<(), SysError> {
         let _ = own_file::discard(dir, &name);
         return Err(error);
     }
-    rooms.manifests.add(&name, entries.iter().map(|entry| entry.kept.id.clone()));
+    for needless in rooms.manifests.add(&name, entries.iter().map(|entry| entry.kept.id.clone())) {
+        // What stays behind is seen to at the next start.
+        let _ = own_file::discard(dir, &needless);
+    }
     Ok(())
 }
 
@@ -103,4 +119,27 @@ pub fn write(rooms: &Rooms, entries: &[&QueueEntry]) -> Result<(), SysError> {
 pub fn read(rooms: &Rooms, name: &str) -> Result<Vec<QueueEntry>, SysError> {
     let text = own_file::read(rooms.of(Room::Queue), name)?.unwrap_or_default();
     Ok(text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(all: &[&str]) -> Vec<EntryId> {
+        all.iter().map(|id| EntryId::new(*id)).collect()
+    }
+
+    #[test]
+    fn a_description_goes_with_the_last_entry_that_no_other_describes() {
+        let known = Manifests::default();
+        assert!(known.add("first", ids(&["1", "2", "3"])).is_empty());
+        // Killed before 2 and 3 were moved.
+        assert!(known.add("second", ids(&["2", "3", "4"])).is_empty());
+        assert_eq!(known.remove(&EntryId::new("2")), Some(None));
+        assert_eq!(known.remove(&EntryId::new("1")), Some(Some("first".into())));
+        assert_eq!(known.add("third", ids(&["3", "4"])), ["second".into()]);
+        assert_eq!(known.remove(&EntryId::new("3")), Some(None));
+        assert_eq!(known.remove(&EntryId::new("4")), Some(Some("third".into())));
+        assert_eq!(known.remove(&EntryId::new("4")), None);
+    }
 }

@@ -144,7 +144,9 @@ impl Replay<'_> {
             if left.is_empty() {
                 own_file::discard(self.rooms.of(Room::Queue), &name)?;
             } else {
-                self.rooms.manifests.add(&name, left);
+                for needless in self.rooms.manifests.add(&name, left) {
+                    own_file::discard(self.rooms.of(Room::Queue), &needless)?;
+                }
             }
         }
         Ok(())
