@@ -151,7 +151,7 @@ impl Agent {
 
 /// One request on a connection of its own: status and answer.
 fn ask(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<(u16, Value)> {
-    Client::new(socket, false).ask(method, path, body)
+    Client::new(socket, false).read(method, path, body)
 }
 
 /// Somebody who asks one thing after the other.
@@ -168,7 +168,7 @@ impl<'s> Client<'s> {
         Self { socket, keep, stream: None, held: Vec::new() }
     }
 
-    fn ask(&mut self, method: &str, path: &str, body: &str) -> io::Result<(u16, Value)> {
+    fn ask(&mut self, method: &str, path: &str, body: &str) -> io::Result<(u16, Vec<u8>)> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => {
@@ -206,6 +206,12 @@ impl<'s> Client<'s> {
             self.stream = Some(stream);
         }
         let status = status.ok_or_else(|| io::Error::other("there is no status"))?;
+        Ok((status, answer))
+    }
+
+    /// The same, read. What nobody looks at is not: it would be the client's time.
+    fn read(&mut self, method: &str, path: &str, body: &str) -> io::Result<(u16, Value)> {
+        let (status, answer) = self.ask(method, path, body)?;
         Ok((status, serde_json::from_slice(&answer).unwrap_or(Value::Null)))
     }
 
@@ -221,9 +227,10 @@ impl<'s> Client<'s> {
             "job list" => self.ask("GET", "/v1/jobs?limit=20", ""),
             "files" => self.ask("GET", "/v1/files?limit=50", ""),
             "hold" => {
-                let answer = self.ask("POST", "/v1/holds", &format!("{{\"paths\":[{kept:?}]}}"))?;
-                self.held.extend(answer.1["items"][0]["id"].as_str().map(str::to_owned));
-                Ok(answer)
+                let (status, answer) =
+                    self.read("POST", "/v1/holds", &format!("{{\"paths\":[{kept:?}]}}"))?;
+                self.held.extend(answer["items"][0]["id"].as_str().map(str::to_owned));
+                Ok((status, answer.to_string().into_bytes()))
             }
             "release" => match self.held.pop() {
                 Some(id) => self.ask("DELETE", &format!("/v1/holds/{id}"), ""),
@@ -234,7 +241,7 @@ impl<'s> Client<'s> {
         if (200..300).contains(&status) {
             Ok(())
         } else {
-            Err(io::Error::other(format!("{status}: {answer}")))
+            Err(io::Error::other(format!("{status}: {}", String::from_utf8_lossy(&answer))))
         }
     }
 }

@@ -36,7 +36,6 @@ pub fn run(settings: Settings, again: ReadAgain) -> Result<(), ServiceError> {
     super::logging::start(settings.agent.log_format, settings.verbosity);
     // Before there are threads.
     crate::sys::priority::go_ahead();
-    crate::sys::memory::share_heaps();
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

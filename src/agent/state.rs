@@ -100,8 +100,6 @@ impl Bell {
 
 /// How long a request waits for changes that were made before it.
 const SETTLE: Duration = Duration::from_secs(1);
-/// The same while a sweep removes files there.
-const SETTLE_IN_SWEEP: Duration = Duration::from_millis(5);
 
 /// Why a root is suspended for the moment between being guarded for want of room
 /// and being adopted: it is the same root by the same rules.
@@ -301,8 +299,8 @@ impl Agent {
 
     /// Waits a moment for what happened before a request to be in the index: who
     /// asks right after making a file means that file too. A root that is being
-    /// scanned is not waited for, and one that is being swept hardly: it does
-    /// not come to rest until that is over.
+    /// scanned is not waited for, nor is one that is being swept: it does not
+    /// come to rest until that is over.
     pub fn settle(&self, keys: impl IntoIterator<Item = RootKey>) {
         let began = Instant::now();
         let slots = self.slots();
@@ -311,10 +309,12 @@ impl Agent {
             its.is_some_and(|root| self.engine.is_at_work_on(&root.guarded.name))
         };
         for key in keys {
-            let deadline = began + if is_swept(key) { SETTLE_IN_SWEEP } else { SETTLE };
             let scanning =
                 self.ingest.status(key).is_none_or(|root| root.state == crate::ingest::RootState::Scanning);
-            if !scanning && let Err(error) = self.ingest.settle(key, deadline) {
+            if !scanning
+                && !is_swept(key)
+                && let Err(error) = self.ingest.settle(key, began + SETTLE)
+            {
                 tracing::debug!(reason = %super::chain(&error), "the index is not up to date");
             }
         }

@@ -83,12 +83,12 @@ impl<'a> Indexed<'a> {
     /// that does begins with one of `prefixes`.
     fn naming(
         &self,
+        snapshot: &Snapshot,
         job: &JobId,
         prefixes: Vec<Vec<u8>>,
         matches: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<Candidates<'_>, SweepError> {
+    ) -> Result<Vec<Candidate>, SweepError> {
         let ranges: Vec<NameRange> = prefixes.into_iter().map(starting_with).collect();
-        let snapshot = self.index.snapshot().map_err(self.failed())?;
         let mut files = Vec::new();
         let mut trees = Vec::new();
         snapshot
@@ -109,9 +109,22 @@ impl<'a> Indexed<'a> {
                 })
                 .map_err(self.failed())?;
         }
-        let found = self.all(&snapshot, files)?;
-        Ok(Box::new(found.into_iter().map(Ok)))
+        self.all(snapshot, files)
     }
+
+    fn snapshot(&self) -> Result<Snapshot, SweepError> {
+        self.index.snapshot().map_err(self.failed())
+    }
+
+    /// What may be a job's, as of `snapshot`: for whoever asks about many jobs.
+    pub fn of_job_in(&self, snapshot: &Snapshot, job: &JobId) -> Result<Vec<Candidate>, SweepError> {
+        let patterns = &self.root.rules.patterns;
+        self.naming(snapshot, job, patterns.name_prefixes(job), &|name| patterns.could_name(name, job))
+    }
+}
+
+fn stream<'a>(found: Vec<Candidate>) -> Candidates<'a> {
+    Box::new(found.into_iter().map(Ok))
 }
 
 /// All names that begin with `prefix`.
@@ -159,27 +172,26 @@ impl Nominator for Indexed<'_> {
     }
 
     fn of_job(&self, job: &JobId) -> Result<Candidates<'_>, SweepError> {
-        let patterns = &self.root.rules.patterns;
-        self.naming(job, patterns.name_prefixes(job), &|name| patterns.could_name(name, job))
+        self.of_job_in(&self.snapshot()?, job).map(stream)
     }
 
     fn of_chunk(&self, job: &JobId, chunk: &ChunkId) -> Result<Candidates<'_>, SweepError> {
         let patterns = &self.root.rules.patterns;
         let prefixes = patterns.chunk_prefixes(job, chunk);
         if prefixes.is_empty() {
-            return Ok(Box::new(std::iter::empty()));
+            return Ok(stream(Vec::new()));
         }
-        self.naming(job, prefixes, &|name| patterns.could_name_chunk(name, job, chunk))
+        let matches = |name: &[u8]| patterns.could_name_chunk(name, job, chunk);
+        self.naming(&self.snapshot()?, job, prefixes, &matches).map(stream)
     }
 
     fn due(&self, until: Timestamp) -> Result<Candidates<'_>, SweepError> {
         if !self.root.xattr_expiry {
-            return Ok(Box::new(std::iter::empty()));
+            return Ok(stream(Vec::new()));
         }
-        let snapshot = self.index.snapshot().map_err(self.failed())?;
+        let snapshot = self.snapshot()?;
         let files = snapshot.due(self.key, until).map_err(self.failed())?;
-        let found = self.all(&snapshot, files)?;
-        Ok(Box::new(found.into_iter().map(Ok)))
+        self.all(&snapshot, files).map(stream)
     }
 
     fn beneath(
@@ -187,7 +199,7 @@ impl Nominator for Indexed<'_> {
         dir: &RelPath,
         visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
     ) -> Result<(), SweepError> {
-        let snapshot = self.index.snapshot().map_err(self.failed())?;
+        let snapshot = self.snapshot()?;
         let Some(top) = snapshot.dir_ino(self.key, dir).map_err(self.failed())? else { return Ok(()) };
         let mut each = |found: SubtreeDir| {
             let path = found.path;
@@ -197,7 +209,7 @@ impl Nominator for Indexed<'_> {
     }
 
     fn links_of(&self, ino: u64) -> Result<Vec<Candidate>, SweepError> {
-        let snapshot = self.index.snapshot().map_err(self.failed())?;
+        let snapshot = self.snapshot()?;
         let files = snapshot.links_of(self.key, ino).map_err(self.failed())?;
         self.all(&snapshot, files)
     }

@@ -10,9 +10,9 @@ use crate::agent::problems;
 use crate::api::{ApiError, JobPut, JobResource, Listing, Page, PeerIdentity};
 use crate::model::{JobId, JobRecord};
 use crate::policy::PathReadings;
+use crate::store::index::Snapshot;
 use crate::sweep::SweepError;
 use crate::sweep::indexed::Indexed;
-use crate::sweep::nominate::Nominator;
 
 use super::Served;
 
@@ -26,23 +26,41 @@ pub(super) const fn caller(by: &PeerIdentity) -> Caller {
 impl Served {
     /// A job with what the index holds of it; `None` where it can't tell.
     fn shown(&self, record: &JobRecord) -> JobResource {
-        let counted = self.count(record).unwrap_or_else(|error| {
+        self.shown_in(record, self.index().as_ref())
+    }
+
+    /// The index as it is now, where there is one that can be read.
+    fn index(&self) -> Option<Snapshot> {
+        let snapshot = self.agent.engine.index.as_ref()?.snapshot();
+        snapshot
+            .inspect_err(
+                |error| tracing::debug!(reason = %crate::agent::chain(error), "files are not counted"),
+            )
+            .ok()
+    }
+
+    fn shown_in(&self, record: &JobRecord, index: Option<&Snapshot>) -> JobResource {
+        let counted = self.count(record, index).unwrap_or_else(|error| {
             tracing::debug!(job = %record.id, reason = %crate::agent::chain(&error), "files are not counted");
             None
         });
         JobResource::of(record, counted.map(|(files, _)| files), counted.map(|(_, bytes)| bytes))
     }
 
-    fn count(&self, record: &JobRecord) -> Result<Option<(u64, u64)>, SweepError> {
-        let Some(index) = &self.agent.engine.index else { return Ok(None) };
+    fn count(
+        &self,
+        record: &JobRecord,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Option<(u64, u64)>, SweepError> {
+        let (Some(index), Some(snapshot)) = (&self.agent.engine.index, snapshot) else { return Ok(None) };
         let (mut files, mut bytes) = (0, 0_u64);
         for target in self.agent.targets(record.root.as_ref()) {
             let Some(key) = target.key.filter(|key| (self.agent.engine.complete)(*key)) else {
                 return Ok(None);
             };
             let mut inodes = HashSet::new();
-            for candidate in Indexed::new(index.clone(), key, &target.root, true).of_job(&record.id)? {
-                let candidate = candidate?;
+            let indexed = Indexed::new(index.clone(), key, &target.root, true);
+            for candidate in indexed.of_job_in(snapshot, &record.id)? {
                 let named = PathReadings::of(&target.root.rules.patterns, &candidate.path())
                     .jobs()
                     .any(|job| *job == record.id);
@@ -100,12 +118,12 @@ impl Served {
         let more = records.len() > page.limit;
         records.truncate(page.limit);
         let next = records.last().filter(|_| more).map(|last| last.id.as_str().to_owned());
-        let deadline = Instant::now() + COUNTING;
+        let (deadline, index) = (Instant::now() + COUNTING, self.index());
         let items = records
             .iter()
             .map(|record| {
                 if Instant::now() < deadline {
-                    self.shown(record)
+                    self.shown_in(record, index.as_ref())
                 } else {
                     JobResource::of(record, None, None)
                 }

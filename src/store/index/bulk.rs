@@ -12,7 +12,6 @@ use super::{Commit, Counters, DirEntry, FileEntry, Index, Listing, RootState, co
 use crate::model::Timestamp;
 use crate::store::error::Fault;
 use crate::store::{RootKey, StoreError};
-use crate::sys::memory;
 
 /// Packed bytes gathered before they are written. Between two listings each
 /// leaves a hole in the heap as large as itself, because something small of it
@@ -129,13 +128,7 @@ impl BulkLoad {
         }
     }
 
-    fn write(&self, batch: Batch) -> Result<(), StoreError> {
-        let written = self.write_sorted(batch);
-        memory::give_back();
-        written
-    }
-
-    fn write_sorted(&self, mut batch: Batch) -> Result<(), StoreError> {
+    fn write(&self, mut batch: Batch) -> Result<(), StoreError> {
         batch.listings.sort_unstable_by_key(|listing| listing.dir.ino);
         self.index.session(self.root, "load", Commit::Later, |session| {
             let (mut dirs, mut subdirs, mut chunks) = (vec![], vec![], vec![]);

@@ -1,7 +1,7 @@
 //! Reading the index.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use redb::{ReadOnlyTable, ReadTransaction};
@@ -233,13 +233,7 @@ impl Snapshot {
         let all = [NameRange { start: Box::default(), end: None }];
         let ranges = if ranges.is_empty() { &all[..] } else { ranges };
         self.run(|| {
-            let mut dirs = std::collections::BTreeSet::new();
-            for end in 1..=job.len() {
-                rows::scan(&self.places, &key(root, &[&job[..end], &[0]]), &[], |row, _| {
-                    dirs.extend(number(row, 2 + end + 1));
-                    Ok(true)
-                })?;
-            }
+            let dirs = self.places_of(root, job)?;
             let mut given = HashSet::new();
             for dir in dirs {
                 given.clear();
@@ -257,6 +251,30 @@ impl Snapshot {
             }
             Ok(())
         })
+    }
+
+    /// The directories where some name's shortest reading is a prefix of `job`.
+    fn places_of(&self, root: RootKey, job: &[u8]) -> Result<BTreeSet<u64>, Fault> {
+        let place = |end: usize| key(root, &[&job[..end], &[0]]);
+        let (mut dirs, mut end) = (BTreeSet::new(), 1);
+        while end <= job.len() {
+            let (here, mut next) = (place(end), None);
+            rows::scan(&self.places, &key(root, &[]), &here, |row, _| {
+                if row.starts_with(&here) {
+                    dirs.extend(number(row, here.len()));
+                    return Ok(true);
+                }
+                next = Some(row.to_vec());
+                Ok(false)
+            })?;
+            let Some(next) = next else { break };
+            end += 1;
+            // The longer the prefix, the later it sorts: those before `next` have no rows.
+            while end <= job.len() && place(end) < next && !next.starts_with(&place(end)) {
+                end += 1;
+            }
+        }
+        Ok(dirs)
     }
 
     fn names_in(&self, root: RootKey, dir: u64, range: &NameRange) -> Result<Vec<JobMatch>, Fault> {
