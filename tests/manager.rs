@@ -8,6 +8,8 @@ mod harness;
 
 #[path = "manager/activation.rs"]
 mod activation;
+#[path = "manager/journal.rs"]
+mod journal;
 #[path = "manager/notify.rs"]
 mod notify;
 #[path = "manager/reload.rs"]

@@ -20,6 +20,7 @@ pub mod forecast;
 pub mod guard;
 pub mod heart;
 pub mod jobs;
+pub mod journal;
 pub mod log;
 pub mod logging;
 pub mod metrics;

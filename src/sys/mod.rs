@@ -11,6 +11,7 @@ pub mod clock;
 pub mod command;
 pub mod dir;
 mod error;
+pub mod journal;
 pub mod lock;
 pub mod memory;
 pub mod mounts;

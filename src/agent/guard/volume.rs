@@ -94,19 +94,12 @@ pub(super) fn forget(agent: &Agent, levels: &mut Levels, is_there: impl Fn(&Root
         let stays = is_there(root);
         if !stays && state.level() > Level::Healthy {
             let message = "the root is not configured any more";
-            let alert = Alert::new(Subject::of(kind(*resource), Some(root)), Level::Healthy, message);
+            let alert = Alert::new(Subject::of(log::kind(*resource), Some(root)), Level::Healthy, message);
             tracing::info!(root = %root, alert = %alert.subject.kind, "{message}");
             agent.engine.alerts.announce(&alert, AlertState::Ended, None);
         }
         stays
     });
-}
-
-const fn kind(resource: Resource) -> AlertKind {
-    match resource {
-        Resource::Bytes => AlertKind::Usage,
-        Resource::Inodes => AlertKind::Inodes,
-    }
 }
 
 /// Asks a volume how full it is: what changed; `None` if it did not answer.
@@ -193,7 +186,7 @@ pub(super) fn tell(agent: &Agent, crossed: &Crossed) {
     }
     let usage_percent = (percent * 100.0).round() / 100.0;
     let message = format!("usage is {}: {usage_percent}% of {}", level.as_str(), log::name(resource));
-    let alert = Alert::new(Subject::of(kind(resource), Some(name)), level, message);
+    let alert = Alert::new(Subject::of(log::kind(resource), Some(name)), level, message);
     agent.engine.alerts.announce(&alert, state, grown);
     let (time, root) = (clock::now(), name.clone());
     agent.engine.events.publish(&Event::Level { time, root, resource, level, rose, lasts, usage_percent });
