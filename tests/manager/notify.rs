@@ -1,7 +1,6 @@
 //! Ready, reloading, stopping, and more time for what takes long.
 
 use std::fs;
-use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -95,7 +94,7 @@ fn more_time_is_asked_for_by_a_start_that_works_not_by_one_that_hangs() {
     let (mut home, manager) = prepared();
     home.launch(manager.starting(None, "opening=sleep(600000)"));
     manager.until("STATUS=opening", 1);
-    std::thread::sleep(Duration::from_secs(7));
+    std::thread::sleep(std::time::Duration::from_secs(7));
     // What was done before it hung may have been seen once.
     assert!(manager.times("EXTEND").len() <= 1, "{:#?}", manager.all());
     home.kill();
@@ -109,7 +108,7 @@ fn a_stop_that_hangs_gets_no_more_time() {
     home.until_root_is("ready");
     home.signal(Signal::TERM);
     manager.until("STOPPING=1", 1);
-    std::thread::sleep(Duration::from_secs(7));
+    std::thread::sleep(std::time::Duration::from_secs(7));
     // What was still at work at the first look may have been seen.
     assert!(manager.times("EXTEND").len() <= 1, "{:#?}", manager.all());
     home.kill();
