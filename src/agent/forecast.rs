@@ -47,7 +47,7 @@ impl ForecastWatch {
                 Some(ForecastChange::Expected(time)) => expected(agent, root, time, monitor.rate(), ""),
                 Some(ForecastChange::Lasts(time)) => expected(agent, root, time, monitor.rate(), "still "),
                 Some(ForecastChange::Over) => {
-                    tracing::info!(root = %root, "the volume is no longer expected to be full soon");
+                    tracing::info!(root = %root, alert = %AlertKind::Forecast, "the volume is no longer expected to be full soon");
                 }
                 None => {}
             }
@@ -95,7 +95,7 @@ impl ForecastWatch {
 fn expected(agent: &Agent, root: &RootName, time: Duration, rate: Option<f64>, still: &str) {
     let span = TimeSpan::from_secs(time.as_secs());
     tracing::warn!(
-        root = %root, time_to_full_seconds = time.as_secs(), bytes_per_second = rate.map(f64::round),
+        root = %root, alert = %AlertKind::Forecast, time_to_full_seconds = time.as_secs(), bytes_per_second = rate.map(f64::round),
         "the volume is {still}expected to be full in {span}"
     );
     let message = format!("the volume is {still}expected to be full in {span}");

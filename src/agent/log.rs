@@ -1,6 +1,6 @@
 //! Log lines that several parts write in the same words.
 
-use crate::model::{Grown, Level, Report, Resource, RootName};
+use crate::model::{AlertKind, Grown, Level, Report, Resource, RootName};
 
 /// A run ended: one line with the report's fields.
 pub fn run_ended(report: &Report) {
@@ -36,13 +36,14 @@ pub fn run_ended(report: &Report) {
 
 /// A level was left downwards: never an alert, also where the warning mark is still passed.
 pub fn fell(root: &RootName, resource: Resource, to: Level, percent: f64) {
+    let alert = kind(resource);
     let (resource, percent) = (name(resource), rounded(percent));
     let below = if to == Level::Healthy {
         "usage is back to normal"
     } else {
         "usage is below the high-water mark again"
     };
-    tracing::info!(root = %root, resource, usage_percent = percent, "{below}");
+    tracing::info!(root = %root, alert = %alert, resource, usage_percent = percent, "{below}");
 }
 
 /// A level was crossed upwards, or lasts; with who filled the volume, if that is known.
@@ -54,17 +55,26 @@ pub fn level(
     percent: f64,
     grown: Option<&Grown>,
 ) {
+    let alert = kind(resource);
     let (resource, percent) = (name(resource), rounded(percent));
     let what = if lasting { "still " } else { "" };
     let grown = grown.map(tracing::field::display);
     match level {
         Level::Healthy => {}
         Level::Warning => {
-            tracing::warn!(root = %root, resource, usage_percent = percent, grown, "usage is {what}past the warning mark");
+            tracing::warn!(root = %root, alert = %alert, resource, usage_percent = percent, grown, "usage is {what}past the warning mark");
         }
         Level::Critical => {
-            tracing::error!(root = %root, resource, usage_percent = percent, grown, "usage is {what}past the high-water mark");
+            tracing::error!(root = %root, alert = %alert, resource, usage_percent = percent, grown, "usage is {what}past the high-water mark");
         }
+    }
+}
+
+/// The alert that a level of this resource is.
+pub(super) const fn kind(resource: Resource) -> AlertKind {
+    match resource {
+        Resource::Bytes => AlertKind::Usage,
+        Resource::Inodes => AlertKind::Inodes,
     }
 }
 

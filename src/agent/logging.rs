@@ -1,12 +1,16 @@
 //! Where log lines go, and in which form. One line an event.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogFormat, Verbosity};
+use crate::sys::journal::{self, JournalSocket};
+
+use super::journal::Journal;
 
 /// The variable that overrides the level, in the syntax of tracing's filters
 /// (`debug`, `guardian::sweep=debug`).
@@ -23,12 +27,13 @@ pub fn start(format: LogFormat, verbosity: Verbosity) {
     };
     let filter = EnvFilter::try_from_env(LEVEL_VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
     let registry = tracing_subscriber::registry().with(filter);
-    let journal = match format {
+    let wants_journal = match format {
         LogFormat::Journald => true,
-        LogFormat::Auto => std::env::var_os("JOURNAL_STREAM").is_some(),
+        LogFormat::Auto => journal::is_stderr(),
         LogFormat::Text | LogFormat::Json => false,
     };
-    if journal && let Ok(layer) = tracing_journald::layer() {
+    if wants_journal && let Ok(socket) = JournalSocket::open(Path::new(journal::SOCKET)) {
+        let layer = Journal::new(Box::new(move |entry| socket.send(entry)));
         // Logging may have been started by whoever runs the agent in-process.
         let _ = registry.with(layer).try_init();
         return;

@@ -6,10 +6,12 @@
 //! expect to meet (a file in use, gone, changed) is a value, not an error.
 //! Must not know: policies, the store, configuration.
 
+pub mod activation;
 pub mod clock;
 pub mod command;
 pub mod dir;
 mod error;
+pub mod journal;
 pub mod lock;
 pub mod memory;
 pub mod mounts;
@@ -28,6 +30,7 @@ mod stat;
 mod trees;
 pub mod volume;
 pub mod walk;
+pub mod work;
 pub mod xattr;
 
 pub use dir::{DirHandle, RootDir};

@@ -21,6 +21,7 @@ impl Running {
         // Its value is read by the socket alone; without it nobody is left to tell.
         let _ = self.shutdown.send(true);
         agent.stop.raise();
+        fail::fail_point!("stopping");
         agent.runs.close("the agent stops");
         agent.engine.alerts.hooks().stop();
         agent.engine.events.close();
@@ -29,6 +30,7 @@ impl Running {
         agent.desk.mover.ring();
         agent.desk.remover.ring();
         agent.presence_bell.ring();
+        agent.manager_bell.ring();
         if let Some(audit) = &agent.engine.audit {
             audit.wake();
         }
@@ -68,7 +70,9 @@ impl Running {
         {
             tracing::warn!(reason = %chain(&error), "the audit log is not synced");
         }
-        socket::remove(&agent.settings().agent.socket);
+        if !self.handed {
+            socket::remove(&agent.settings().agent.socket);
+        }
         if still.is_empty() { Ok(()) } else { Err(ServiceError::StopTooSlow { still: still.join(", ") }) }
     }
 }
