@@ -143,6 +143,26 @@ fn json_is_one_object() {
     assert_eq!(home.checked(json["configuration"].as_str().unwrap()).code, 0);
 }
 
+#[test]
+fn the_readme_shows_what_becomes_of_lines() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let section = readme.split("\n## Coming from ").nth(1).unwrap().split("\n## ").next().unwrap();
+    let block = |from: &str, opening: &str| {
+        from.split(opening).nth(1).unwrap().split("```").next().unwrap().to_owned()
+    };
+    let home = Home::new();
+    let lines = block(section, "These lines\n\n```\n");
+    home.file("builds.conf", &lines);
+    let said = home.import(&["./builds.conf"], "");
+    assert_eq!(said.code, 0, "{}", said.err);
+    let shown = block(section, "```toml\n");
+    assert!(said.out.contains(&shown), "{shown}\n{}", said.out);
+    let of_cron = block(section.split("### cron and find").nth(1).unwrap(), "```toml\n");
+    for configuration in [&shown, &of_cron] {
+        assert_eq!(home.checked(configuration).code, 0, "{configuration}");
+    }
+}
+
 /// All files beneath a directory.
 fn files(dir: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
