@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use super::global::Global;
 use super::{
-    audit, chunk, config, demo, explain, files, generate, history, hold, job, pause, queue, root, run,
-    sessions, status, sweep, track, trash, trust,
+    audit, chunk, config, demo, explain, files, generate, history, hold, import, job, pause, queue, root,
+    run, sessions, status, sweep, track, trash, trust,
 };
 
 /// Keeps storage hosts from running full.
@@ -72,6 +72,8 @@ pub enum Verb {
     Root(root::RootArgs),
     /// Check or show the configuration
     Config(config::ConfigArgs),
+    /// Turn rules of other cleaners into a configuration
+    Import(import::ImportArgs),
     /// See guardian at work on a directory of its own
     Demo(demo::DemoArgs),
     /// Completions for a shell

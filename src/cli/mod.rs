@@ -23,6 +23,7 @@ mod health;
 mod history;
 mod hold;
 mod host;
+mod import;
 mod job;
 mod kept;
 mod output;
@@ -122,6 +123,7 @@ fn dispatch(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Failure> {
         Verb::Clock(args) => trust::clock(&args, session),
         Verb::Root(args) => root::run(&args, session),
         Verb::Config(args) => config::run(&args, session),
+        Verb::Import(args) => import::run(&args, session),
         Verb::Demo(args) => demo::run(&args, session),
         Verb::Completions(args) => generate::completions(&args, session),
         Verb::Man(args) => generate::man(&args, session),

@@ -115,7 +115,7 @@ pub(super) fn check(
 }
 
 /// Why a directory should not be a root, if so: as named, and with links resolved.
-fn unfit(path: &Path, probe: &dyn Probe) -> Option<String> {
+pub(super) fn unfit(path: &Path, probe: &dyn Probe) -> Option<String> {
     let resolved = probe.resolve(path);
     if is_system_path(path) {
         return Some("a system or home directory".to_owned());

@@ -68,16 +68,30 @@ fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+/// The bytes of a configuration file.
+///
+/// # Errors
+/// It cannot be read, or is too large to be one.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    read_stream(File::open(path)?)
+}
+
+/// The same of what comes from elsewhere, such as standard input.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_stream(stream: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    stream.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB"));
     }
     Ok(bytes)
 }
 
-struct Disk;
+/// The real disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Disk;
 
 impl Probe for Disk {
     fn exists(&self, path: &Path) -> bool {

@@ -26,9 +26,10 @@ mod settings;
 mod show;
 #[cfg(test)]
 mod tests;
+pub mod tmpfiles;
 mod typed;
 
-pub use loader::load;
+pub use loader::{Disk, load, read_file, read_stream};
 pub use origin::{ConfigError, Origin, Problem, Warning};
 pub use paths::{SocketCandidate, checkout_mark, is_system_path, socket_candidates};
 pub use pattern::check_pattern;

@@ -104,7 +104,7 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// The shortest exact form: whole units only, one unit (`24h`, `90s`).
-fn span(length: Duration) -> String {
+pub(super) fn span(length: Duration) -> String {
     let millis = length.as_millis();
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     match units.iter().find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit)) {
