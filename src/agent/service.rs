@@ -23,6 +23,7 @@ use crate::sys::notify_service;
 use super::jobs::JobsThread;
 use super::reload::ReadAgain;
 use super::signals::{self, Notice};
+use super::socket;
 use super::state::Agent;
 use super::state_dir::StateDir;
 
@@ -33,8 +34,9 @@ const BACKUP_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Runs the agent until it is told to stop.
 pub fn run(settings: Settings, again: ReadAgain) -> Result<(), ServiceError> {
-    super::logging::start(settings.agent.log_format, settings.verbosity);
     // Before there are threads.
+    let handed = socket::handed(&settings.agent.socket)?;
+    super::logging::start(settings.agent.log_format, settings.verbosity);
     crate::sys::priority::go_ahead();
     crate::sys::memory::share_heaps();
     for warning in &settings.warnings {
@@ -46,7 +48,7 @@ pub fn run(settings: Settings, again: ReadAgain) -> Result<(), ServiceError> {
     let (notices, noticed) = channel();
     signals::forward(notices.clone())
         .map_err(|source| ServiceError::Start { what: "signal handling", source })?;
-    let running = Running::start(settings, notices)?;
+    let running = Running::start_on(settings, notices, handed)?;
     notify_service::ready();
     let ended = running.supervise(&noticed, &again);
     notify_service::stopping();
@@ -63,6 +65,8 @@ pub struct Running {
     runtime: tokio::runtime::Runtime,
     shutdown: tokio::sync::watch::Sender<bool>,
     serving: tokio::task::JoinHandle<()>,
+    /// The socket's file is the service manager's.
+    handed: bool,
     _state_dir: StateDir,
 }
 

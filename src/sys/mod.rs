@@ -6,6 +6,7 @@
 //! expect to meet (a file in use, gone, changed) is a value, not an error.
 //! Must not know: policies, the store, configuration.
 
+pub mod activation;
 pub mod clock;
 pub mod command;
 pub mod dir;

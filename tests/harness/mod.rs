@@ -83,10 +83,12 @@ impl Home {
 
     /// Starts the agent and waits until it answers.
     pub(crate) fn start(&mut self) {
-        assert!(self.agent.is_none(), "it runs already");
-        let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let agent = self.command().arg("run").stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        self.agent = Some(agent);
+        self.start_by(|command| command);
+    }
+
+    /// The same by another command, made of the usual one.
+    pub(crate) fn start_by(&mut self, made: impl FnOnce(Command) -> Command) {
+        self.launch(made);
         let limit = Instant::now() + patience();
         while self.ask("/v1/health").is_none() {
             let ended = self.agent.as_mut().unwrap().try_wait().unwrap();
@@ -94,6 +96,35 @@ impl Home {
             assert!(Instant::now() < limit, "the agent does not answer");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Starts the agent by a command that is made of the usual one, and waits for nothing.
+    pub(crate) fn launch(&mut self, made: impl FnOnce(Command) -> Command) {
+        assert!(self.agent.is_none(), "it runs already");
+        let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let mut command = self.command();
+        command.arg("run");
+        let mut command = made(command);
+        self.agent = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
+    /// Waits for an agent that is to end by itself; its exit code.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        let mut agent = self.agent.take().unwrap();
+        let limit = Instant::now() + PATIENCE;
+        while agent.try_wait().unwrap().is_none() {
+            if Instant::now() > limit {
+                let _ = agent.kill();
+                panic!("the agent runs on");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        agent.wait().unwrap().code()
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.agent.as_ref().unwrap().id()
     }
 
     /// Runs an agent that is expected to end by itself.

@@ -38,6 +38,9 @@ pub enum ServiceError {
         #[source]
         source: std::io::Error,
     },
+    /// The service manager's socket can't be served.
+    #[error(transparent)]
+    Handed(#[from] crate::agent::socket::HandedError),
     /// A thread or handler can't be set up.
     #[error("failed to start {what}")]
     Start {
@@ -72,6 +75,7 @@ impl ServiceError {
     /// The configuration does not hold: starting again does not help.
     pub const fn is_configuration(&self) -> bool {
         match self {
+            Self::Handed(_) => true,
             Self::Root(error) | Self::Slot(slots::SlotError::Root(error)) => error.is_configuration(),
             _ => false,
         }

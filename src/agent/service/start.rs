@@ -4,6 +4,7 @@
 //! agent ends before it touches a root; a root that is not there today does not
 //! keep the others from being guarded. Must not know: how the agent goes on, or ends.
 
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::Sender;
@@ -118,6 +119,15 @@ fn open_roots(agent: &Agent) -> Result<(), ServiceError> {
 impl Running {
     /// Builds and starts everything.
     pub fn start(settings: Settings, notices: Sender<Notice>) -> Result<Self, ServiceError> {
+        Self::start_on(settings, notices, None)
+    }
+
+    /// The same on the socket that the service manager listens on, if it does.
+    pub fn start_on(
+        settings: Settings,
+        notices: Sender<Notice>,
+        handed: Option<UnixListener>,
+    ) -> Result<Self, ServiceError> {
         let state_dir = StateDir::open(&settings.agent.state_dir)?;
         check_nesting(&settings.roots)?;
         let now = clock::now();
@@ -192,15 +202,21 @@ impl Running {
         agent.take_hooks();
         // The socket first: a second agent ends here, before it touches a root.
         let socket = agent.settings().agent.socket.clone();
-        let listener =
-            listen(&socket).map_err(|source| ServiceError::Socket { path: socket.clone(), source })?;
+        let is_handed = handed.is_some();
+        let listener = match handed {
+            Some(listener) => listener,
+            None => {
+                listen(&socket).map_err(|source| ServiceError::Socket { path: socket.clone(), source })?
+            }
+        };
         open_roots(&agent)?;
-        Self::serve(agent, listener, ingest, registry, notices, state_dir)
+        let running = Self::serve(agent, listener, ingest, registry, notices, state_dir)?;
+        Ok(Self { handed: is_handed, ..running })
     }
 
     fn serve(
         agent: Arc<Agent>,
-        listener: std::os::unix::net::UnixListener,
+        listener: UnixListener,
         ingest: Ingest,
         registry: Arc<JobRegistry>,
         notices: Sender<Notice>,
@@ -263,6 +279,16 @@ impl Running {
             let its = on(&agent);
             workers.push(worker("guardian-sweeper", &notices, move || sweeper::work(&its))?);
         }
-        Ok(Self { agent, ingest, jobs, workers, runtime, shutdown, serving, _state_dir: state_dir })
+        Ok(Self {
+            agent,
+            ingest,
+            jobs,
+            workers,
+            runtime,
+            shutdown,
+            serving,
+            handed: false,
+            _state_dir: state_dir,
+        })
     }
 }

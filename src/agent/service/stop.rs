@@ -68,7 +68,9 @@ impl Running {
         {
             tracing::warn!(reason = %chain(&error), "the audit log is not synced");
         }
-        socket::remove(&agent.settings().agent.socket);
+        if !self.handed {
+            socket::remove(&agent.settings().agent.socket);
+        }
         if still.is_empty() { Ok(()) } else { Err(ServiceError::StopTooSlow { still: still.join(", ") }) }
     }
 }
