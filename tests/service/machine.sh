@@ -75,6 +75,8 @@ furnish() {
     rm -rf "$root"/etc/systemd/system/*.wants "$root"/etc/systemd/system/*.requires "$root/var/log/journal"
     : >"$root/etc/fstab"
     tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
+    # Containers forbid packages to start services. This is none.
+    rm -f "$root/usr/sbin/policy-rc.d"
     # A guardian of this host is none of this machine's business.
     rm -rf "$root/etc/guardian" "$root/var/lib/guardian" "$root"/etc/systemd/system/guardian*
 
