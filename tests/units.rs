@@ -124,61 +124,65 @@ fn the_socket_is_where_the_configuration_says() {
 
 #[test]
 fn scripts_are_well_formed() {
-    let checked = ["systemd/debian/postinst", "systemd/debian/prerm", "systemd/debian/postrm"];
-    for script in checked {
-        assert_eq!(
-            run("sh", &["-n", package().join(script).to_str().unwrap()]).unwrap(),
-            (true, String::new())
-        );
-    }
-    let bash = ["systemd/packaging/build-deb", "tests/service/machine.sh"];
-    for script in bash {
-        assert_eq!(
-            run("bash", &["-n", package().join(script).to_str().unwrap()]).unwrap(),
-            (true, String::new())
-        );
-    }
-    for script in checked.iter().chain(&bash) {
-        let Some((good, said)) = run("shellcheck", &[package().join(script).to_str().unwrap()]) else {
-            return;
-        };
-        assert!(good, "{said}");
+    let of = |dir: &str, names: &[&str]| -> Vec<PathBuf> {
+        names.iter().map(|name| package().join(dir).join(name)).collect()
+    };
+    let mut sh = of("systemd/debian", &["postinst", "prerm", "postrm"]);
+    sh.extend(of("systemd/rpm", &["post", "preun", "postun"]));
+    let mut bash = of("systemd/packaging", &["stage", "build-deb", "build-rpm"]);
+    bash.extend(of("tests/service", &["machine.sh"]));
+    for (shell, scripts) in [("sh", sh), ("bash", bash)] {
+        for script in scripts {
+            let script = script.to_str().unwrap();
+            assert_eq!(run(shell, &["-n", script]).unwrap(), (true, String::new()), "{script}");
+            if let Some((good, said)) = run("shellcheck", &["-s", shell, script]) {
+                assert!(good, "{said}");
+            }
+        }
     }
 }
 
-/// `(source, target)` of every asset of the Debian package.
+/// `(source, target)` of every file of both packages.
 fn assets() -> Vec<(String, String)> {
     let manifest: toml::Table = text_of("Cargo.toml").parse().unwrap();
-    let deb = &manifest["package"]["metadata"]["deb"];
-    let pair = |asset: &toml::Value| {
-        let part = |n: usize| asset[n].as_str().unwrap().to_owned();
-        (part(0), part(1))
-    };
-    deb["assets"].as_array().unwrap().iter().map(pair).collect()
+    let metadata = &manifest["package"]["metadata"];
+    let text = |value: &toml::Value| value.as_str().unwrap().to_owned();
+    let deb = metadata["deb"]["assets"].as_array().unwrap().iter();
+    let deb = deb.map(|asset| (text(&asset[0]), text(&asset[1])));
+    let rpm = metadata["generate-rpm"]["assets"].as_array().unwrap().iter();
+    let rpm = rpm.map(|asset| (text(&asset["source"]), text(&asset["dest"])));
+    deb.chain(rpm).collect()
 }
 
 #[test]
-fn every_file_of_the_package_exists_and_every_unit_is_in_it() {
+fn every_file_of_the_packages_exists_and_every_unit_and_drop_in_is_in_them() {
     let assets = assets();
-    let script = text_of("systemd/packaging/build-deb");
+    let script = text_of("systemd/packaging/stage");
     for (source, _) in &assets {
-        match source.strip_prefix("target/release/") {
+        let dir = package().join(source);
+        let beside = dir.parent().unwrap();
+        match (source.strip_prefix("target/release/"), source.split_once('*')) {
             // Made by the script, which must name it.
-            Some(made) => {
+            (Some(made), _) => {
                 let name = made.rsplit('/').next().unwrap().trim_end_matches(".gz");
                 assert!(script.contains(name.trim_start_matches('*')), "{source} is not made");
             }
-            None if source.contains('*') => {
-                let (dir, end) = source.split_once("/*.").unwrap();
-                files_in(dir, &[end]);
+            (None, Some((start, end))) => {
+                let found = std::fs::read_dir(beside).unwrap().flatten().any(|entry| {
+                    let path = entry.path();
+                    let path = path.strip_prefix(package()).unwrap().to_str().unwrap();
+                    path.starts_with(start) && path.ends_with(end)
+                });
+                assert!(found, "{source}");
             }
-            None => assert!(package().join(source).is_file(), "{source}"),
+            (None, None) => assert!(package().join(source).is_file(), "{source}"),
         }
     }
     for unit in files_in("systemd", &["service", "socket", "timer"]) {
         let name = unit.strip_prefix(package()).unwrap().to_str().unwrap().to_owned();
-        let target = assets.iter().find(|(source, _)| *source == name).map(|(_, target)| target.as_str());
-        assert_eq!(target, Some("usr/lib/systemd/system/"), "{name}");
+        let targets: Vec<_> = assets.iter().filter(|(source, _)| *source == name).collect();
+        assert_eq!(targets.len(), 2, "{name} is in both packages: {targets:?}");
+        assert!(targets.iter().all(|(_, target)| target.ends_with("usr/lib/systemd/system/")), "{targets:?}");
     }
 }
 

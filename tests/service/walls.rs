@@ -99,3 +99,52 @@ fn a_host_without_the_agent_is_swept_by_the_timer() {
     assert_ne!(machine.sh("test -e /scratch/theirs/old").0, 0, "it is still there");
     machine.done("test -e /scratch/theirs/new");
 }
+
+/// The shell examples of the README's section on installing, in order, as root types them.
+fn steps_of_the_readme() -> Vec<String> {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let section = readme.split("\n## Install\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let steps = section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    steps.map(|step| step.replace("sudo ", "")).collect()
+}
+
+#[test]
+fn the_steps_of_the_readme_lead_from_nothing_to_guarded() {
+    let Some((machine, shared)) = machine() else { return };
+    let steps = steps_of_the_readme();
+    let [package, guard, by_hand, drop_in, alone] = &steps[..] else { panic!("{} examples", steps.len()) };
+    machine.done("mount -t tmpfs -o size=64m scratch /scratch");
+
+    tell("with the package");
+    assert!(
+        package.contains("build-deb")
+            && package.contains("apt install ./target/debian/storage-guardian_*.deb")
+    );
+    machine.done("dpkg -i /mnt/first.deb");
+    assert!(machine.done(&format!("set -e; {guard}")).contains("/scratch"));
+    machine.until("the root is ready", "guardian health --json | grep -q '\"state\":\"ready\"'");
+    machine.done(&format!("set -e; {drop_in}"));
+    assert_eq!(machine.property("guardian.service", "PrivateNetwork"), "no");
+    machine.done(&format!("set -e; {alone}"));
+    assert_eq!(machine.property("guardian-sweep.timer", "ActiveState"), "active");
+    machine.done(
+        "dpkg -P storage-guardian && rm -r /etc/systemd/system/guardian.service.d && systemctl daemon-reload",
+    );
+
+    // No link that leads nowhere stays, of the timer neither, which the package did not enable.
+    assert_eq!(machine.sh("find /etc/systemd -name 'guardian*'"), (0, String::new()));
+
+    tell("by hand");
+    // What the build leaves, where its user would be; the program is the one under test.
+    std::fs::copy(env!("CARGO_BIN_EXE_guardian"), shared.path().join("guardian")).unwrap();
+    for dir in ["config", "systemd"] {
+        let from = concat!(env!("CARGO_MANIFEST_DIR"), "/").to_owned() + dir;
+        let copied =
+            std::process::Command::new("cp").arg("-r").arg(from).arg(shared.path()).status().unwrap();
+        assert!(copied.success());
+    }
+    let by_hand = by_hand
+        .replace("cargo build --release --locked", "mkdir -p target/release && cp guardian target/release/");
+    machine.done(&format!("set -e; cd /mnt; {by_hand}"));
+    machine.done("guardian health; systemctl is-active guardian.socket guardian.service");
+}
