@@ -30,7 +30,7 @@ fn build(kept: &Path) -> Result<(), String> {
         return Err("only root can boot a machine".to_owned());
     }
     let needed = ["cargo-deb", "dpkg", "strip", "unshare", "nsenter", "setpriv"];
-    for program in needed.iter().filter(|program| find(program).is_none()) {
+    if let Some(program) = needed.iter().find(|program| find(program).is_none()) {
         return Err(format!("there is no {program} here"));
     }
     if !Path::new("/lib/systemd/systemd").exists() {
