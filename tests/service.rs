@@ -1,6 +1,6 @@
 //! The package on a real systemd: installed, started by its first client, at work behind its
-//! walls, reloaded, hung, killed, upgraded, removed and purged. Run with `--nocapture` to read
-//! what somebody at the terminal would have seen.
+//! walls, reloaded, hung, killed, upgraded, removed and purged. Run with `--nocapture
+//! --test-threads=1` to read what somebody at the terminal would have seen.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 #![expect(clippy::print_stderr, reason = "what is done is shown, what is skipped is said")]
