@@ -8,3 +8,11 @@ mod harness;
 
 #[path = "manager/activation.rs"]
 mod activation;
+#[path = "manager/notify.rs"]
+mod notify;
+#[path = "manager/reload.rs"]
+mod reload;
+#[path = "manager/told.rs"]
+mod told;
+#[path = "manager/watchdog.rs"]
+mod watchdog;

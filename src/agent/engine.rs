@@ -422,7 +422,7 @@ impl Engine {
                         report.grown = self.named(&recent, &group, &report.root);
                     }
                     self.remember(commission.trigger, &done);
-                    self.tell_end(&world, &done);
+                    self.tell_end(&world, &done, self.is_stopped(commission));
                     reports.extend(done);
                 }
                 Ok::<(), EngineError>(())
@@ -510,7 +510,8 @@ impl Engine {
         }
     }
 
-    fn tell_end(&self, world: &RunWorld<'_>, reports: &[Report]) {
+    /// Nothing is missing where a run was `stopped` from outside: it was not at its end.
+    fn tell_end(&self, world: &RunWorld<'_>, reports: &[Report], stopped: bool) {
         let over = if world.control.is_cancelled() { SweepState::Cancelled } else { SweepState::Done };
         world.shown.tell_end(&self.events, world.control, over, reports);
         self.meters.phases_took(&lock(&world.took).by_phase);
@@ -520,6 +521,7 @@ impl Engine {
                 Subject::of(AlertKind::Shortfall, Some(&report.root)).part(super::log::name(report.resource));
             match report.target_reached {
                 Some(true) => self.alerts.end(&subject),
+                Some(false) if stopped => {}
                 Some(false) => {
                     let alert = Alert::new(subject, short(report), short_of(report));
                     // What guardian began by itself goes on until there is room.

@@ -12,25 +12,26 @@ use std::time::Duration;
 
 use crate::api::{Event, RootState};
 use crate::model::RootName;
-use crate::sys::clock;
-use crate::usage::VolumeMonitor;
+use crate::sys::{clock, notify_service};
 
 use super::alerts::{CONDITIONS, conditions};
-use super::forecast::ForecastWatch;
 use super::state::{Agent, Slot};
 use super::turns::VolumeId;
-use super::{commands, presence};
-use backoffs::Backoffs;
+use super::{commands, presence, status};
+use past::Past;
 use volume::{Levels, Member, Volume};
 
 mod backoffs;
 mod emergency;
+mod past;
 mod volume;
 
 /// The guard's own state.
 pub struct Guard {
     agent: Arc<Agent>,
     volumes: HashMap<VolumeId, Volume>,
+    /// Of volumes that had roots a moment ago.
+    past: HashMap<VolumeId, Past>,
     levels: Levels,
     presence_due: Duration,
     alerts_due: Duration,
@@ -44,6 +45,7 @@ impl Guard {
         Self {
             agent,
             volumes: HashMap::new(),
+            past: HashMap::new(),
             levels: Levels::default(),
             presence_due: Duration::ZERO,
             alerts_due: Duration::ZERO,
@@ -54,6 +56,8 @@ impl Guard {
     /// Guards until the agent stops; waits for its emergencies.
     pub fn work(mut self) {
         while !self.agent.stop.is_raised() {
+            self.agent.heart.sampling.now();
+            fail::fail_point!("sampling");
             let now = clock::since_boot();
             self.check_clock(now);
             self.call_presence(now);
@@ -61,7 +65,11 @@ impl Guard {
             self.tell_states();
             let pause = self.look_at_volumes();
             self.tell_alerts(now);
-            self.agent.beat.fetch_add(1, Ordering::Relaxed);
+            if notify_service::is_there() && status::renew(&self.agent) {
+                self.agent.manager_bell.ring();
+            }
+            self.agent.heart.rounds.fetch_add(1, Ordering::Relaxed);
+            self.agent.heart.sampling.within(pause);
             self.agent.stir.bell.wait(pause);
         }
         for (_, volume) in self.volumes.drain() {
@@ -125,6 +133,7 @@ impl Guard {
     /// Brings the volumes in line with the roots that are ready now.
     fn gather(&mut self) {
         let longest = self.agent.settings().agent.sample_interval;
+        let now = clock::since_boot();
         let mut wanted: HashMap<VolumeId, Vec<Member>> = HashMap::new();
         for slot in self.agent.slots() {
             if let Some(root) = slot.ready() {
@@ -139,24 +148,23 @@ impl Guard {
         for (id, members) in wanted {
             let kept = old.remove(&id);
             let volume = match kept {
-                Some(volume) if same(&volume, &members) => volume,
+                Some(mut volume) if same(&volume, &members) => {
+                    volume.monitor.set_longest(longest);
+                    volume
+                }
                 other => {
                     let Some(first) = members.first() else { continue };
-                    Volume {
-                        monitor: VolumeMonitor::new(first.root.guarded.probe.clone(), longest),
-                        is_network: members.iter().any(Member::is_network),
-                        members,
-                        looked_at: None,
-                        forecast: ForecastWatch::default(),
-                        took: Duration::ZERO,
-                        backoff: Backoffs::default(),
-                        emergency: other.and_then(|volume| volume.emergency),
-                        unreadable: false,
-                    }
+                    let probe = first.root.guarded.probe.clone();
+                    let past = other.map(|volume| Past::of(volume, now)).or_else(|| self.past.remove(&id));
+                    Past::go_on(past, members, probe, longest)
                 }
             };
             self.volumes.insert(id, volume);
         }
+        self.past.retain(|_, past| past.is_recent(now));
+        self.past.extend(old.into_iter().map(|(id, volume)| (id, Past::of(volume, now))));
+        let slots = self.agent.slots();
+        volume::forget(&self.agent, &mut self.levels, |root| slots.iter().any(|slot| slot.name() == root));
         // An emergency on a volume whose roots are gone ends by itself: its
         // descriptors keep it on the file system it began on.
     }
@@ -179,6 +187,7 @@ impl Guard {
                     looked = true;
                 }
                 let now = clock::since_boot();
+                self.agent.heart.sampling.now();
                 if let Some(levels) = volume::look(&self.agent, volume, &mut self.levels, now) {
                     emergency::end(&self.agent, volume, now);
                     emergency::begin(&self.agent, volume, now);
@@ -188,7 +197,10 @@ impl Guard {
             next = next.min(volume.due(stirred && !looked).saturating_sub(clock::since_boot()));
         }
         let began = clock::since_boot();
-        crossed.iter().for_each(|one| volume::tell(&self.agent, one));
+        for one in &crossed {
+            self.agent.heart.sampling.now();
+            volume::tell(&self.agent, one);
+        }
         next.saturating_sub(clock::since_boot().saturating_sub(began))
     }
 }

@@ -24,6 +24,7 @@ const CLOCK_MARK_INTERVAL: Duration = Duration::from_secs(600);
 pub fn work(agent: &Arc<Agent>) {
     let mut clock_mark_due = Duration::ZERO;
     while !agent.stop.is_raised() {
+        fail::fail_point!("presence");
         for slot in agent.slots() {
             let before = slot.ready().map(|root| Arc::as_ptr(&root));
             slots::check(agent, &slot);

@@ -1,75 +1,134 @@
-//! Reloading the settings: refused as a whole when they are wrong.
+//! Reloading the settings: refused as a whole when they are wrong, otherwise
+//! taken without a gap.
+//!
+//! Promises: what can be known to be wrong with the new settings is found before
+//! anything changes; a root whose settings can be taken in place is watched,
+//! indexed and sampled on; whoever changes what takes a restart is told so. Must
+//! not know: what the settings mean.
+
+mod restart;
 
 use std::sync::{Arc, PoisonError};
 
 use crate::config::Settings;
+use crate::model::RootName;
 use crate::sys::notify_service;
 
 use super::chain;
-use super::roots::{Claim, check_nesting};
-use super::slots;
-use super::state::Agent;
+use super::roots::{check_nesting, check_place};
+use super::state::{Agent, Slot};
+use super::{slots, status};
 
 /// Reads the settings anew, or says what is wrong with them.
 pub type ReadAgain = Box<dyn Fn() -> Result<Settings, String> + Send>;
 
-/// Reads the settings again and takes them. Roots that did not change go on
-/// without a gap; changed ones are opened anew; removed ones are let go. State
-/// directory and socket stay what they were until a restart.
+/// Reads the settings again and takes them, as a whole or not at all.
 pub fn reload(agent: &Arc<Agent>, again: &ReadAgain) {
     notify_service::reloading();
-    match again() {
+    match again().and_then(|new| prepare(agent, new)) {
         Err(why) => {
-            tracing::error!(reason = %why, "the new configuration is refused; the old one stays in force")
+            // One line, however many problems there are.
+            let why = why.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+            tracing::error!(reason = %why, "the new configuration is refused; the old one stays in force");
+            agent.status.note_refusal(Some(&why));
         }
-        Ok(mut new) => {
-            let old = agent.settings();
-            if new.agent.state_dir != old.agent.state_dir || new.agent.socket != old.agent.socket {
-                tracing::error!(
-                    "the new configuration is refused: state_dir and socket change only with a restart; the old one stays in force"
-                );
-            } else if let Err(error) = check_nesting(&new.roots) {
-                tracing::error!(reason = %chain(&error), "the new configuration is refused; the old one stays in force");
-            } else {
-                new.agent.log_format = old.agent.log_format;
-                for warning in &new.warnings {
-                    tracing::warn!("{warning}");
-                }
-                if new.agent.metrics_listen != old.agent.metrics_listen {
-                    tracing::warn!("metrics_listen changes only with a restart; the old one stays in force");
-                    new.agent.metrics_listen = old.agent.metrics_listen;
-                }
-                take(agent, new);
-                tracing::info!("the configuration was reloaded");
+        Ok(prepared) => {
+            for warning in &prepared.settings.warnings {
+                tracing::warn!("{warning}");
             }
+            for key in &prepared.kept {
+                tracing::warn!("{key} changes only with a restart; the old one stays in force");
+            }
+            take(agent, prepared);
+            tracing::info!("the configuration was reloaded");
+            agent.status.note_refusal(None);
         }
     }
-    notify_service::ready();
+    status::renew(agent);
+    notify_service::ready(&agent.status.line());
 }
 
-fn take(agent: &Arc<Agent>, new: Settings) {
-    let old = agent.slots();
+/// What is about to be taken.
+struct Prepared {
+    settings: Settings,
+    /// Keys that keep their old value.
+    kept: Vec<&'static str>,
+    /// The roots in their order; `true`: to be opened.
+    slots: Vec<(Arc<Slot>, bool)>,
+}
+
+/// Puts together what the settings lead to, or says why they can't be taken.
+/// Nothing changes by it.
+fn prepare(agent: &Agent, mut new: Settings) -> Result<Prepared, String> {
+    let old = agent.settings();
+    if new.agent.state_dir != old.agent.state_dir || new.agent.socket != old.agent.socket {
+        return Err("state_dir and socket change only with a restart".to_owned());
+    }
+    check_nesting(&new.roots).map_err(|error| chain(&error))?;
+    let kept = restart::keep(&old.agent, &mut new.agent);
+    let own = slots::own_files_by(&new);
+    // These are in each root as runs see it.
+    let for_all = new.agent.workers != old.agent.workers || new.files != old.files;
+    let known = agent.slots();
     let mut next = Vec::new();
-    let mut fresh = Vec::new();
     for settings in &new.roots {
-        let kept = old.iter().find(|slot| slot.settings == *settings);
-        let slot = kept.map_or_else(|| slots::waiting(settings.clone()), Arc::clone);
-        if kept.is_none() {
-            fresh.push(Arc::clone(&slot));
+        let was = known.iter().find(|slot| slot.name() == &settings.name);
+        if let Some(slot) = was.filter(|slot| slot.settings == *settings && !for_all) {
+            next.push((Arc::clone(slot), false));
+            continue;
         }
-        next.push(slot);
+        let taken = was.map(|slot| slots::in_place::taken(slot, settings, &own, new.agent.workers));
+        if let Some(slot) = taken.transpose().map_err(|error| chain(&error))?.flatten() {
+            next.push((slot, false));
+            continue;
+        }
+        let record = agent.ledger.root(&settings.name).map_err(|error| chain(&error))?;
+        let adopted = record.is_some_and(|record| record.marker.is_some() && !record.unmarked);
+        match check_place(settings, adopted) {
+            Err(error) if error.is_configuration() => return Err(chain(&error)),
+            // What may pass by itself is no reason to go on by old settings.
+            _ => next.push((slots::waiting(settings.clone()), true)),
+        }
     }
-    for slot in old.iter().filter(|slot| !next.iter().any(|kept| Arc::ptr_eq(kept, slot))) {
-        slots::suspend(agent, slot, "no longer configured".to_owned());
+    Ok(Prepared { settings: new, kept, slots: next })
+}
+
+fn take(agent: &Arc<Agent>, prepared: Prepared) {
+    let Prepared { settings, slots: next, .. } = prepared;
+    let replaces = |slot: &Slot| {
+        let locked = |slot: &Slot| slot.ready().map(|root| Arc::as_ptr(&root.locked));
+        next.iter().any(|(new, _)| locked(new).is_some_and(|lock| locked(slot) == Some(lock)))
+    };
+    let stays = |slot: &Arc<Slot>| next.iter().any(|(new, _)| Arc::ptr_eq(new, slot));
+    // The root of one that is replaced in place goes on.
+    let (replaced, gone): (Vec<_>, Vec<_>) =
+        agent.slots().into_iter().filter(|slot| !stays(slot)).partition(|slot| replaces(slot));
+    *agent.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    *agent.slots.write().unwrap_or_else(PoisonError::into_inner) =
+        next.iter().map(|(slot, _)| Arc::clone(slot)).collect();
+    // Not before: until then they would be taken back.
+    for slot in gone {
+        slots::suspend(agent, &slot, "no longer configured".to_owned());
     }
-    *agent.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-    *agent.slots.write().unwrap_or_else(PoisonError::into_inner) = next;
+    for slot in replaced {
+        slots::give_up(&slot);
+    }
     agent.take_hooks();
-    for slot in fresh {
-        if let Err(error) = slots::open(agent, &slot, Claim::Usual) {
+    forget_removed(agent);
+    for (slot, _) in next.iter().filter(|(_, to_open)| *to_open) {
+        if let Err(error) = slots::open_after(agent, slot, || {}) {
             tracing::error!(root = %slot.name(), reason = %chain(&error), "the root is not guarded yet");
         }
     }
     agent.stir.bell.ring();
     agent.schedule_bell.ring();
+    agent.presence_bell.ring();
+}
+
+/// What was told of roots that are not configured any more is over.
+fn forget_removed(agent: &Agent) {
+    let slots = agent.slots();
+    let is_there = |root: &RootName| slots.iter().any(|slot| slot.name() == root);
+    agent.engine.alerts.end_where(|subject| subject.root.as_ref().is_some_and(|root| !is_there(root)));
+    agent.remarks.lock().unwrap_or_else(PoisonError::into_inner).retain(|root, _| is_there(root));
 }

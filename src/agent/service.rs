@@ -8,6 +8,8 @@
 
 mod error;
 mod housekeeping;
+mod manager;
+mod patience;
 mod start;
 mod stop;
 
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 use crate::config::Settings;
 use crate::ingest::Ingest;
 use crate::sys::notify_service;
+use crate::sys::work::Whose;
 
 use super::jobs::JobsThread;
 use super::reload::ReadAgain;
@@ -28,14 +31,22 @@ use super::state::Agent;
 use super::state_dir::StateDir;
 
 pub use error::ServiceError;
+use patience::{Patience, START_LIMIT, STOP_LIMIT};
 
 /// How often the registry is copied, and old records go.
 const BACKUP_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// What the supervisor does besides waiting, reloads most of all, may take so
+/// long: roots are opened, and disks may be slow.
+const LONGEST_WORK: Duration = Duration::from_secs(600);
 
 /// Runs the agent until it is told to stop.
 pub fn run(settings: Settings, again: ReadAgain) -> Result<(), ServiceError> {
     // Before there are threads.
     let handed = socket::handed(&settings.agent.socket)?;
+    // Only tests are built with it.
+    #[cfg(feature = "failpoints")]
+    let _points = fail::FailScenario::setup();
     super::logging::start(settings.agent.log_format, settings.verbosity);
     crate::sys::priority::go_ahead();
     crate::sys::memory::share_heaps();
@@ -48,11 +59,15 @@ pub fn run(settings: Settings, again: ReadAgain) -> Result<(), ServiceError> {
     let (notices, noticed) = channel();
     signals::forward(notices.clone())
         .map_err(|source| ServiceError::Start { what: "signal handling", source })?;
+    let patience = Patience::with(Whose::Main, START_LIMIT);
     let running = Running::start_on(settings, notices, handed)?;
-    notify_service::ready();
+    drop(patience);
+    notify_service::ready(&running.agent.status.line());
     let ended = running.supervise(&noticed, &again);
-    notify_service::stopping();
+    notify_service::stopping("stopping: batches under way end, what is in memory is written");
+    let patience = Patience::with(Whose::Others, STOP_LIMIT);
     let stopped = running.stop();
+    drop(patience);
     ended.and(stopped)
 }
 
@@ -78,18 +93,23 @@ impl Running {
 
     /// Waits for signals and for workers that end. Once an hour copies the registry.
     pub fn supervise(&self, notices: &Receiver<Notice>, again: &ReadAgain) -> Result<(), ServiceError> {
+        let beat = &self.agent.heart.supervision;
         let mut backup_due = Instant::now();
         loop {
             if Instant::now() >= backup_due {
                 backup_due = Instant::now() + BACKUP_INTERVAL;
+                beat.within(LONGEST_WORK);
                 housekeeping::keep_house(&self.agent);
             }
-            let patience = notify_service::watchdog_interval()
-                .map_or(BACKUP_INTERVAL, |interval| interval / 2)
-                .min(BACKUP_INTERVAL);
+            let patience =
+                manager::beat_interval().map_or(BACKUP_INTERVAL, |every| every.min(BACKUP_INTERVAL));
+            beat.within(patience);
             match notices.recv_timeout(patience) {
                 Ok(Notice::Stop) => return Ok(()),
-                Ok(Notice::Reload) => super::reload::reload(&self.agent, again),
+                Ok(Notice::Reload) => {
+                    beat.within(LONGEST_WORK);
+                    super::reload::reload(&self.agent, again);
+                }
                 Ok(Notice::Ended(who)) => return Err(ServiceError::WorkerDied(who)),
                 Err(_) => {}
             }
@@ -99,7 +119,6 @@ impl Running {
             if self.jobs.has_died() {
                 return Err(ServiceError::WorkerDied("the jobs' thread"));
             }
-            notify_service::watchdog();
         }
     }
 }

@@ -1,16 +1,18 @@
 //! Configured roots coming and going: opened, suspended, taken back, closed.
 
+pub mod in_place;
+
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
-use crate::config::{RootSettings, Watch};
+use crate::config::{RootSettings, Settings, Watch};
 use crate::ingest::{RootState::Scanning, RootTask};
 use crate::model::{AlertKind, Level, RootName};
 use crate::sweep::root::OwnFiles;
 use crate::sweep::vault::RootVault;
 use crate::sys::clock;
-use crate::usage::{CapacityCounter, by_walking};
+use crate::usage::{CapacityCounter, by_walking_told};
 use crate::watch::Kinds;
 
 use super::alerts::{Alert, Subject};
@@ -39,6 +41,9 @@ pub enum SlotError {
         /// In words, with what to do.
         why: String,
     },
+    /// Another thread is about to.
+    #[error("failed to open root {0}: it is being opened")]
+    Opening(RootName),
     /// The index does not follow it.
     #[error("failed to index root {name}")]
     Ingest {
@@ -56,6 +61,7 @@ impl SlotError {
         match self {
             Self::Root(error) => !error.is_configuration(),
             Self::Refused { .. } => self.is_suspension(),
+            Self::Opening(_) => true,
             Self::Ingest { .. } => false,
         }
     }
@@ -90,6 +96,7 @@ pub fn waiting(settings: RootSettings) -> Arc<Slot> {
     Arc::new(Slot {
         settings,
         state: RwLock::new(SlotState::Suspended("not opened yet".to_owned())),
+        opening: Mutex::default(),
         seen: RwLock::default(),
     })
 }
@@ -101,7 +108,11 @@ fn opener(agent: &Agent) -> (PathBuf, PathBuf) {
 
 /// Guardian's own files as they are now.
 pub fn own_files(agent: &Agent) -> OwnFiles {
-    let settings = agent.settings();
+    own_files_by(&agent.settings())
+}
+
+/// The same, by settings that may not be in force yet.
+pub fn own_files_by(settings: &Settings) -> OwnFiles {
     OwnPlaces {
         state_dir: Some(settings.agent.state_dir.clone()),
         files: std::iter::once(settings.agent.socket.clone()).chain(settings.files.iter().cloned()).collect(),
@@ -112,6 +123,14 @@ pub fn own_files(agent: &Agent) -> OwnFiles {
 
 /// Opens a slot, so that it is guarded from now on.
 pub fn open(agent: &Agent, slot: &Arc<Slot>, claim: Claim) -> Result<(), SlotError> {
+    let _opening = match slot.opening.try_lock() {
+        Ok(opening) => opening,
+        Err(TryLockError::Poisoned(opening)) => opening.into_inner(),
+        Err(TryLockError::WouldBlock) => return Err(SlotError::Opening(slot.name().clone())),
+    };
+    if slot.ready().is_some() {
+        return Ok(());
+    }
     let (state_dir, socket) = opener(agent);
     let by = Opener {
         book: agent.ledger.as_ref(),
@@ -177,7 +196,7 @@ fn guard(agent: &Agent, slot: &Arc<Slot>, locked: LockedRoot) -> Result<(), Slot
         new_until = locked.new_until().map(|until| until.to_string()), "guarding"
     );
     let (key, is_network) = (locked.key(), locked.is_network());
-    let ready = ReadyRoot { locked: Mutex::new(locked), guarded, is_network, key };
+    let ready = ReadyRoot { locked: Arc::new(Mutex::new(locked)), guarded, is_network, key };
     set(slot, SlotState::Ready(Arc::new(ready)));
     // What was left of queue and trash is looked through.
     agent.desk.mover.ring();
@@ -195,7 +214,8 @@ fn counter(agent: &Agent, locked: &LockedRoot, own: &OwnFiles) -> CapacityCounte
 }
 
 fn visible(agent: &Agent, locked: &LockedRoot, own: &OwnFiles) -> CapacityCounter {
-    let walk = by_walking(locked.dir(), &own.known);
+    let heart = Arc::clone(&agent.heart);
+    let walk = by_walking_told(locked.dir(), &own.known, move || heart.sampling.helped());
     let Some(key) = locked.key() else { return walk };
     let ingest = agent.ingest.clone();
     Arc::new(move || match ingest.allocated_now(key, Instant::now() + COUNT_PATIENCE) {
@@ -212,11 +232,23 @@ fn set(slot: &Slot, state: SlotState) {
     *slot.state.write().unwrap_or_else(PoisonError::into_inner) = state;
 }
 
+/// Has a slot whose root another one has taken over let go of it: whoever still
+/// has the slot must not keep the root's lock.
+pub fn give_up(slot: &Slot) {
+    set(slot, SlotState::Suspended("configured anew".to_owned()));
+}
+
 /// Leaves a root alone from now on. A run that is under way ends after its batch
 /// ([`Agent::watch_over`]).
 pub fn suspend(agent: &Agent, slot: &Slot, why: String) {
+    // Where other settings were taken in place, another slot has the root.
+    let is_anothers = |key| {
+        let has = |other: &Arc<Slot>| other.ready().is_some_and(|root| root.key == Some(key));
+        agent.slots().iter().any(|other| !std::ptr::eq(Arc::as_ptr(other), slot) && has(other))
+    };
     if let Some(root) = slot.ready()
         && let Some(key) = root.key
+        && !is_anothers(key)
         && let Err(error) = agent.ingest.remove_root(key)
     {
         tracing::warn!(root = %slot.name(), reason = %super::chain(&error), "failed to stop indexing");
@@ -225,13 +257,21 @@ pub fn suspend(agent: &Agent, slot: &Slot, why: String) {
     *slot.seen.write().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
+fn is_configured(agent: &Agent, slot: &Arc<Slot>) -> bool {
+    agent.slots().iter().any(|one| Arc::ptr_eq(one, slot))
+}
+
 /// One tick of a slot: suspended when its root is not where it was, taken back
 /// when it is, adopted when there is room.
 pub fn check(agent: &Agent, slot: &Arc<Slot>) {
     let Some(root) = slot.ready() else {
         // Taken back alone; what needs a person stays as it is.
-        if open(agent, slot, Claim::Usual).is_ok() {
+        if is_configured(agent, slot) && open(agent, slot, Claim::Usual).is_ok() {
             tracing::debug!(root = %slot.name(), "the root is back");
+            // Taken out of the configuration while it was opened.
+            if !is_configured(agent, slot) {
+                suspend(agent, slot, "no longer configured".to_owned());
+            }
         }
         return;
     };
@@ -292,15 +332,30 @@ fn adopt(agent: &Agent, slot: &Arc<Slot>, locked: &mut LockedRoot) -> bool {
 /// Opens a root again that was guarded until now. Its lock comes free when the
 /// guard has let go of it: asked again for a moment, then on the next check.
 fn reopen(agent: &Agent, slot: &Arc<Slot>) {
+    // A run that goes on meanwhile needs to see that this is the same root.
+    let waits = || set(slot, SlotState::Suspended(BEING_ADOPTED.to_owned()));
+    // What stands against it is in the slot.
+    let _ = open_after(agent, slot, waits);
+}
+
+/// Opens a root whose lock the guard may still have for a moment.
+pub fn open_after(agent: &Agent, slot: &Arc<Slot>, waits: impl Fn()) -> Result<(), SlotError> {
     agent.stir.bell.ring();
-    for _ in 0..50 {
+    let mut tries = 0;
+    loop {
+        tries += 1;
         match open(agent, slot, Claim::Usual) {
-            Err(SlotError::Refused { refusal: Refusal::Held(_), .. }) if !agent.stop.is_raised() => {
-                // A run that goes on meanwhile needs to see that this is the same root.
-                set(slot, SlotState::Suspended(BEING_ADOPTED.to_owned()));
+            Err(SlotError::Refused { refusal: Refusal::Held(_), .. } | SlotError::Opening(_))
+                if tries < 50 && !agent.stop.is_raised() =>
+            {
+                if slot.ready().is_none() {
+                    waits();
+                }
                 std::thread::sleep(Duration::from_millis(10));
             }
-            _ => return,
+            // Whoever does so takes it, or says why not.
+            Err(SlotError::Opening(_)) => return Ok(()),
+            done => return done,
         }
     }
 }

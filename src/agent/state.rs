@@ -2,7 +2,7 @@
 //! (guard, socket, supervision) work on this and nothing else.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use crate::store::ledger::{Ledger, LedgerOrigin, Pause};
 use crate::sweep::root::GuardedRoot;
 
 use super::engine::{Engine, Target};
+use super::heart::Heart;
 use super::jobs::JobRegistry;
 use super::pauses::Pauses;
 use super::references::References;
@@ -110,7 +111,7 @@ pub const BEING_ADOPTED: &str = "being adopted";
 /// A root that is locked and ready.
 pub struct ReadyRoot {
     /// Its lock and identity.
-    pub locked: Mutex<LockedRoot>,
+    pub locked: Arc<Mutex<LockedRoot>>,
     /// As runs see it.
     pub guarded: Arc<GuardedRoot>,
     /// Whether its file system is another host's, who may not answer.
@@ -141,6 +142,8 @@ pub struct Slot {
     pub settings: RootSettings,
     /// Where it stands.
     pub state: RwLock<SlotState>,
+    /// Held by whoever opens it: what a second one found would be the first one's lock.
+    pub opening: Mutex<()>,
     /// What its volume showed last, and when it would be full; by the guard.
     pub seen: RwLock<Option<Seen>>,
 }
@@ -223,8 +226,12 @@ pub struct Agent {
     pub hurried: AtomicBool,
     /// Something may go now that had to stay: emergencies that wait try again.
     pub eased: AtomicBool,
-    /// Counts the guard's rounds: the supervisor sees by it that it lives.
-    pub beat: AtomicU64,
+    /// Signs of life of the parts.
+    pub heart: Arc<Heart>,
+    /// The agent in one line.
+    pub status: super::status::Status,
+    /// Wakes whoever talks to the service manager.
+    pub manager_bell: Bell,
     /// What was last logged of plans that are not carried out, so that each is logged once.
     pub logged_plans: Mutex<HashMap<(RootName, Policy), u64>>,
     /// Ends everything.

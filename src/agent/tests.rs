@@ -62,7 +62,7 @@ impl Host {
         let running = Running::start(settings, notices).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
         // After its first round the guard looks at nothing for an hour.
-        while running.agent().beat.load(Ordering::Relaxed) == 0 {
+        while running.agent().heart.rounds.load(Ordering::Relaxed) == 0 {
             assert!(Instant::now() < deadline, "the guard begins");
             std::thread::sleep(Duration::from_millis(2));
         }

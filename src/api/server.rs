@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::patience::Patience;
+use super::pulse::{Beating, Pulse};
 use super::routes::{Agent, router};
 use super::seats::{Asking, Seat, Seats};
 use super::under_way::UnderWay;
@@ -34,11 +35,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `agent` on `listener` until `shutdown`, then lets requests under way
 /// end within 5 s. `identify` tells who is at the other end; a peer that
-/// cannot be identified is turned away.
+/// cannot be identified is turned away. `pulse` beats as long as connections
+/// are accepted.
 ///
 /// Never fails: an `accept` that does (EMFILE) is logged and tried again.
-pub async fn serve<I, S>(listener: UnixListener, agent: Arc<dyn Commands>, identify: I, shutdown: S)
-where
+pub async fn serve<I, S>(
+    listener: UnixListener,
+    agent: Arc<dyn Commands>,
+    identify: I,
+    shutdown: S,
+    pulse: Option<Pulse>,
+) where
     I: Fn(&UnixStream) -> io::Result<PeerIdentity>,
     S: Future<Output = ()>,
 {
@@ -47,12 +54,14 @@ where
     let seats = Seats::default();
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
+    let mut beating = Beating::begin(pulse);
     tokio::pin!(shutdown);
-    loop {
+    'accepting: loop {
         while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
             biased;
             () = &mut shutdown => break,
+            () = beating.turn() => continue,
             accepted = listener.accept() => accepted,
         };
         let stream = match accepted {
@@ -70,11 +79,16 @@ where
                 continue;
             }
         };
-        let seat = tokio::select! {
-            biased;
-            () = &mut shutdown => break,
-            // Administrators sit with root: the agent's own uid is one of them.
-            seat = seats.take(if peer.admin { 0 } else { peer.uid }) => seat,
+        // Administrators sit with root: the agent's own uid is one of them.
+        let taking = seats.take(if peer.admin { 0 } else { peer.uid });
+        tokio::pin!(taking);
+        let seat = loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break 'accepting,
+                () = beating.turn() => {}
+                seat = &mut taking => break seat,
+            }
         };
         let Some(seat) = seat else {
             tracing::debug!(uid = peer.uid, "too many requests are under way; a connection is turned away");

@@ -25,6 +25,7 @@ mod liveness;
 mod naming;
 mod pace;
 mod pressure;
+mod pulse;
 mod references;
 mod registry;
 mod retry;
@@ -59,6 +60,7 @@ pub use pressure::{
     Cause, Marks, Need, Target, emergency_needed, emergency_over, excess_over_high, is_urgent, level,
     resource_needed, resources_to_serve,
 };
+pub use pulse::{Promise, Silent, silent};
 pub use references::{FileAt, ReferenceView, SessionFacts};
 pub use registry::{JobFacts, JobsView, Ownership};
 pub use retry::pause_after;

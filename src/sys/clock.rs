@@ -50,6 +50,14 @@ pub fn since_boot() -> Duration {
     time
 }
 
+/// Time since boot without the time in which the host was suspended: whoever
+/// sleeps for a span by this clock is not late after a suspension
+/// (clock_gettime(2), `CLOCK_MONOTONIC`).
+pub fn awake() -> Duration {
+    let time = clock_gettime(ClockId::Monotonic);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// A time that a test tells the thread it runs on.
 #[cfg(test)]
 pub(crate) mod told {

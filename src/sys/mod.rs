@@ -29,6 +29,7 @@ mod stat;
 mod trees;
 pub mod volume;
 pub mod walk;
+pub mod work;
 pub mod xattr;
 
 pub use dir::{DirHandle, RootDir};

@@ -5,19 +5,26 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use crate::model::escape_control;
+
 fn tell(states: &[NotifyState<'_>]) {
     // A manager that does not listen must not stop the agent.
     let _ = sd_notify::notify(states);
 }
 
-/// Start-up is finished.
-pub fn ready() {
-    tell(&[NotifyState::Ready]);
+/// Whether there is a manager that wants to be told anything.
+pub fn is_there() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// Start-up or a reload is finished; and how it is.
+pub fn ready(text: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(&escape_control(text))]);
 }
 
 /// Going down.
-pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+pub fn stopping(text: &str) {
+    tell(&[NotifyState::Stopping, NotifyState::Status(&escape_control(text))]);
 }
 
 /// Reading the configuration again; [`ready`] ends it.
@@ -32,7 +39,7 @@ pub fn reloading() {
 /// One line for `systemctl status`.
 pub fn status(text: &str) {
     // A line break would begin another variable of the protocol.
-    tell(&[NotifyState::Status(&crate::model::escape_control(text))]);
+    tell(&[NotifyState::Status(&escape_control(text))]);
 }
 
 /// Still alive.
@@ -47,5 +54,5 @@ pub fn extend_timeout(by: Duration) {
 
 /// How often the manager wants to hear [`watchdog`], if at all.
 pub fn watchdog_interval() -> Option<Duration> {
-    sd_notify::watchdog_enabled()
+    sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())
 }

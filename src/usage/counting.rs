@@ -12,11 +12,21 @@ use super::CapacityCounter;
 /// Counts the allocated bytes of a root with a capacity, each inode once, by
 /// walking it at each look: for where nobody keeps counters. `own` is left out.
 pub fn by_walking(dir: &Arc<RootDir>, own: &Arc<HashSet<(u64, u64)>>) -> CapacityCounter {
+    by_walking_told(dir, own, || {})
+}
+
+/// The same; `told` is called for each directory: a walk can take long.
+pub fn by_walking_told(
+    dir: &Arc<RootDir>,
+    own: &Arc<HashSet<(u64, u64)>>,
+    told: impl Fn() + Send + Sync + 'static,
+) -> CapacityCounter {
     let (dir, own) = (Arc::clone(dir), Arc::clone(own));
     Arc::new(move || {
         let counted: Mutex<(u64, HashSet<u64>)> = Mutex::default();
         let end = Walk::new(&dir).exclude(&own).run(|found| {
             let Found::Directory(listing) = found else { return };
+            told();
             let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
             for entry in &listing.entries {
                 let facts = &entry.facts;

@@ -9,6 +9,6 @@ mod counting;
 mod monitor;
 mod probe;
 
-pub use counting::by_walking;
-pub use monitor::{Look, VolumeMonitor};
+pub use counting::{by_walking, by_walking_told};
+pub use monitor::{Look, SoFar, VolumeMonitor};
 pub use probe::{CapacityCounter, Probe, UsageError};

@@ -20,6 +20,13 @@ pub struct Look {
     pub usage: VolumeUsage,
 }
 
+/// What was seen of a volume.
+pub struct SoFar {
+    growth: Growth,
+    forecast: Forecast,
+    last: Option<Look>,
+}
+
 /// Watches one volume. Times are those of the boot-time clock, so that sleep
 /// counts and a change of the wall clock doesn't.
 pub struct VolumeMonitor {
@@ -43,6 +50,21 @@ impl VolumeMonitor {
             last: None,
             asked: None,
         }
+    }
+
+    /// Goes on where another one ended, on the same volume asked in another way.
+    pub fn going_on(probe: Probe, longest: Duration, seen: SoFar) -> Self {
+        Self { growth: seen.growth, forecast: seen.forecast, last: seen.last, ..Self::new(probe, longest) }
+    }
+
+    /// What was seen so far, without what keeps the volume open.
+    pub fn end(self) -> SoFar {
+        SoFar { growth: self.growth, forecast: self.forecast, last: self.last }
+    }
+
+    /// The longest pause between two looks, from now on.
+    pub const fn set_longest(&mut self, longest: Duration) {
+        self.longest = longest;
     }
 
     /// Looks now.

@@ -75,6 +75,7 @@ impl Served {
             slots::open(agent, &slot, Claim::Accept).map_err(|error| match &error {
                 SlotError::Root(error) => problems::root(error),
                 SlotError::Refused { refusal, .. } => problems::refusal(name, refusal),
+                SlotError::Opening(_) => ApiError::conflict(error.to_string()).with_help("try again"),
                 SlotError::Ingest { .. } => ApiError::internal(&error),
             })?;
             self.record(by, json!({ "action": "root_accept", "root": name }));

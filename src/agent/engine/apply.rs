@@ -72,7 +72,7 @@ impl Engine {
                     let world = self.world(commission, &group, between);
                     let done = carry_out_plan(&orders, &roots, shared, &world, &mut rest);
                     self.remember(commission.trigger, &done);
-                    self.tell_end(&world, &done);
+                    self.tell_end(&world, &done, self.is_stopped(commission));
                     reports.extend(done);
                 }
                 Ok::<(), EngineError>(())

@@ -16,6 +16,13 @@ pub(super) struct Backoffs {
 /// What an emergency freed of what was needed, for each resource that it was begun for.
 pub(super) type Yield = Vec<(Resource, u64, u64)>;
 
+/// How an emergency ended.
+pub(super) struct Ended {
+    pub(super) yields: Yield,
+    /// From outside, by other settings or a root that went: it is not at its end.
+    pub(super) cut: bool,
+}
+
 impl Backoffs {
     pub(super) const fn of(&mut self, resource: Resource) -> &mut Backoff {
         match resource {

@@ -2,8 +2,8 @@
 //! next one waits.
 //!
 //! Promises: one at a time on a volume, on a thread of its own; one in vain
-//! puts off the next for the same resource, not for the other. Must not know:
-//! how runs choose and remove.
+//! puts off the next for the same resource, not for the other; one that other
+//! settings cut off goes on by these. Must not know: how runs choose and remove.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,10 +14,13 @@ use crate::agent::engine::{Commission, Target};
 use crate::agent::state::Agent;
 use crate::agent::surroundings::Control;
 use crate::agent::{chain, log, schedule};
-use crate::model::{AlertKind, Level, Policy, Report, Resource, SweepRequest, TimeSpan, Trigger};
-use crate::policy::resource_needed;
+use crate::model::{
+    AlertKind, Level, Policy, Report, Resource, SweepRequest, TimeSpan, Trigger, VolumeUsage,
+};
+use crate::policy::{Cause, Target as Goal, resource_needed};
 use crate::sys::clock;
 
+use super::backoffs::Ended;
 use super::volume::{Member, Volume};
 
 /// Takes in what an emergency that is over has come to.
@@ -28,7 +31,11 @@ pub(super) fn end(agent: &Agent, volume: &mut Volume, now: Duration) {
     let Some(ended) = volume.emergency.take() else { return };
     // One that panicked counts as having freed nothing: the next waits longer.
     let in_vain = || vec![(Resource::Bytes, 0, 1), (Resource::Inodes, 0, 1)];
-    for (resource, freed, needed) in ended.join().unwrap_or_else(|_| in_vain()) {
+    let ended = ended.join().unwrap_or_else(|_| Ended { yields: in_vain(), cut: false });
+    if ended.cut {
+        volume.cut = ended.yields.iter().map(|(resource, ..)| *resource).collect();
+    }
+    for (resource, freed, needed) in ended.yields {
         let pause = volume.backoff.of(resource).ended(freed, needed, now);
         // What was in vain is no alarm any more where nothing is needed now.
         let usage = volume.monitor.last().map(|look| look.usage);
@@ -58,7 +65,8 @@ pub(super) fn begin(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     let mut needed: Vec<(Resource, u64)> = Vec::new();
     for resource in [Resource::Bytes, Resource::Inodes] {
         let need = |member: &Member| resource_needed(&look.usage, resource, &member.root.guarded.marks);
-        match volume.members.iter().filter_map(need).map(|need| need.amount).max() {
+        let past_mark = volume.members.iter().filter_map(need).map(|need| need.amount).max();
+        match past_mark.or_else(|| rest_of_cut(volume, resource, &look.usage)) {
             Some(amount) => needed.push((resource, amount)),
             None => volume.backoff.of(resource).reset(),
         }
@@ -83,12 +91,27 @@ pub(super) fn begin(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
         let ended = watch().is_some();
         agent.stir.bell.ring();
         let counts = |resource, needed| if ended { needed } else { freed(&reports, resource) };
-        needed.into_iter().map(|(resource, needed)| (resource, counts(resource, needed), needed)).collect()
+        let yields =
+            needed.into_iter().map(|(resource, needed)| (resource, counts(resource, needed), needed));
+        Ended { yields: yields.collect(), cut: ended && !agent.stop.is_raised() }
     });
     match started {
-        Ok(handle) => volume.emergency = Some(handle),
+        Ok(handle) => {
+            volume.emergency = Some(handle);
+            volume.cut.clear();
+        }
         Err(error) => tracing::error!(reason = %error, "failed to start the thread of an emergency"),
     }
+}
+
+/// What is missing to the low mark, for an emergency that was cut off on the way
+/// there. Its last phase is over where usage is below the high mark.
+fn rest_of_cut(volume: &Volume, resource: Resource, usage: &VolumeUsage) -> Option<u64> {
+    let rest = |member: &Member| {
+        Goal::of_emergency(resource, &member.root.guarded.marks, Cause::default()).excess(usage)
+    };
+    let rest = volume.members.iter().map(rest).max().filter(|rest| *rest > 0);
+    rest.filter(|_| volume.cut.contains(&resource))
 }
 
 /// What came free of a resource by all runs of an emergency: bytes, or names.

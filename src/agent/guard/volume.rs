@@ -20,7 +20,7 @@ use crate::policy::{Crossing, LevelState, Marks};
 use crate::sys::clock;
 use crate::usage::VolumeMonitor;
 
-use super::backoffs::{Backoffs, Yield};
+use super::backoffs::{Backoffs, Ended};
 
 /// Between two looks at a volume that does not answer.
 const UNREADABLE_PAUSE: Duration = Duration::from_secs(1);
@@ -57,7 +57,9 @@ pub(super) struct Volume {
     pub(super) took: Duration,
     pub(super) forecast: ForecastWatch,
     pub(super) backoff: Backoffs,
-    pub(super) emergency: Option<JoinHandle<Yield>>,
+    pub(super) emergency: Option<JoinHandle<Ended>>,
+    /// What an emergency was for that was cut off: it goes on to the low mark.
+    pub(super) cut: Vec<Resource>,
     pub(super) unreadable: bool,
 }
 
@@ -84,6 +86,27 @@ pub(super) struct Crossed {
     resource: Resource,
     crossing: Crossing,
     percent: f64,
+}
+
+/// Forgets the levels of roots that are not there any more, and ends what was told of them.
+pub(super) fn forget(agent: &Agent, levels: &mut Levels, is_there: impl Fn(&RootName) -> bool) {
+    levels.retain(|(root, resource), state| {
+        let stays = is_there(root);
+        if !stays && state.level() > Level::Healthy {
+            let message = "the root is not configured any more";
+            let alert = Alert::new(Subject::of(kind(*resource), Some(root)), Level::Healthy, message);
+            tracing::info!(root = %root, alert = %alert.subject.kind, "{message}");
+            agent.engine.alerts.announce(&alert, AlertState::Ended, None);
+        }
+        stays
+    });
+}
+
+const fn kind(resource: Resource) -> AlertKind {
+    match resource {
+        Resource::Bytes => AlertKind::Usage,
+        Resource::Inodes => AlertKind::Inodes,
+    }
 }
 
 /// Asks a volume how full it is: what changed; `None` if it did not answer.
@@ -169,12 +192,8 @@ pub(super) fn tell(agent: &Agent, crossed: &Crossed) {
         AlertState::Eased | AlertState::Ended => log::fell(name, resource, level, percent),
     }
     let usage_percent = (percent * 100.0).round() / 100.0;
-    let kind = match resource {
-        Resource::Bytes => AlertKind::Usage,
-        Resource::Inodes => AlertKind::Inodes,
-    };
     let message = format!("usage is {}: {usage_percent}% of {}", level.as_str(), log::name(resource));
-    let alert = Alert::new(Subject::of(kind, Some(name)), level, message);
+    let alert = Alert::new(Subject::of(kind(resource), Some(name)), level, message);
     agent.engine.alerts.announce(&alert, state, grown);
     let (time, root) = (clock::now(), name.clone());
     agent.engine.events.publish(&Event::Level { time, root, resource, level, rose, lasts, usage_percent });

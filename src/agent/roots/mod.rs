@@ -35,7 +35,8 @@ pub use locked::{Adoption, LockedRoot, RootPresence};
 pub use nesting::check_nesting;
 pub use open::{Looked, Opened, Reading, look_root, open_root};
 pub use own::OwnPlaces;
-pub use rules::fingerprint;
+pub use place::check_place;
+pub use rules::{changed, fingerprint};
 
 /// Who opens roots: this process with its ledger.
 #[derive(Clone, Copy)]

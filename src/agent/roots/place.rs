@@ -19,6 +19,18 @@ impl config::Probe for Disk {
     }
 }
 
+/// Looks whether a root can be guarded by these settings, and touches nothing.
+/// `known`: the ledger has adopted it before; then it may be missing for now.
+///
+/// # Errors
+/// What would end the start, and what can't be looked at.
+pub fn check_place(settings: &RootSettings, known: bool) -> Result<(), RootError> {
+    match find(settings, known)? {
+        Ok(dir) => super::rules::hold_for(settings, &dir),
+        Err(_) => super::rules::check(settings),
+    }
+}
+
 /// Opens the directory of a root. `known`: the ledger has adopted it before;
 /// then what is missing suspends it, and a checkout's mark that appeared since
 /// is ignored (in a world-writable directory anybody can make one).

@@ -1,7 +1,7 @@
 //! From settings to what a run is given.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::RootError;
 use crate::config::{self, RootSettings};
@@ -104,22 +104,70 @@ pub(super) struct Parts<'a> {
 /// four threads on two cores took 5.3 s where two took 9.3 s.
 const MIN_REMOVERS: usize = 4;
 
+/// Whether patterns and globs can be read.
+pub(super) fn check(settings: &RootSettings) -> Result<(), RootError> {
+    rules(settings).map(drop)
+}
+
+/// Whether settings hold for the volume of a directory, as far as can be told
+/// before it is opened.
+pub(super) fn hold_for(settings: &RootSettings, dir: &RootDir) -> Result<(), RootError> {
+    marks(settings, dir)?;
+    check(settings)
+}
+
+/// The same root by other settings (`(old, new)`), which say neither where it is
+/// nor how it is opened, watched and counted.
+///
+/// # Errors
+/// They do not hold for its volume.
+pub fn changed(
+    root: &GuardedRoot,
+    (old, new): (&RootSettings, &RootSettings),
+    own: &OwnFiles,
+    workers: usize,
+) -> Result<GuardedRoot, RootError> {
+    let of = |settings: &RootSettings| (settings.marks, settings.inode_marks, settings.min_free);
+    // A volume that does not answer is asked only where something new follows from its size.
+    let marks = if of(old) == of(new) { root.marks } else { marks(new, &root.dir)? };
+    let parts = Parts {
+        settings: new,
+        dir: &root.dir,
+        own,
+        open_check: root.open_check,
+        new_until: root.new_until,
+        counter: None,
+        workers,
+    };
+    let doubted = root.open_doubted.load(Ordering::Relaxed);
+    let assembled = assemble(parts, marks, root.probe.clone(), doubted)?;
+    Ok(GuardedRoot { vault: root.vault.clone(), ..assembled })
+}
+
 pub(super) fn guarded(parts: Parts<'_>) -> Result<GuardedRoot, RootError> {
     let settings = parts.settings;
     let dir = Arc::clone(parts.dir);
+    let counter = parts.counter.clone();
     let probe = match settings.capacity {
         None => Probe::Volume(Arc::clone(&dir)),
         Some(size) => Probe::Capacity {
             root: Arc::clone(&dir),
             size,
             // Nobody counts: that is said at each look, never taken for empty.
-            counter: parts.counter.unwrap_or_else(|| Arc::new(|| None)),
+            counter: counter.unwrap_or_else(|| Arc::new(|| None)),
         },
     };
+    let marks = marks(settings, &dir)?;
+    let doubted = parts.open_check == OpenCheckKind::Proc && !OpenFiles::snapshot().is_complete();
+    assemble(parts, marks, probe, doubted)
+}
+
+fn assemble(parts: Parts<'_>, marks: Marks, probe: Probe, doubted: bool) -> Result<GuardedRoot, RootError> {
+    let settings = parts.settings;
     Ok(GuardedRoot {
         name: settings.name.clone(),
         rules: rules(settings)?,
-        marks: marks(settings, &dir)?,
+        marks,
         limits: Limits {
             batch: settings.limits.batch,
             max_files: settings.limits.max_files,
@@ -128,9 +176,7 @@ pub(super) fn guarded(parts: Parts<'_>) -> Result<GuardedRoot, RootError> {
         },
         probe,
         own: parts.own.clone(),
-        open_doubted: AtomicBool::new(
-            parts.open_check == OpenCheckKind::Proc && !OpenFiles::snapshot().is_complete(),
-        ),
+        open_doubted: AtomicBool::new(doubted),
         open_check: parts.open_check,
         user_marks: match settings.user_marks {
             config::UserMarks::All => UserMarks::All,
@@ -149,6 +195,6 @@ pub(super) fn guarded(parts: Parts<'_>) -> Result<GuardedRoot, RootError> {
             0 => std::thread::available_parallelism().map_or(1, usize::from).max(MIN_REMOVERS),
             workers => workers,
         },
-        dir,
+        dir: Arc::clone(parts.dir),
     })
 }

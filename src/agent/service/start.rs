@@ -6,7 +6,7 @@
 
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -23,15 +23,16 @@ use crate::agent::signals::Notice;
 use crate::agent::socket::listen;
 use crate::agent::state::{Agent, Bell, SharedReadings, Stir, StopToken};
 use crate::agent::state_dir::StateDir;
-use crate::agent::{chain, guard, presence, schedule, slots, sweeper, vault};
+use crate::agent::{chain, guard, presence, schedule, slots, status, sweeper, vault};
+use crate::api::Pulse;
 use crate::config::Settings;
 use crate::ingest::Ingest;
 use crate::store::audit::AuditLog;
 use crate::store::index::{Index, OpenOptions, Opened};
 use crate::store::ledger::{Ledger, LedgerOrigin};
-use crate::sys::clock;
+use crate::sys::{clock, notify_service};
 
-use super::{Running, ServiceError};
+use super::{Running, ServiceError, manager};
 
 /// How much of the index is kept in memory, in bytes: the agent is to stay
 /// below 64 MiB with a million files.
@@ -128,6 +129,8 @@ impl Running {
         notices: Sender<Notice>,
         handed: Option<UnixListener>,
     ) -> Result<Self, ServiceError> {
+        notify_service::status("opening ledger and index");
+        fail::fail_point!("opening");
         let state_dir = StateDir::open(&settings.agent.state_dir)?;
         check_nesting(&settings.roots)?;
         let now = clock::now();
@@ -193,7 +196,9 @@ impl Running {
             desk: crate::agent::vault::Desk::default(),
             hurried: AtomicBool::new(false),
             eased: AtomicBool::new(false),
-            beat: AtomicU64::new(0),
+            heart: Arc::default(),
+            status: crate::agent::status::Status::default(),
+            manager_bell: Bell::default(),
             logged_plans: Mutex::default(),
             stop,
             readings,
@@ -209,7 +214,9 @@ impl Running {
                 listen(&socket).map_err(|source| ServiceError::Socket { path: socket.clone(), source })?
             }
         };
+        notify_service::status("opening the roots");
         open_roots(&agent)?;
+        status::renew(&agent);
         let running = Self::serve(agent, listener, ingest, registry, notices, state_dir)?;
         Ok(Self { handed: is_handed, ..running })
     }
@@ -242,15 +249,19 @@ impl Running {
             let listener = tokio::net::UnixListener::from_std(listener)
                 .map_err(|source| start("the socket's listener", source))?;
             let commands = crate::agent::commands::shared(Arc::clone(&agent));
+            let its = Arc::clone(&agent);
             let admins =
-                crate::agent::access::Administrators::new(agent.settings().agent.admin_group.clone());
+                crate::agent::access::Administrators::new(move || its.settings().agent.admin_group.clone());
             let leaving = Leaving("the socket", notices.clone());
+            let its = Arc::clone(&agent.heart);
+            let pulse = manager::beat_interval()
+                .map(|every| Pulse { every, beat: Box::new(move || its.socket.within(every)) });
             let figures = metrics::serve(Arc::clone(&agent), Arc::clone(&commands), &stopped);
             runtime.spawn(async move {
                 let _leaving = leaving;
                 let told = metrics::told(stopped);
                 let socket =
-                    crate::api::serve(listener, commands, move |stream| admins.identify(stream), told);
+                    crate::api::serve(listener, commands, move |stream| admins.identify(stream), told, pulse);
                 tokio::join!(socket, figures);
             })
         };
@@ -266,6 +277,10 @@ impl Running {
         workers.push(worker("guardian-move", &notices, move || vault::worker::work_moving(&its))?);
         let its = on(&agent);
         workers.push(worker("guardian-delete", &notices, move || vault::worker::work_removing(&its))?);
+        if notify_service::is_there() {
+            let its = on(&agent);
+            workers.push(worker("guardian-manager", &notices, move || manager::work(&its))?);
+        }
         if let Some(audit) = agent.engine.audit.clone() {
             let stop = agent.stop.clone();
             workers.push(worker("guardian-records", &notices, move || {

@@ -21,6 +21,7 @@ impl Running {
         // Its value is read by the socket alone; without it nobody is left to tell.
         let _ = self.shutdown.send(true);
         agent.stop.raise();
+        fail::fail_point!("stopping");
         agent.runs.close("the agent stops");
         agent.engine.alerts.hooks().stop();
         agent.engine.events.close();
@@ -29,6 +30,7 @@ impl Running {
         agent.desk.mover.ring();
         agent.desk.remover.ring();
         agent.presence_bell.ring();
+        agent.manager_bell.ring();
         if let Some(audit) = &agent.engine.audit {
             audit.wake();
         }

@@ -14,8 +14,7 @@ use crate::agent::state::Agent;
 use crate::agent::surroundings::Control;
 use crate::agent::sweeper::is_dry;
 use crate::model::{Policy, RootName, Stage, SweepRequest, Timestamp, Trigger};
-use crate::sweep::root::GuardedRoot;
-use crate::sweep::vault::is_new;
+use crate::sweep::vault::{RootVault, is_new};
 use crate::sys::clock;
 
 use super::{Handed, Keeper};
@@ -29,14 +28,14 @@ const NAMES_FIRST: Duration = Duration::from_secs(10);
 /// The shortest pause after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Roots whose account is settled, by the root as it was opened then.
+/// Roots whose account is settled, by queue and trash as they were opened then.
 #[derive(Default)]
-struct Settled(HashMap<RootName, Weak<GuardedRoot>>);
+struct Settled(HashMap<RootName, Weak<RootVault>>);
 
 impl Settled {
     fn has(&self, target: &Target) -> bool {
         let known = self.0.get(&target.root.name).and_then(Weak::upgrade);
-        known.is_some_and(|known| Arc::ptr_eq(&known, &target.root))
+        known.zip(target.root.vault.as_ref()).is_some_and(|(known, vault)| Arc::ptr_eq(&known, vault))
     }
 }
 
@@ -61,7 +60,8 @@ pub fn work_moving(agent: &Agent) {
             }
             match keeper.replay(target) {
                 Ok(found) => {
-                    settled.0.insert(target.root.name.clone(), Arc::downgrade(&target.root));
+                    let vault = target.root.vault.as_ref().map_or_else(Weak::new, Arc::downgrade);
+                    settled.0.insert(target.root.name.clone(), vault);
                     let root = &target.root.name;
                     agent.desk.hand_in(found.waiting.into_iter().map(|id| (root.clone(), id)));
                     agent.desk.remover.ring();

@@ -292,7 +292,7 @@ impl Served {
                     let uid = if admin { 0 } else { 1001 };
                     Ok(PeerIdentity { uid, gid: uid, pid: peer.pid().unwrap_or(0).cast_unsigned(), admin })
                 };
-                serve(listener, fake, identify, async { drop(stopped.await) }).await;
+                serve(listener, fake, identify, async { drop(stopped.await) }, None).await;
             });
         });
         Self { socket, stop: Some(stop), thread: Some(thread), _home: home }

@@ -6,6 +6,7 @@ mod flow;
 mod forecast;
 mod naming;
 mod pressure;
+mod pulse;
 mod references;
 mod trees;
 
