@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "rustix does not offer adjtimex")]
 
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -85,8 +86,16 @@ pub fn boot_id() -> Result<String, SysError> {
         .map_err(|e| SysError::io("read boot id from", path, e))
 }
 
+/// systemd-timesyncd(8) touches it each time the clock was synchronised, at most 34 minutes apart.
+const TIMESYNC_MARK: &str = "/run/systemd/timesync/synchronized";
+
+/// How long a mark counts. Less than a jump that casts doubt (an hour): after
+/// one, an old mark must not vouch for the new time.
+const MARK_HOLDS: Duration = Duration::from_secs(45 * 60);
+
 /// Whether a time service keeps the wall clock right (adjtimex(2), `STA_UNSYNC`).
-/// False also when the kernel does not answer.
+/// Where the kernel may not be asked (`ProtectClock=` of the unit), what
+/// systemd-timesyncd says. False also when nobody answers.
 pub fn time_is_synchronised() -> bool {
     // SAFETY: timex is a plain C struct for which all zeroes is a valid value;
     // modes = 0 only reads, and the kernel fills the struct we own.
@@ -95,12 +104,34 @@ pub fn time_is_synchronised() -> bool {
         let state = libc::adjtimex(&raw mut timex);
         (state, timex.status)
     };
-    state >= 0 && state != libc::TIME_ERROR && status & libc::STA_UNSYNC == 0
+    match state {
+        -1 => mark_holds(Path::new(TIMESYNC_MARK)),
+        state => state != libc::TIME_ERROR && status & libc::STA_UNSYNC == 0,
+    }
+}
+
+/// Whether a mark was touched lately by the wall clock of now.
+fn mark_holds(mark: &Path) -> bool {
+    let touched = std::fs::symlink_metadata(mark).and_then(|meta| meta.modified());
+    touched.is_ok_and(|touched| touched.elapsed().is_ok_and(|age| age <= MARK_HOLDS))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_of_another_time_vouches_for_nothing() {
+        let mark = tempfile::NamedTempFile::new().unwrap();
+        let touch = |time| mark.as_file().set_modified(time).unwrap();
+        let now = std::time::SystemTime::now();
+        assert!(mark_holds(mark.path()));
+        touch(now - MARK_HOLDS - Duration::from_secs(60));
+        assert!(!mark_holds(mark.path()), "the clock jumped ahead, or the service is gone");
+        touch(now + Duration::from_secs(60));
+        assert!(!mark_holds(mark.path()), "the clock jumped back");
+        assert!(!mark_holds(Path::new("/nowhere/at/all")));
+    }
 
     #[test]
     fn both_clocks_go_forward() {

@@ -1,6 +1,6 @@
 //! Why a root cannot be guarded as configured.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::{MinFreeError, Origin};
 use crate::model::RootName;
@@ -8,11 +8,21 @@ use crate::policy::PatternError;
 use crate::store::StoreError;
 use crate::sys::SysError;
 
+/// What to do where the path may exist for everybody but a service: its unit
+/// closes these directories (`ProtectHome=`, systemd.exec(5)).
+fn closed_to_services(path: &Path) -> &'static str {
+    if ["/home", "/root", "/run/user"].iter().any(|closed| path.starts_with(closed)) {
+        "; if it exists, the unit of the service closes it: open it with the drop-in home.conf"
+    } else {
+        ""
+    }
+}
+
 /// Why a root cannot be guarded as configured, with what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
     /// The path leads nowhere, and the ledger never knew the root.
-    #[error("failed to open root {name}: {} does not exist ({origin}); create the directory or correct the path", path.display())]
+    #[error("failed to open root {name}: {} does not exist ({origin}); create the directory or correct the path{}", path.display(), closed_to_services(path))]
     Missing {
         /// Which root.
         name: RootName,
