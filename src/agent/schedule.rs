@@ -24,6 +24,7 @@ use super::engine::{Commission, Target};
 use super::failures::{self, Failures};
 use super::state::Agent;
 use super::surroundings::Control;
+use super::sweeper::forbids_unasked;
 
 /// Under which name the ledger keeps the last scheduled sweep.
 const SCHEDULED: &str = "scheduled";
@@ -197,7 +198,12 @@ fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) -> boo
     };
     let up_to_date = !given_up.is_empty() && super::sweeper::is_up_to_date(agent, &targets);
     let watch = agent.watch_over(&targets);
-    let stop = || watch().or_else(|| agent.pause_at(clock::now()).map(|_| "paused".to_owned()));
+    let stop = || {
+        let paused = || agent.pause_at(clock::now()).map(|_| "paused".to_owned());
+        // Settings that were taken meanwhile.
+        let forbidden = || forbids_unasked(&agent.settings().agent, policy).map(str::to_owned);
+        watch().or_else(paused).or_else(|| if only_plan { None } else { forbidden() })
+    };
     let commission = Commission {
         request: &request,
         trigger,

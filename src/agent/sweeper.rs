@@ -23,6 +23,10 @@ use super::{chain, dry, schedule};
 /// How long a sweep for a chunk waits for the index.
 const SETTLE: Duration = Duration::from_secs(5);
 
+/// What is told of a removal that the settings forbid.
+pub const REMOVES_NOTHING: &str =
+    "the configuration says to remove nothing (dry_run or keep_files_for_debugging)";
+
 /// Carries out sweeps until the agent stops.
 pub fn work(agent: &Arc<Agent>) {
     while let Some(run) = agent.runs.take() {
@@ -47,6 +51,14 @@ pub fn work(agent: &Arc<Agent>) {
 /// out: of a request that applies a plan the plan's own, whatever else it says.
 pub fn is_dry(settings: &AgentSettings, request: &SweepRequest, policy: Policy) -> bool {
     request.dry_run || settings.dry_run || (settings.keep_files_for_debugging && policy != Policy::Emergency)
+}
+
+/// Why guardian must not remove anything by itself by `policy`, as settings are now.
+pub fn forbids_unasked(settings: &AgentSettings, policy: Policy) -> Option<&'static str> {
+    if !settings.automatic {
+        return Some("automatic is off");
+    }
+    is_dry(settings, &SweepRequest::of(policy), policy).then_some(REMOVES_NOTHING)
 }
 
 /// The roots of a request that are ready, and what is to be said of the others.
@@ -101,8 +113,11 @@ fn follow(
     let dry = is_dry(&agent.settings().agent, &run.request, request.policy);
     let watch = agent.watch_over(&targets);
     let stop = || {
-        let paused = || !dry && pause_for(agent, request.policy).is_some();
-        watch().or_else(|| paused().then(|| "paused".to_owned()))
+        let paused = || pause_for(agent, request.policy).map(|_| "paused".to_owned());
+        // Settings that were taken meanwhile.
+        let forbids = || is_dry(&agent.settings().agent, &run.request, request.policy);
+        let removing = || paused().or_else(|| forbids().then(|| REMOVES_NOTHING.to_owned()));
+        watch().or_else(|| if dry { None } else { removing() })
     };
     let commission = Commission {
         request,
@@ -122,9 +137,7 @@ fn follow(
     let up_to_date = request.policy != Policy::Chunks || is_up_to_date(agent, &targets);
     let result = if dry {
         if kept.is_some() {
-            return Err(
-                "the configuration says to remove nothing (dry_run or keep_files_for_debugging)".to_owned()
-            );
+            return Err(REMOVES_NOTHING.to_owned());
         }
         plan_only(agent, &commission, &targets).map(|(reports, id)| {
             plan = Some(id);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::agent::sweeper::is_dry;
+use crate::agent::sweeper::{REMOVES_NOTHING, is_dry};
 use crate::agent::vault::worker::keeper;
 use crate::agent::vault::{Asker, Handed, Purpose};
 use crate::api::{
@@ -29,9 +29,7 @@ impl Served {
             Purpose::Trash => Policy::Trash,
         });
         if is_dry(&agent.settings().agent, &request, request.policy) {
-            return Err(ApiError::conflict(
-                "the configuration says to remove nothing (dry_run or keep_files_for_debugging)",
-            ));
+            return Err(ApiError::conflict(REMOVES_NOTHING));
         }
         self.admit(&request, by, "delete")?;
         let keeper = keeper(agent);

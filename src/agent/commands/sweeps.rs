@@ -55,9 +55,7 @@ impl Served {
         };
         let dry = sweeper::is_dry(&agent.settings().agent, &request, policy);
         if dry && request.plan.is_some() {
-            return Err(ApiError::conflict(
-                "the configuration says to remove nothing (dry_run or keep_files_for_debugging)",
-            ));
+            return Err(ApiError::conflict(sweeper::REMOVES_NOTHING));
         }
         if !dry && let Some(pause) = sweeper::pause_for(agent, policy) {
             return Err(problems::paused(&pause));

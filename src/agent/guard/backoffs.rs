@@ -19,7 +19,7 @@ pub(super) type Yield = Vec<(Resource, u64, u64)>;
 /// How an emergency ended.
 pub(super) struct Ended {
     pub(super) yields: Yield,
-    /// From outside, by other settings or a root that went: it is not at its end.
+    /// From outside, by other settings or a root that went.
     pub(super) cut: bool,
 }
 

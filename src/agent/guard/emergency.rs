@@ -2,8 +2,9 @@
 //! next one waits.
 //!
 //! Promises: one at a time on a volume, on a thread of its own; one in vain
-//! puts off the next for the same resource, not for the other; one that other
-//! settings cut off goes on by these. Must not know: how runs choose and remove.
+//! puts off the next for the same resource, not for the other; one that was cut
+//! off is over: the next begins where the settings in force say so, and when what
+//! the last one unlinked has come free. Must not know: how runs choose and remove.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,11 +14,10 @@ use crate::agent::alerts::{Alert, Subject};
 use crate::agent::engine::{Commission, Target};
 use crate::agent::state::Agent;
 use crate::agent::surroundings::Control;
+use crate::agent::sweeper::{forbids_unasked, pause_for};
 use crate::agent::{chain, log, schedule};
-use crate::model::{
-    AlertKind, Level, Policy, Report, Resource, SweepRequest, TimeSpan, Trigger, VolumeUsage,
-};
-use crate::policy::{Cause, Target as Goal, resource_needed};
+use crate::model::{AlertKind, Level, Policy, Report, Resource, SweepRequest, TimeSpan, Trigger};
+use crate::policy::{PATIENCE, resource_needed};
 use crate::sys::clock;
 
 use super::backoffs::Ended;
@@ -33,7 +33,7 @@ pub(super) fn end(agent: &Agent, volume: &mut Volume, now: Duration) {
     let in_vain = || vec![(Resource::Bytes, 0, 1), (Resource::Inodes, 0, 1)];
     let ended = ended.join().unwrap_or_else(|_| Ended { yields: in_vain(), cut: false });
     if ended.cut {
-        volume.cut = ended.yields.iter().map(|(resource, ..)| *resource).collect();
+        volume.rests_until = now.saturating_add(PATIENCE);
     }
     for (resource, freed, needed) in ended.yields {
         let pause = volume.backoff.of(resource).ended(freed, needed, now);
@@ -65,15 +65,15 @@ pub(super) fn begin(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     let mut needed: Vec<(Resource, u64)> = Vec::new();
     for resource in [Resource::Bytes, Resource::Inodes] {
         let need = |member: &Member| resource_needed(&look.usage, resource, &member.root.guarded.marks);
-        let past_mark = volume.members.iter().filter_map(need).map(|need| need.amount).max();
-        match past_mark.or_else(|| rest_of_cut(volume, resource, &look.usage)) {
+        match volume.members.iter().filter_map(need).map(|need| need.amount).max() {
             Some(amount) => needed.push((resource, amount)),
             None => volume.backoff.of(resource).reset(),
         }
     }
     let settings = agent.settings();
     let paused = agent.pause_at(clock::now()).is_some_and(|pause| pause.emergencies);
-    let allowed = needed.iter().any(|(resource, _)| volume.backoff.of(*resource).allows(now));
+    let allowed = now >= volume.rests_until
+        && needed.iter().any(|(resource, _)| volume.backoff.of(*resource).allows(now));
     if volume.emergency.is_some() || !settings.agent.automatic || paused || !allowed {
         return;
     }
@@ -98,20 +98,9 @@ pub(super) fn begin(agent: &Arc<Agent>, volume: &mut Volume, now: Duration) {
     match started {
         Ok(handle) => {
             volume.emergency = Some(handle);
-            volume.cut.clear();
         }
         Err(error) => tracing::error!(reason = %error, "failed to start the thread of an emergency"),
     }
-}
-
-/// What is missing to the low mark, for an emergency that was cut off on the way
-/// there. Its last phase is over where usage is below the high mark.
-fn rest_of_cut(volume: &Volume, resource: Resource, usage: &VolumeUsage) -> Option<u64> {
-    let rest = |member: &Member| {
-        Goal::of_emergency(resource, &member.root.guarded.marks, Cause::default()).excess(usage)
-    };
-    let rest = volume.members.iter().map(rest).max().filter(|rest| *rest > 0);
-    rest.filter(|_| volume.cut.contains(&resource))
 }
 
 /// What came free of a resource by all runs of an emergency: bytes, or names.
@@ -127,9 +116,12 @@ fn freed(reports: &[Report], resource: Resource) -> u64 {
 fn carry_out(agent: &Agent, targets: &[Target], watch: &(dyn Fn() -> Option<String> + Sync)) -> Vec<Report> {
     let request = SweepRequest::of(Policy::Emergency);
     let control = Control::default();
+    let dry = agent.settings().agent.dry_run;
     let stop = || {
-        let paused = || agent.pause_at(clock::now()).is_some_and(|pause| pause.emergencies);
-        watch().or_else(|| paused().then(|| "paused".to_owned()))
+        let paused = || pause_for(agent, Policy::Emergency).map(|_| "paused".to_owned());
+        // Settings that were taken meanwhile.
+        let forbidden = || forbids_unasked(&agent.settings().agent, Policy::Emergency).map(str::to_owned);
+        watch().or_else(paused).or_else(|| if dry { None } else { forbidden() })
     };
     let commission = Commission {
         request: &request,
@@ -140,7 +132,7 @@ fn carry_out(agent: &Agent, targets: &[Target], watch: &(dyn Fn() -> Option<Stri
         stop: &stop,
         leave_out: None,
     };
-    if agent.settings().agent.dry_run {
+    if dry {
         match agent.engine.plan(&commission, targets) {
             Ok(plans) => {
                 for (plan, _, _) in plans {

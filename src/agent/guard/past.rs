@@ -9,7 +9,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::agent::forecast::ForecastWatch;
-use crate::model::Resource;
 use crate::usage::{Probe, SoFar, VolumeMonitor};
 
 use super::backoffs::{Backoffs, Ended};
@@ -35,7 +34,7 @@ pub(super) struct Past {
     seen: SoFar,
     forecast: ForecastWatch,
     emergency: Option<JoinHandle<Ended>>,
-    cut: Vec<Resource>,
+    rests_until: Duration,
     unreadable: bool,
     since: Duration,
 }
@@ -48,7 +47,7 @@ impl Past {
             seen: volume.monitor.end(),
             forecast: volume.forecast,
             emergency: volume.emergency,
-            cut: volume.cut,
+            rests_until: volume.rests_until,
             unreadable: volume.unreadable,
             since: now,
         }
@@ -71,7 +70,7 @@ impl Past {
             took: Duration::ZERO,
             backoff: Backoffs::default(),
             emergency: None,
-            cut: Vec::new(),
+            rests_until: Duration::ZERO,
             unreadable: false,
             members,
         };
@@ -81,7 +80,7 @@ impl Past {
         if !past.places.is_disjoint(&places(&new.members)) {
             new.monitor = VolumeMonitor::going_on(probe, longest, past.seen);
             new.forecast = past.forecast;
-            new.cut = past.cut;
+            new.rests_until = past.rests_until;
             new.unreadable = past.unreadable;
         }
         new

@@ -58,8 +58,8 @@ pub(super) struct Volume {
     pub(super) forecast: ForecastWatch,
     pub(super) backoff: Backoffs,
     pub(super) emergency: Option<JoinHandle<Ended>>,
-    /// What an emergency was for that was cut off: it goes on to the low mark.
-    pub(super) cut: Vec<Resource>,
+    /// What an emergency unlinked that was cut off may come free only by then.
+    pub(super) rests_until: Duration,
     pub(super) unreadable: bool,
 }
 
@@ -75,7 +75,8 @@ impl Volume {
         let rest = self.took.saturating_mul(SLOW_REST);
         let due = looked_at.saturating_add(self.monitor.pause(&marks, stirred).max(rest));
         // An emergency that waits is tried again when its pause is over.
-        self.backoff.again(looked_at).map_or(due, |again| due.min(again))
+        let rested = Some(self.rests_until).filter(|until| *until > looked_at);
+        rested.into_iter().chain(self.backoff.again(looked_at)).fold(due, Duration::min)
     }
 }
 

@@ -4,6 +4,7 @@
 //! `guardian queue run`, sweep or agent.
 
 use crate::agent::engine::Engine;
+use crate::agent::sweeper::REMOVES_NOTHING;
 use crate::agent::vault::{Asker, Handed, Keeper, Purpose};
 use crate::api::{
     ApiError, DeletionRequest, DeletionResource, DeletionStats, Given, KeptCommands, Listing, Page, PathText,
@@ -36,9 +37,7 @@ impl Alone {
     fn give_up(&self, paths: &[PathText], purpose: &Purpose, by: &PeerIdentity) -> Result<Given, ApiError> {
         let agent = &self.settings.agent;
         if agent.dry_run || agent.keep_files_for_debugging {
-            return Err(ApiError::conflict(
-                "the configuration says to remove nothing (dry_run or keep_files_for_debugging)",
-            ));
+            return Err(ApiError::conflict(REMOVES_NOTHING));
         }
         self.keeping(|keeper| {
             let (mut given, ids) = keeper.take(paths, purpose, &Asker::from(by))?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Host, settings};
 use crate::agent::engine::{Commission, Target};
 use crate::agent::reload::reload;
+use crate::agent::runs::Asked;
 use crate::agent::slots;
 use crate::agent::state::{Agent, ReadyRoot, SlotState};
 use crate::agent::surroundings::Control;
@@ -257,5 +258,26 @@ fn reloads_under_load_lose_no_sample() {
         why(&state)
     );
     until("it is looked at", || agent.slots()[0].seen().is_some_and(|seen| seen.looked_at > at));
+    host.running.stop().unwrap();
+}
+
+#[test]
+fn who_configures_a_dry_run_ends_what_is_removing() {
+    let host = Host::start();
+    let agent = host.running.agent();
+    (0..3000).for_each(|number| drop(host.file(&format!("old_{number}"), 40)));
+    until("the root is scanned", || state(agent) == Some(RootState::Ready));
+    let request = SweepRequest { batch_size: Some(1), ..SweepRequest::of(Policy::Orphans) };
+    let Asked::New(run) = agent.runs.ask(request, Trigger::Manual, None) else { panic!("refused") };
+    let left = || host.home.path().join("scratch").read_dir().unwrap().count();
+    let before = left();
+    until("it removes", || left() < before);
+    let mut new = settings(host.home.path(), "");
+    new.agent.dry_run = true;
+    reload(agent, &(Box::new(move || Ok(new.clone())) as _));
+    until("it has ended", || run.is_over());
+    let report = run.resource().reports.remove(0);
+    assert!(report.files_deleted < 3000, "{:?}", report.notes);
+    assert!(report.notes.iter().any(|note| note.contains("to remove nothing")), "{:?}", report.notes);
     host.running.stop().unwrap();
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::agent::engine::{Commission, Target};
 use crate::agent::state::Agent;
 use crate::agent::surroundings::Control;
-use crate::agent::sweeper::is_dry;
+use crate::agent::sweeper::forbids_unasked;
 use crate::model::{Policy, RootName, Stage, SweepRequest, Timestamp, Trigger};
 use crate::sweep::vault::{RootVault, is_new};
 use crate::sys::clock;
@@ -159,11 +159,7 @@ enum Due {
 fn due(agent: &Agent) -> Due {
     let settings = agent.settings();
     let now = clock::now();
-    let request = SweepRequest::of(Policy::Deferred);
-    if !settings.agent.automatic
-        || is_dry(&settings.agent, &request, request.policy)
-        || agent.pause_at(now).is_some()
-    {
+    if forbids_unasked(&settings.agent, Policy::Deferred).is_some() || agent.pause_at(now).is_some() {
         return Due::In(PAUSE);
     }
     let mut rest = LOOK;
@@ -190,7 +186,12 @@ fn run(agent: &Agent, targets: &[Target]) -> bool {
     let request = SweepRequest { max_files: Some(u64::MAX), ..SweepRequest::of(Policy::Deferred) };
     let control = Control::default();
     let watch = agent.watch_over(targets);
-    let stop = || watch().or_else(|| agent.pause_at(clock::now()).map(|_| "paused".to_owned()));
+    let stop = || {
+        let paused = || agent.pause_at(clock::now()).map(|_| "paused".to_owned());
+        // Settings that were taken meanwhile.
+        let forbidden = || forbids_unasked(&agent.settings().agent, request.policy).map(str::to_owned);
+        watch().or_else(paused).or_else(forbidden)
+    };
     let commission = Commission {
         request: &request,
         trigger: Trigger::Deferred,
