@@ -1,7 +1,10 @@
-//! Dry runs: plans become reports of what would go.
+//! Dry runs: plans become reports of what would go, or lines of the log.
 //!
 //! Promises: the figures are the plan's own; nothing is written.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::model::{Plan, PlanAction, PlanResource, Report, Resource, RunId, Skip, Timestamp, VolumeUsage};
@@ -12,6 +15,7 @@ use crate::sweep::root::GuardedRoot;
 use crate::sweep::run::Orders;
 
 use super::engine::Target;
+use super::state::Agent;
 use super::surroundings::new_id;
 
 /// A plan with what it was made for.
@@ -104,4 +108,25 @@ fn report(
         }
     }
     report
+}
+
+/// Logs what a plan would remove, once as long as it says the same.
+pub fn log_plan(agent: &Agent, plan: &Plan) {
+    let mut hasher = DefaultHasher::new();
+    for action in &plan.actions {
+        (action.path.as_bytes(), action.facts.id.ino).hash(&mut hasher);
+    }
+    let (print, key) = (hasher.finish(), (plan.root.clone(), plan.policy));
+    {
+        let mut logged = agent.logged_plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.insert(key, print) == Some(print) {
+            return;
+        }
+    }
+    for action in &plan.actions {
+        tracing::info!(
+            root = %plan.root, policy = %action.phase, path = %action.path,
+            bytes = action.expected_bytes, reason = %action.reason, "would remove"
+        );
+    }
 }

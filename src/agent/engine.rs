@@ -6,16 +6,18 @@
 //! the log). Must not know: HTTP, signals, when to run.
 
 mod apply;
+mod ending;
+mod planning;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::api::{Events, SweepState};
+use crate::api::Events;
 use crate::ingest::RecentGrowth;
 use crate::model::{
-    AlertKind, ByteSize, Grown, Level, Phase, Plan, Policy, Report, Requester, Resource, RootName, RunId,
-    SweepRequest, Timestamp, Trigger, VolumeUsage,
+    Grown, Phase, Policy, Report, Requester, Resource, RootName, RunId, SweepRequest, Timestamp, Trigger,
+    VolumeUsage,
 };
 use crate::policy::{Amount, ClockGuard, JobsView, ReferenceView};
 use crate::store::RootKey;
@@ -28,11 +30,11 @@ use crate::sweep::nominate::{Nominator, Nothing};
 use crate::sweep::orders::{moment, orders, past_its_mark, runs_of};
 use crate::sweep::record::RunHead;
 use crate::sweep::root::GuardedRoot;
-use crate::sweep::run::{Orders, RunRoot, Shared, plan};
+use crate::sweep::run::{Orders, RunRoot, Shared};
 use crate::sweep::walked::Walked;
 use crate::sys::clock;
 
-use super::alerts::{Alert, Alerts, Subject};
+use super::alerts::Alerts;
 use super::breakers::Breakers;
 use super::metrics::Meters;
 use super::recorder::Recorder;
@@ -311,64 +313,6 @@ impl Engine {
         Ok(orders)
     }
 
-    /// Plans a request over `targets`; changes nothing anywhere. One plan for
-    /// each root and run ([`runs_of`]), and what the volume of each showed.
-    pub fn plan(
-        &self,
-        commission: &Commission<'_>,
-        targets: &[Target],
-    ) -> Result<Vec<(Plan, Option<VolumeUsage>, Orders)>, EngineError> {
-        let mut all = Vec::new();
-        let request = commission.request;
-        for group in by_volume(targets) {
-            let start = self.usage(&group);
-            let (mut roots, _) = self.run_roots(&group, request, start.as_ref())?;
-            let shared = self.shared();
-            // What a second run would find when the first is over.
-            let (mut usage, mut taken, mut order) = (start, Vec::new(), 0);
-            let runs = runs_of(request, &guarded(&group), start.as_ref());
-            for (number, resource) in runs.into_iter().enumerate() {
-                let orders = self.orders_for(commission, &group, start.as_ref(), resource)?;
-                if is_served(number > 0, &orders, usage.as_ref()) {
-                    continue;
-                }
-                choose_past(&mut roots, request, start.as_ref(), resource);
-                let mut plans = plan(&orders, &roots, shared, usage.as_ref(), &mut taken)?;
-                let shown = usage;
-                usage = usage.map(|usage| super::dry::after(&usage, &plans));
-                let first = order;
-                for action in plans.iter_mut().flat_map(|plan| &mut plan.actions) {
-                    action.order += first;
-                    order += 1;
-                }
-                all.extend(plans.into_iter().map(|plan| (plan, shown, orders.clone())));
-            }
-        }
-        Ok(all)
-    }
-
-    /// What a request would take from one root without any bound, and what the
-    /// root holds: what the fuse compares.
-    pub fn share(
-        &self,
-        commission: &Commission<'_>,
-        target: &Target,
-    ) -> Result<(Amount, Amount), EngineError> {
-        let group = [target.clone()];
-        let usage = self.usage(&group);
-        let (roots, _) = self.run_roots(&group, commission.request, usage.as_ref())?;
-        let mut orders = self.orders_for(commission, &group, usage.as_ref(), Resource::Bytes)?;
-        orders.max_files = None;
-        let shared = self.shared();
-        let totals = match roots.first() {
-            Some(one) => one.nominator.totals()?,
-            None => return Err(EngineError::NoRoots),
-        };
-        let plans = plan(&orders, &roots, shared, usage.as_ref(), &mut Vec::new())?;
-        let taken = plans.first().map(amount).unwrap_or_default();
-        Ok((taken, Amount { files: totals.files, bytes: totals.bytes }))
-    }
-
     fn usage(&self, group: &[Target]) -> Option<VolumeUsage> {
         let look = group.first()?.root.probe.look();
         look.map_err(|error| tracing::warn!(reason = %super::chain(&error), "the volume can't be asked")).ok()
@@ -508,68 +452,6 @@ impl Engine {
             jobs: self.ledger.as_deref(),
             without_results: Mutex::default(),
         }
-    }
-
-    /// Nothing is missing where a run was `stopped` from outside: it was not at its end.
-    fn tell_end(&self, world: &RunWorld<'_>, reports: &[Report], stopped: bool) {
-        let over = if world.control.is_cancelled() { SweepState::Cancelled } else { SweepState::Done };
-        world.shown.tell_end(&self.events, world.control, over, reports);
-        self.meters.phases_took(&lock(&world.took).by_phase);
-        let now = clock::since_boot();
-        for report in reports.iter().filter(|report| !report.dry_run) {
-            let subject =
-                Subject::of(AlertKind::Shortfall, Some(&report.root)).part(super::log::name(report.resource));
-            match report.target_reached {
-                Some(true) => self.alerts.end(&subject),
-                Some(false) if stopped => {}
-                Some(false) => {
-                    let alert = Alert::new(subject, short(report), short_of(report));
-                    // What guardian began by itself goes on until there is room.
-                    match report.trigger {
-                        Trigger::EmergencyThreshold => self.alerts.raise(&alert, now),
-                        _ => self.alerts.once(&alert),
-                    }
-                }
-                None => {}
-            }
-        }
-    }
-
-    /// Reports go to the log at once. Those of an emergency that the guard began
-    /// are written aside: the next must be able to begin at once.
-    fn remember(&self, trigger: Trigger, reports: &[Report]) {
-        reports.iter().for_each(super::log::run_ended);
-        reports.iter().for_each(|report| self.meters.ran(report));
-        if trigger == Trigger::EmergencyThreshold {
-            let (ledger, audit) = (self.ledger.clone(), self.audit.clone());
-            self.recorder.record_aside(ledger, audit, self.recorded.clone(), reports.to_vec());
-        } else {
-            let (ledger, audit) = (self.ledger.as_deref(), self.audit.as_deref());
-            Recorder::record(ledger, audit, self.recorded.as_deref(), reports);
-        }
-    }
-}
-
-fn short(report: &Report) -> Level {
-    if report.policy == Policy::Emergency { Level::Critical } else { Level::Warning }
-}
-
-fn short_of(report: &Report) -> String {
-    let missing = report.shortfall.as_ref().map(|short| match report.resource {
-        Resource::Bytes => ByteSize(short.bytes).to_string(),
-        Resource::Inodes => format!("{} inodes", short.bytes),
-    });
-    let missing = missing.map_or_else(String::new, |missing| format!(": {missing} are missing"));
-    format!("target not reached by {} {}{missing}", report.policy, report.id)
-}
-
-/// What a plan takes, by its actions. What was given up one by one is no
-/// surprise, and not among the files that a root is counted by.
-fn amount(plan: &Plan) -> Amount {
-    let surprising = || plan.actions.iter().filter(|action| action.reason.kept().is_none());
-    Amount {
-        files: surprising().map(|action| action.reason.files()).sum(),
-        bytes: surprising().map(|action| action.expected_bytes).sum(),
     }
 }
 

@@ -4,27 +4,26 @@
 //! would take too much of a root waits for a person (the fuse); a doubted clock,
 //! a pause, `dry_run` and `keep_files_for_debugging` stop it.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
-use std::hash::{Hash, Hasher};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::ingest::RootState;
 use crate::model::{
-    AlertKind, CompletedChunk, Level, Phase, Plan, PlanResource, Policy, RootName, SweepRequest, Timestamp,
-    Trigger,
+    AlertKind, Level, Phase, PlanResource, Policy, RootName, SweepRequest, Timestamp, Trigger,
 };
 use crate::policy::{Amount, Due, Fuse, due, fuse, interrupted};
 use crate::sys::clock;
 
 use super::alerts::{Alert, Subject};
+use super::chunks_served::{chunks_to_serve, forget_served_chunks, is_up_to_date};
+use super::dry::log_plan;
 use super::engine::{Commission, Target};
 use super::failures::{self, Failures};
+use super::forbidden::forbids_unasked;
+use super::idle_sessions::end_idle_sessions;
 use super::state::Agent;
 use super::surroundings::Control;
-use super::sweeper::forbids_unasked;
 
 /// Under which name the ledger keeps the last scheduled sweep.
 const SCHEDULED: &str = "scheduled";
@@ -196,7 +195,7 @@ fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) -> boo
         Policy::Scheduled if !only_plan => chunks_to_serve(agent, &request),
         _ => Vec::new(),
     };
-    let up_to_date = !given_up.is_empty() && super::sweeper::is_up_to_date(agent, &targets);
+    let up_to_date = !given_up.is_empty() && is_up_to_date(agent, &targets);
     let watch = agent.watch_over(&targets);
     let stop = || {
         let paused = || agent.pause_at(clock::now()).map(|_| "paused".to_owned());
@@ -260,45 +259,6 @@ fn run(agent: &Arc<Agent>, policy: Policy, trigger: Trigger, missed: u64) -> boo
     stop().is_none()
 }
 
-/// The reports of completed chunks that a sweep is about to serve. To be asked
-/// before the index is waited for: of what is reported later it may not tell yet.
-pub fn chunks_to_serve(agent: &Agent, of: &SweepRequest) -> Vec<Arc<CompletedChunk>> {
-    let view = agent.engine.jobs.read().unwrap_or_else(PoisonError::into_inner);
-    super::chunks::in_force(&view, of)
-}
-
-/// After a sweep that served them: those of which nothing is left are forgotten,
-/// where every root could be looked at.
-pub fn forget_served_chunks(agent: &Agent, reports: Vec<Arc<CompletedChunk>>) {
-    let targets = agent.targets(None);
-    let is_known = |target: &Target| {
-        let watched = |key| agent.ingest.status(key).is_some_and(|root| root.state == RootState::Ready);
-        target.key.is_none_or(watched)
-    };
-    if reports.is_empty() || targets.len() < agent.slots().len() || !targets.iter().all(is_known) {
-        return;
-    }
-    super::chunks::forget_served(&agent.engine, &agent.registry, reports, &targets);
-}
-
-/// Ends the sessions that had no activity for as long as every root gives them.
-/// Their files are for the sweep.
-pub fn end_idle_sessions(agent: &Agent) {
-    let (now, trusted) = agent.engine.look_at_clock();
-    let longest = agent.settings().roots.iter().map(|root| root.retain.sessions).max();
-    let Some(limit) = longest.filter(|_| trusted) else { return };
-    match agent.references.end_idle(limit, now) {
-        Ok(ended) => {
-            for session in ended {
-                tracing::info!(session = %session.id, last_activity = %session.last_activity, "a session without activity has ended");
-            }
-        }
-        Err(error) => {
-            tracing::warn!(reason = %super::chain(&error), "sessions without activity are not ended");
-        }
-    }
-}
-
 fn plan_only(agent: &Agent, commission: &Commission<'_>, target: &Target, why: &str) {
     match agent.engine.plan(commission, std::slice::from_ref(target)) {
         Ok(plans) => {
@@ -336,27 +296,6 @@ fn blown(agent: &Agent, commission: &Commission<'_>, target: &Target, percent: f
     agent.engine.alerts.raise(&Alert::new(subject, Level::Warning, note.clone()), clock::since_boot());
     let mut remarks = agent.remarks.lock().unwrap_or_else(PoisonError::into_inner);
     remarks.insert(target.root.name.clone(), vec![note]);
-}
-
-/// Logs what a plan would remove, once as long as it says the same.
-pub fn log_plan(agent: &Agent, plan: &Plan) {
-    let mut hasher = DefaultHasher::new();
-    for action in &plan.actions {
-        (action.path.as_bytes(), action.facts.id.ino).hash(&mut hasher);
-    }
-    let (print, key) = (hasher.finish(), (plan.root.clone(), plan.policy));
-    {
-        let mut logged = agent.logged_plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.insert(key, print) == Some(print) {
-            return;
-        }
-    }
-    for action in &plan.actions {
-        tracing::info!(
-            root = %plan.root, policy = %action.phase, path = %action.path,
-            bytes = action.expected_bytes, reason = %action.reason, "would remove"
-        );
-    }
 }
 
 /// When a scheduled sweep comes next, for status.

@@ -6,26 +6,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use crate::config::AgentSettings;
-use crate::ingest::RootState;
 use crate::model::{PlanId, PlanResource, Policy, Report, Requester, SweepRequest};
 use crate::sys::clock;
 use crate::sys::priority::giving_way;
 
+use super::chunks_served::{chunks_to_serve, forget_served_chunks, is_up_to_date};
+use super::dry::log_plan;
 use super::engine::{Commission, Target};
+use super::forbidden::{REMOVES_NOTHING, is_dry, pause_for};
+use super::idle_sessions::end_idle_sessions;
 use super::plans::KeptPlan;
 use super::runs::Run;
 use super::state::{Agent, SlotState};
-use super::{chain, dry, schedule};
-
-/// How long a sweep for a chunk waits for the index.
-const SETTLE: Duration = Duration::from_secs(5);
-
-/// What is told of a removal that the settings forbid.
-pub const REMOVES_NOTHING: &str =
-    "the configuration says to remove nothing (dry_run or keep_files_for_debugging)";
+use super::{chain, dry};
 
 /// Carries out sweeps until the agent stops.
 pub fn work(agent: &Arc<Agent>) {
@@ -45,20 +39,6 @@ pub fn work(agent: &Arc<Agent>) {
             }
         }
     }
-}
-
-/// Whether a request must not remove anything. `policy` is what would be carried
-/// out: of a request that applies a plan the plan's own, whatever else it says.
-pub fn is_dry(settings: &AgentSettings, request: &SweepRequest, policy: Policy) -> bool {
-    request.dry_run || settings.dry_run || (settings.keep_files_for_debugging && policy != Policy::Emergency)
-}
-
-/// Why guardian must not remove anything by itself by `policy`, as settings are now.
-pub fn forbids_unasked(settings: &AgentSettings, policy: Policy) -> Option<&'static str> {
-    if !settings.automatic {
-        return Some("automatic is off");
-    }
-    is_dry(settings, &SweepRequest::of(policy), policy).then_some(REMOVES_NOTHING)
 }
 
 /// The roots of a request that are ready, and what is to be said of the others.
@@ -82,11 +62,6 @@ pub fn targets(agent: &Agent, request: &SweepRequest) -> Result<(Vec<Target>, Ve
     }
     agent.settle(found.iter().filter_map(|target| target.key));
     Ok((found, left_out))
-}
-
-/// The pause that stops such a request at this moment.
-pub fn pause_for(agent: &Agent, policy: Policy) -> Option<crate::store::ledger::Pause> {
-    agent.pause_at(clock::now()).filter(|pause| pause.emergencies || policy != Policy::Emergency)
 }
 
 fn carry_out(agent: &Agent, run: &Run) -> Result<(Vec<Report>, Option<PlanId>), String> {
@@ -130,7 +105,7 @@ fn follow(
     };
     let mut plan = None;
     let given_up = match request.policy {
-        Policy::Chunks => schedule::chunks_to_serve(agent, request),
+        Policy::Chunks => chunks_to_serve(agent, request),
         _ => Vec::new(),
     };
     // Files of a chunk may have been written a moment before it was reported.
@@ -148,7 +123,7 @@ fn follow(
     } else {
         let about_sessions = matches!(request.policy, Policy::Scheduled | Policy::Session);
         if about_sessions && request.session.is_none() && kept.is_none() {
-            schedule::end_idle_sessions(agent);
+            end_idle_sessions(agent);
         }
         match kept {
             Some(kept) => agent.engine.apply(&commission, &targets, &kept.plan.actions),
@@ -157,25 +132,12 @@ fn follow(
     };
     let mut reports = result.map_err(|error| chain(&error))?;
     if request.policy == Policy::Chunks && !dry && up_to_date {
-        schedule::forget_served_chunks(agent, given_up);
+        forget_served_chunks(agent, given_up);
     }
     for report in &mut reports {
         report.notes.extend(left_out.iter().map(|why| format!("left out: {why}")));
     }
     Ok((reports, plan))
-}
-
-/// Waits until what was written before is in the index. `false`: not all of it is.
-pub fn is_up_to_date(agent: &Agent, targets: &[Target]) -> bool {
-    let deadline = Instant::now() + SETTLE;
-    targets.iter().filter_map(|target| target.key).all(|key| {
-        let settled = agent.ingest.settle(key, deadline);
-        let watched = agent.ingest.status(key).is_some_and(|root| root.state == RootState::Ready);
-        if let Err(error) = &settled {
-            tracing::debug!(reason = %chain(error), "the index is not up to date");
-        }
-        settled.is_ok() && watched
-    })
 }
 
 fn plan_only(
@@ -187,7 +149,7 @@ fn plan_only(
     let planned = agent.engine.plan(commission, targets)?;
     if !commission.request.dry_run {
         for (plan, ..) in &planned {
-            schedule::log_plan(agent, plan);
+            log_plan(agent, plan);
         }
     }
     let took = clock::since_boot().saturating_sub(begun);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::agent::sweeper::{REMOVES_NOTHING, is_dry};
+use crate::agent::forbidden::{REMOVES_NOTHING, is_dry};
 use crate::agent::vault::worker::keeper;
 use crate::agent::vault::{Asker, Handed, Purpose};
 use crate::api::{

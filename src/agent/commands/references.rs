@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
+use crate::agent::forbidden;
 use crate::agent::state::SlotState;
-use crate::agent::sweeper;
 use crate::agent::telling::{self, Desk, Place};
 use crate::agent::{problems, runs::Asked};
 use crate::api::{
@@ -104,8 +104,8 @@ impl ReferenceCommands for Served {
         self.record(by, json!({ "action": "session_end", "session": id }));
         let request = SweepRequest { session: Some(id.clone()), ..SweepRequest::of(Policy::Session) };
         // What may not be removed now stays due.
-        let stopped = sweeper::is_dry(&agent.settings().agent, &request, request.policy)
-            || sweeper::pause_for(agent, Policy::Session).is_some()
+        let stopped = forbidden::is_dry(&agent.settings().agent, &request, request.policy)
+            || forbidden::pause_for(agent, Policy::Session).is_some()
             || agent.targets(None).is_empty();
         let sweep = if stopped {
             None

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::agent::runs::{Asked, Run};
 use crate::agent::state::SlotState;
-use crate::agent::{ended, problems, sweeper};
+use crate::agent::{ended, forbidden, problems};
 use crate::api::{ApiError, Listing, Page, PeerIdentity, Problem, SweepResource};
 use crate::model::{JobId, Policy, RunId, SweepRequest, TimeSpan, Trigger};
 use crate::sys::clock;
@@ -53,11 +53,11 @@ impl Served {
             }
             None => request.policy,
         };
-        let dry = sweeper::is_dry(&agent.settings().agent, &request, policy);
+        let dry = forbidden::is_dry(&agent.settings().agent, &request, policy);
         if dry && request.plan.is_some() {
-            return Err(ApiError::conflict(sweeper::REMOVES_NOTHING));
+            return Err(ApiError::conflict(forbidden::REMOVES_NOTHING));
         }
-        if !dry && let Some(pause) = sweeper::pause_for(agent, policy) {
+        if !dry && let Some(pause) = forbidden::pause_for(agent, policy) {
             return Err(problems::paused(&pause));
         }
         self.admit(&request, by, "sweep")?;

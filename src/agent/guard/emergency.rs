@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use crate::agent::alerts::{Alert, Subject};
 use crate::agent::engine::{Commission, Target};
+use crate::agent::forbidden::{forbids_unasked, pause_for};
 use crate::agent::state::Agent;
 use crate::agent::surroundings::Control;
-use crate::agent::sweeper::{forbids_unasked, pause_for};
-use crate::agent::{chain, log, schedule};
+use crate::agent::{chain, dry, log};
 use crate::model::{AlertKind, Level, Policy, Report, Resource, SweepRequest, TimeSpan, Trigger};
 use crate::policy::{PATIENCE, resource_needed};
 use crate::sys::clock;
@@ -136,7 +136,7 @@ fn carry_out(agent: &Agent, targets: &[Target], watch: &(dyn Fn() -> Option<Stri
         match agent.engine.plan(&commission, targets) {
             Ok(plans) => {
                 for (plan, _, _) in plans {
-                    schedule::log_plan(agent, &plan);
+                    dry::log_plan(agent, &plan);
                 }
             }
             Err(error) => {

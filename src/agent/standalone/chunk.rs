@@ -4,7 +4,7 @@ use crate::agent::chunks::Reported;
 use crate::agent::engine::Commission;
 use crate::agent::roots::Claim;
 use crate::agent::surroundings::{Control, new_id};
-use crate::agent::{chunks, problems, sweeper};
+use crate::agent::{chunks, forbidden, problems};
 use crate::api::{ApiError, ChunkCompletion, ChunkRequest, Progress, SweepResource, SweepState};
 use crate::cli::StandaloneSweep;
 use crate::model::{ChunkId, JobId, RunId, Trigger};
@@ -29,7 +29,7 @@ impl Alone {
         let reported = chunks::report(&work.registry, &job, chunk, request, Self::caller(), &opened.targets)?;
         let Reported { mut answer, done: Some(done) } = reported else { return Ok(reported.answer) };
         // It is on record: what must not go now goes at a later sweep.
-        if sweeper::is_dry(&self.settings.agent, &wanted, wanted.policy)
+        if forbidden::is_dry(&self.settings.agent, &wanted, wanted.policy)
             || pause_at(work.ledger.pause(), clock::now()).is_some()
         {
             return Ok(answer);

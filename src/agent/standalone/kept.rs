@@ -4,7 +4,7 @@
 //! `guardian queue run`, sweep or agent.
 
 use crate::agent::engine::Engine;
-use crate::agent::sweeper::REMOVES_NOTHING;
+use crate::agent::forbidden::REMOVES_NOTHING;
 use crate::agent::vault::{Asker, Handed, Keeper, Purpose};
 use crate::api::{
     ApiError, DeletionRequest, DeletionResource, DeletionStats, Given, KeptCommands, Listing, Page, PathText,

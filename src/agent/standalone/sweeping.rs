@@ -11,7 +11,7 @@ use crate::agent::engine::{Commission, Engine, Target};
 use crate::agent::roots::{Claim, Looked, Reading, look_root};
 use crate::agent::surroundings::Control;
 use crate::agent::vault::Keeper;
-use crate::agent::{dry, problems, sweeper};
+use crate::agent::{dry, forbidden, problems};
 use crate::api::{ApiError, PlanAction};
 use crate::cli::{StandaloneSweep, SweepOutcome, Told};
 use crate::model::{Requester, RootName, SweepRequest, Trigger};
@@ -38,7 +38,7 @@ impl Alone {
                 "the plans were made for different policies: apply them one by one",
             ));
         }
-        if !sweeper::is_dry(&self.settings.agent, &sweep.request, policy) {
+        if !forbidden::is_dry(&self.settings.agent, &sweep.request, policy) {
             let request = SweepRequest { policy, ..sweep.request.clone() };
             return self.carry_out(&StandaloneSweep { request, ..sweep.clone() }, cancelled, told);
         }

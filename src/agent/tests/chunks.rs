@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::agent::chunks::request;
+use crate::agent::chunks_served::{chunks_to_serve, forget_served_chunks};
 use crate::agent::jobs::{Caller, JobChange, Now};
-use crate::agent::schedule::{chunks_to_serve, forget_served_chunks};
 use crate::model::{ChunkId, JobId};
 
 #[test]

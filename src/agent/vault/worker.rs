@@ -10,9 +10,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::agent::engine::{Commission, Target};
+use crate::agent::forbidden::forbids_unasked;
 use crate::agent::state::Agent;
 use crate::agent::surroundings::Control;
-use crate::agent::sweeper::forbids_unasked;
 use crate::model::{Policy, RootName, Stage, SweepRequest, Timestamp, Trigger};
 use crate::sweep::vault::{RootVault, is_new};
 use crate::sys::clock;

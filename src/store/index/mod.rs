@@ -14,6 +14,7 @@ mod oldest;
 mod read;
 mod rows;
 mod session;
+mod tables;
 #[cfg(test)]
 mod tests;
 

@@ -99,7 +99,7 @@ impl Oldest {
         let mut full = false;
         snapshot.run(|| {
             let start = from.clone();
-            rows::scan(&snapshot.ages, &prefix, &start, |age, _| {
+            rows::scan(snapshot.tables.ages()?, &prefix, &start, |age, _| {
                 if age.len() < 18 {
                     return Err(crate::store::error::Fault::Damaged("an age row cannot be read".into()));
                 }
@@ -110,7 +110,7 @@ impl Oldest {
                 }
                 let dir = number(age, 10).unwrap_or(0);
                 let row = key(*root, &[&dir.to_be_bytes(), &age[18..]]);
-                if let Some(value) = redb::ReadableTable::get(&snapshot.chunks, row.as_slice())? {
+                if let Some(value) = redb::ReadableTable::get(snapshot.tables.chunks()?, row.as_slice())? {
                     let fresh = |e: &FileEntry| {
                         last.as_ref().is_none_or(|l| (e.age_time, dir, &*e.name) > (l.0, l.1, &*l.2))
                     };

@@ -4,9 +4,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use redb::{ReadOnlyTable, ReadTransaction};
-
 use super::rows::{self, key, number};
+use super::tables::Tables;
 use super::{
     Counters, Cursor, DirEntry, FileEntry, Found, Index, IndexedFile, JobMatch, RootInfo, Subdir, SubtreeDir,
 };
@@ -14,8 +13,6 @@ use crate::model::{RelPath, Timestamp};
 use crate::store::database::guarded;
 use crate::store::error::Fault;
 use crate::store::{RootKey, StoreError};
-
-type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// Names from `start` (inclusive) to `end` (exclusive; `None`: no end).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,35 +33,15 @@ impl NameRange {
 /// meanwhile are kept for it and the file grows.
 pub struct Snapshot {
     index: Index,
-    dirs: Table,
-    subdirs: Table,
-    pub(super) chunks: Table,
-    pub(super) ages: Table,
-    places: Table,
-    links: Table,
-    due: Table,
-    meta: Table,
+    pub(super) tables: Tables,
     paths: RefCell<HashMap<(RootKey, u64), Option<RelPath>>>,
 }
 
 impl Snapshot {
     pub(super) fn begin(index: &Index) -> Result<Self, StoreError> {
-        let open = |transaction: &ReadTransaction| -> Result<Self, Fault> {
-            Ok(Self {
-                index: index.clone(),
-                dirs: transaction.open_table(rows::DIRS)?,
-                subdirs: transaction.open_table(rows::SUBDIRS)?,
-                chunks: transaction.open_table(rows::CHUNKS)?,
-                ages: transaction.open_table(rows::AGES)?,
-                places: transaction.open_table(rows::PLACES)?,
-                links: transaction.open_table(rows::LINKS)?,
-                due: transaction.open_table(rows::DUE)?,
-                meta: transaction.open_table(rows::META)?,
-                paths: RefCell::default(),
-            })
-        };
-        let begun = index.holder.begin_read().and_then(|transaction| guarded(|| open(&transaction)));
-        begun.map_err(|fault| index.failed("read", fault))
+        let transaction = index.holder.begin_read().map_err(|fault| index.failed("read", fault))?;
+        let tables = Tables::of(transaction);
+        Ok(Self { index: index.clone(), tables, paths: RefCell::default() })
     }
 
     pub(super) fn run<T>(&self, call: impl FnOnce() -> Result<T, Fault>) -> Result<T, StoreError> {
@@ -76,7 +53,7 @@ impl Snapshot {
 
     /// What is known of the root as a whole; `None` if it has no rows.
     pub fn root(&self, root: RootKey) -> Result<Option<RootInfo>, StoreError> {
-        self.run(|| rows::info(&self.meta, root))
+        self.run(|| rows::info(self.tables.meta()?, root))
     }
 
     /// Sums over the root; zero if it has no rows.
@@ -86,7 +63,7 @@ impl Snapshot {
 
     /// A directory.
     pub fn dir(&self, root: RootKey, ino: u64) -> Result<Option<DirEntry>, StoreError> {
-        self.run(|| rows::dir(&self.dirs, root, ino))
+        self.run(|| rows::dir(self.tables.dirs()?, root, ino))
     }
 
     /// The path of a directory; `None` if it is unknown, a directory above it
@@ -98,7 +75,7 @@ impl Snapshot {
         let path = self.run(|| {
             let (mut at, mut names, mut seen) = (dir, Vec::new(), HashSet::new());
             while seen.insert(at) {
-                let Some(row) = rows::dir(&self.dirs, root, at)? else { return Ok(None) };
+                let Some(row) = rows::dir(self.tables.dirs()?, root, at)? else { return Ok(None) };
                 if row.parent == 0 {
                     names.reverse();
                     return Ok(RelPath::from_bytes(names.join(&b'/')).ok());
@@ -121,13 +98,13 @@ impl Snapshot {
         self.run(|| {
             let mut top = None;
             // The root itself is not named by any row above it: its key is found by its parent, 0.
-            rows::scan(&self.subdirs, &key(root, &[&0_u64.to_be_bytes()]), &[], |_, value| {
+            rows::scan(self.tables.subdirs()?, &key(root, &[&0_u64.to_be_bytes()]), &[], |_, value| {
                 top = number(value, 0);
                 Ok(false)
             })?;
             let Some(mut at) = top else { return Ok(None) };
             for name in path.components() {
-                match rows::subdir(&self.subdirs, root, at, name)? {
+                match rows::subdir(self.tables.subdirs()?, root, at, name)? {
                     Some(ino) => at = ino,
                     None => return Ok(None),
                 }
@@ -148,7 +125,7 @@ impl Snapshot {
 
     /// All files of a directory, in order of name.
     pub fn files_in(&self, root: RootKey, dir: u64) -> Result<Vec<FileEntry>, StoreError> {
-        self.run(|| rows::files_of(&self.chunks, root, dir))
+        self.run(|| rows::files_of(self.tables.chunks()?, root, dir))
     }
 
     /// Files whose own mark says that they expire at or before `until`, in order
@@ -157,7 +134,7 @@ impl Snapshot {
         self.run(|| {
             let mut found = Vec::new();
             let last = rows::sortable(until);
-            rows::scan(&self.due, &key(root, &[]), &[], |row, _| {
+            rows::scan(self.tables.due()?, &key(root, &[]), &[], |row, _| {
                 let (Some(at), Some(dir), Some(name)) = (row.get(2..10), number(row, 10), row.get(18..))
                 else {
                     return Err(Fault::Damaged("a due row cannot be read".into()));
@@ -170,7 +147,7 @@ impl Snapshot {
             })?;
             let mut files = Vec::with_capacity(found.len());
             for (dir, name) in found {
-                let entry = rows::file(&self.chunks, root, dir, &name)?;
+                let entry = rows::file(self.tables.chunks()?, root, dir, &name)?;
                 files.extend(entry.map(|entry| IndexedFile { dir, entry }));
             }
             Ok(files)
@@ -179,13 +156,16 @@ impl Snapshot {
 
     /// One file of a directory.
     pub fn file(&self, root: RootKey, dir: u64, name: &[u8]) -> Result<Option<FileEntry>, StoreError> {
-        self.run(|| rows::file(&self.chunks, root, dir, name))
+        self.run(|| rows::file(self.tables.chunks()?, root, dir, name))
     }
 
     /// The files and the subdirectories (name, inode number) of a directory, in order of name.
     pub fn list(&self, root: RootKey, dir: u64) -> Result<(Vec<FileEntry>, Vec<Subdir>), StoreError> {
         self.run(|| {
-            Ok((rows::files_of(&self.chunks, root, dir)?, rows::subdirs_of(&self.subdirs, root, dir)?))
+            Ok((
+                rows::files_of(self.tables.chunks()?, root, dir)?,
+                rows::subdirs_of(self.tables.subdirs()?, root, dir)?,
+            ))
         })
     }
 
@@ -200,12 +180,12 @@ impl Snapshot {
             let mut page = Vec::new();
             let from = match after {
                 Some(after) => {
-                    let lower = rows::chunk_of(&self.chunks, root, after.dir, &after.name)?;
+                    let lower = rows::chunk_of(self.tables.chunks()?, root, after.dir, &after.name)?;
                     key(root, &[&after.dir.to_be_bytes(), &lower.map_or(Vec::new(), |(lower, _)| lower)])
                 }
                 None => Vec::new(),
             };
-            rows::scan(&self.chunks, &key(root, &[]), &from, |key, value| {
+            rows::scan(self.tables.chunks()?, &key(root, &[]), &from, |key, value| {
                 let dir = number(key, 2).unwrap_or(0);
                 for entry in rows::unseal(key, value)? {
                     let past = after.is_none_or(|after| (dir, &*entry.name) > (after.dir, &*after.name));
@@ -259,7 +239,7 @@ impl Snapshot {
         let (mut dirs, mut end) = (BTreeSet::new(), 1);
         while end <= job.len() {
             let (here, mut next) = (place(end), None);
-            rows::scan(&self.places, &key(root, &[]), &here, |row, _| {
+            rows::scan(self.tables.places()?, &key(root, &[]), &here, |row, _| {
                 if row.starts_with(&here) {
                     dirs.extend(number(row, here.len()));
                     return Ok(true);
@@ -280,27 +260,33 @@ impl Snapshot {
     fn names_in(&self, root: RootKey, dir: u64, range: &NameRange) -> Result<Vec<JobMatch>, Fault> {
         let mut found = Vec::new();
         let prefix = key(root, &[&dir.to_be_bytes()]);
-        let lower = rows::chunk_of(&self.chunks, root, dir, &range.start)?.map_or(Vec::new(), |(l, _)| l);
-        rows::scan(&self.chunks, &prefix, &key(root, &[&dir.to_be_bytes(), &lower]), |key, value| {
-            if !range.holds_below_end(&key[10..]) {
-                return Ok(false);
-            }
-            for entry in rows::unseal(key, value)? {
-                if *entry.name >= *range.start && range.holds_below_end(&entry.name) {
-                    found.push(JobMatch::File(IndexedFile { dir, entry }));
+        let lower =
+            rows::chunk_of(self.tables.chunks()?, root, dir, &range.start)?.map_or(Vec::new(), |(l, _)| l);
+        rows::scan(
+            self.tables.chunks()?,
+            &prefix,
+            &key(root, &[&dir.to_be_bytes(), &lower]),
+            |key, value| {
+                if !range.holds_below_end(&key[10..]) {
+                    return Ok(false);
                 }
-            }
-            Ok(true)
-        })?;
+                for entry in rows::unseal(key, value)? {
+                    if *entry.name >= *range.start && range.holds_below_end(&entry.name) {
+                        found.push(JobMatch::File(IndexedFile { dir, entry }));
+                    }
+                }
+                Ok(true)
+            },
+        )?;
         let from = key(root, &[&dir.to_be_bytes(), &range.start]);
         let mut inos = Vec::new();
-        rows::scan(&self.subdirs, &prefix, &from, |key, value| {
+        rows::scan(self.tables.subdirs()?, &prefix, &from, |key, value| {
             let inside = range.holds_below_end(&key[10..]);
             inos.extend(number(value, 0).filter(|_| inside));
             Ok(inside)
         })?;
         for ino in inos {
-            found.extend(rows::dir(&self.dirs, root, ino)?.map(JobMatch::Dir));
+            found.extend(rows::dir(self.tables.dirs()?, root, ino)?.map(JobMatch::Dir));
         }
         Ok(found)
     }
@@ -318,7 +304,7 @@ impl Snapshot {
             let mut from = after.map_or(Vec::new(), |after| key(root, &[after, &[1]]));
             while keys.len() < limit {
                 let mut next: Option<Box<[u8]>> = None;
-                rows::scan(&self.places, &key(root, &[]), &from, |row, _| {
+                rows::scan(self.tables.places()?, &key(root, &[]), &from, |row, _| {
                     next = row[2..].split(|b| *b == 0).next().map(Into::into);
                     Ok(false)
                 })?;
@@ -334,14 +320,15 @@ impl Snapshot {
     pub fn links_of(&self, root: RootKey, ino: u64) -> Result<Vec<IndexedFile>, StoreError> {
         self.run(|| {
             let mut places = Vec::new();
-            rows::scan(&self.links, &key(root, &[&ino.to_be_bytes()]), &[], |key, _| {
+            rows::scan(self.tables.links()?, &key(root, &[&ino.to_be_bytes()]), &[], |key, _| {
                 places.extend(number(key, 10).zip(key.get(18..).map(<[u8]>::to_vec)));
                 Ok(true)
             })?;
             let mut links = Vec::new();
             for (dir, name) in places {
                 links.extend(
-                    rows::file(&self.chunks, root, dir, &name)?.map(|entry| IndexedFile { dir, entry }),
+                    rows::file(self.tables.chunks()?, root, dir, &name)?
+                        .map(|entry| IndexedFile { dir, entry }),
                 );
             }
             Ok(links)
@@ -359,13 +346,13 @@ impl Snapshot {
         self.run(|| {
             let (mut open, mut seen) = (vec![(dir, path)], HashSet::from([dir]));
             while let Some((ino, path)) = open.pop() {
-                let Some(row) = rows::dir(&self.dirs, root, ino)? else { continue };
-                for (name, child) in rows::subdirs_of(&self.subdirs, root, ino)?.into_iter().rev() {
+                let Some(row) = rows::dir(self.tables.dirs()?, root, ino)? else { continue };
+                for (name, child) in rows::subdirs_of(self.tables.subdirs()?, root, ino)?.into_iter().rev() {
                     if seen.insert(child) {
                         open.push((child, path.join(&name)));
                     }
                 }
-                let files = rows::files_of(&self.chunks, root, ino)?;
+                let files = rows::files_of(self.tables.chunks()?, root, ino)?;
                 if visit(SubtreeDir { dir: row, path, files }).is_break() {
                     break;
                 }
