@@ -272,6 +272,20 @@ pub(super) struct Served {
 impl Served {
     /// `admin` is who every peer is taken for: an administrator, or uid 1001.
     pub(super) fn start(admin: bool, critical: bool) -> Self {
+        let identify = move |stream: &tokio::net::UnixStream| {
+            let peer = stream.peer_cred()?;
+            let uid = if admin { 0 } else { 1001 };
+            Ok(PeerIdentity { uid, gid: uid, pid: peer.pid().unwrap_or(0).cast_unsigned(), admin })
+        };
+        Self::start_with(identify, critical, None)
+    }
+
+    /// With another way to tell who comes, and a pulse.
+    pub(super) fn start_with(
+        identify: impl Fn(&tokio::net::UnixStream) -> std::io::Result<PeerIdentity> + Send + Sync + 'static,
+        critical: bool,
+        pulse: Option<Pulse>,
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let socket = home.path().join("guardian.sock");
         let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -287,12 +301,7 @@ impl Served {
                     cancelled: AtomicBool::new(false),
                     events: Events::begun(Timestamp::EPOCH),
                 });
-                let identify = move |stream: &tokio::net::UnixStream| {
-                    let peer = stream.peer_cred()?;
-                    let uid = if admin { 0 } else { 1001 };
-                    Ok(PeerIdentity { uid, gid: uid, pid: peer.pid().unwrap_or(0).cast_unsigned(), admin })
-                };
-                serve(listener, fake, identify, async { drop(stopped.await) }, None).await;
+                serve(listener, fake, identify, async { drop(stopped.await) }, pulse).await;
             });
         });
         Self { socket, stop: Some(stop), thread: Some(thread), _home: home }
