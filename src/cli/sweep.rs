@@ -328,6 +328,14 @@ fn alone(
             // With these a dry run's report is also a plan that `--plan FILE` takes.
             value["as_of"] = Value::String(plan.as_of.to_string());
             value["kept"] = serde_json::json!(plan.kept);
+            let asked = [
+                ("older_than", serde_json::json!(plan.older_than)),
+                ("job", serde_json::json!(plan.job)),
+                ("session", serde_json::json!(plan.session)),
+            ];
+            for (name, what) in asked.into_iter().filter(|(_, what)| !what.is_null()) {
+                value[name] = what;
+            }
         }
         values.push(value);
     }
