@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::failure::{Exit, Failure};
-use super::follow::Looks;
+use super::follow::{Looks, look};
 use super::host::{Standalone, StandaloneSweep};
 use super::output::Format;
 use super::progress::SweepBar;
@@ -275,7 +275,7 @@ fn by_agent(
             session.out.note("guardian: cancelling after the current batch");
             session.expect(client.delete(&place), "cancel the sweep")?;
         }
-        let answer = session.expect(client.get(&place), attempt)?;
+        let answer = look(&begun.id, client, session, attempt)?;
         let sweep: SweepResource = answer.read(attempt)?;
         tell(&sweep.progress);
         if sweep.state.is_over() {

@@ -42,6 +42,7 @@ fn job(id: &JobId, state: &str) -> Value {
 impl Fake {
     fn sweep_at(&self, id: &str) -> SweepResource {
         let state = match id {
+            "cut" => SweepState::Running,
             "slow" if !self.cancelled.load(Ordering::SeqCst) => SweepState::Running,
             "slow" => SweepState::Cancelled,
             _ => SweepState::Done,
@@ -133,6 +134,7 @@ impl Commands for Fake {
             Policy::Trash => panic!("a defect in the agent"),
             Policy::Emergency => Ok(self.sweep_at("two")),
             Policy::Oldest => Ok(self.sweep_at("slow")),
+            Policy::Expired => Ok(self.sweep_at("cut")),
             _ => Ok(self.sweep_at("s1")),
         }
     }
@@ -143,8 +145,8 @@ impl Commands for Fake {
         Ok(Listing::all(vec![self.sweep_at("s1")]))
     }
     fn sweep_get(&self, id: &RunId) -> Result<SweepResource, ApiError> {
-        if id.as_str() == "none" {
-            return Err(ApiError::not_found("there is no sweep none"));
+        if matches!(id.as_str(), "none" | "cut") {
+            return Err(ApiError::not_found(format!("there is no sweep {id}")).with_help("see elsewhere"));
         }
         Ok(self.sweep_at(id.as_str()))
     }
