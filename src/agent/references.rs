@@ -8,6 +8,7 @@
 
 mod gone;
 mod holds;
+mod releasing;
 mod sessions;
 
 use std::collections::{HashMap, HashSet};
@@ -23,6 +24,7 @@ use crate::store::StoreError;
 use crate::store::ledger::{Ledger, LedgerReader};
 
 use super::jobs::Caller;
+use releasing::Releasing;
 
 /// Holds of one user who is no administrator: each is held in memory, and
 /// holding is never limited by `rate_limit`.
@@ -119,6 +121,8 @@ pub struct References {
     /// share it: none concerns another, and together they are synced once. Taken
     /// before the view's lock, never while holding it.
     changes: RwLock<()>,
+    /// Which single holds are being released. Taken before `changes`.
+    releasing: Releasing,
     /// How many holds each user has. Taken for a moment.
     counts: Mutex<HashMap<u32, usize>>,
     /// Files that are gone and still on record. Taken after the view's lock, for a moment.
@@ -165,6 +169,7 @@ impl References {
             view: Arc::new(RwLock::new(view)),
             ledger,
             changes: RwLock::default(),
+            releasing: Releasing::default(),
             counts: Mutex::new(counts),
             gone: Mutex::default(),
         })

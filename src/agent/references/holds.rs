@@ -89,6 +89,8 @@ impl References {
     /// # Errors
     /// `NoHold`, `OthersHold`, `Store`.
     pub fn release(&self, id: &HoldId, by: Caller) -> Result<HoldRecord, ReferenceError> {
+        // Of two who end one hold at once the second finds that it is gone.
+        let _claim = self.releasing.claim(id);
         let _change = self.one_change();
         let hold = self.ledger.hold(id)?.ok_or_else(|| ReferenceError::NoHold(id.clone()))?;
         permit_hold(&hold, by)?;

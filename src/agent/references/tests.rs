@@ -135,6 +135,28 @@ fn a_hold_that_could_not_be_recorded_holds_nothing() {
 }
 
 #[test]
+fn of_two_who_release_one_hold_at_once_one_is_told_that_it_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let references = opened(dir.path());
+    let ann = Caller { uid: 1000, admin: false };
+    for ino in 0..50 {
+        let hold = references.hold(vec![named(ino)], None, None, ann, BEFORE).unwrap().remove(0);
+        let barrier = std::sync::Barrier::new(2);
+        let release = || {
+            barrier.wait();
+            references.release(&hold.id, ann)
+        };
+        let ends = std::thread::scope(|scope| {
+            let threads = [scope.spawn(release), scope.spawn(release)];
+            threads.map(|thread| thread.join().unwrap())
+        });
+        let released = ends.iter().filter(|end| end.is_ok()).count();
+        let unknown = ends.iter().filter(|end| matches!(end, Err(ReferenceError::NoHold(_)))).count();
+        assert_eq!((released, unknown), (1, 1), "{ends:?}");
+    }
+}
+
+#[test]
 fn one_user_cannot_fill_the_memory_with_holds_and_ended_ones_do_not_count() {
     let dir = tempfile::tempdir().unwrap();
     let ann = Caller { uid: 1000, admin: false };
