@@ -228,6 +228,33 @@ fn a_plan_on_paper_takes_exactly_what_it_says_and_nothing_that_changed() {
 }
 
 #[test]
+fn a_plan_on_paper_goes_by_what_was_asked_for_and_else_by_the_rules_of_now() {
+    let host = Host::new();
+    host.file("old", 10, 30);
+    host.file("young", 10, 2);
+    host.file("job_7_x", 10, 3);
+    host.ok(&["job", "start", "7", "--ttl", "1h"]);
+    host.ok(&["job", "fail", "7"]);
+    let paper = host.home.path().join("plan.json");
+    let plan = |words: &[&str]| {
+        let made = host.ok(&[words, &["--dry-run", "--json"]].concat());
+        fs::write(&paper, &made.out).unwrap();
+        made.json()["files_deleted"].clone()
+    };
+    let apply = || host.ok(&["sweep", "--plan", paper.to_str().unwrap(), "--json"]).json();
+    // The rule is milder by now.
+    assert_eq!(plan(&["sweep", "orphans"]), 1);
+    host.configure("", "[root.retain]\norphans = \"48h\"");
+    assert_eq!(apply()["files_deleted"], 0);
+    assert_eq!(plan(&["sweep", "orphans", "--older-than", "1h"]), 2);
+    assert_eq!(apply()["files_deleted"], 2);
+    // The job failed a moment ago, and was asked for by name.
+    assert_eq!(plan(&["sweep", "failed-jobs", "--job", "7"]), 1);
+    assert_eq!(apply()["files_deleted"], 1);
+    assert!(host.names().is_empty());
+}
+
+#[test]
 fn a_started_job_protects_its_files_and_a_failed_one_gives_them_up() {
     let host = Host::new();
     host.file("job_42_chunk_1_a", 10, 30);

@@ -7,7 +7,9 @@ use std::hash::{Hash, Hasher};
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use crate::model::{Plan, PlanAction, PlanResource, Report, Resource, RunId, Skip, Timestamp, VolumeUsage};
+use crate::model::{
+    Plan, PlanAction, PlanResource, Report, Resource, RunId, Skip, SweepRequest, Timestamp, VolumeUsage,
+};
 use crate::policy::Target as Goal;
 use crate::sweep::merge::gain;
 use crate::sweep::record::{RunEnd, RunRecord};
@@ -25,6 +27,7 @@ pub type Planned = (Plan, Option<VolumeUsage>, Orders);
 /// `took` are the end of planning and how long it took.
 pub fn reports(
     planned: &[Planned],
+    request: &SweepRequest,
     targets: &[Target],
     now: Timestamp,
     took: Duration,
@@ -38,7 +41,7 @@ pub fn reports(
                 || planned.iter().filter(|(_, _, other)| other.head.volume_run == orders.head.volume_run);
             let after = usage.map(|usage| after(&usage, volume().map(|(plan, ..)| plan)));
             let report = report(plan, orders, usage.as_ref(), after, now, took, root);
-            Some((report, PlanResource::of(plan, root.path())))
+            Some((report, PlanResource::of(plan, request, root.path())))
         })
         .collect()
 }

@@ -22,8 +22,9 @@ impl Default for Beat {
     }
 }
 
+/// However late, it is not taken for what was never promised.
 fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(NEVER - 1)
+    u64::try_from(time.as_nanos()).map_or(NEVER - 1, |nanos| nanos.min(NEVER - 1))
 }
 
 impl Beat {
@@ -90,6 +91,18 @@ impl Heart {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_that_promises_nothing_is_not_taken_for_one_that_was_not_heard_yet() {
+        assert_eq!(nanos(Duration::from_nanos(NEVER)), NEVER - 1);
+        assert_eq!(nanos(Duration::MAX), NEVER - 1);
+        let beat = Beat::default();
+        beat.within(Duration::MAX);
+        beat.begin();
+        assert!(beat.promise("x").by > clock::awake() + Duration::from_secs(1 << 32));
+        beat.now();
+        assert!(beat.promise("x").by <= clock::awake(), "what it promises next holds");
+    }
 
     #[test]
     fn whoever_works_for_a_part_shortens_none_of_its_promises() {

@@ -4,7 +4,8 @@
 //! field of its own, `GUARDIAN_` before its name (`journalctl GUARDIAN_ROOT=scratch`),
 //! and the most important of it is in the message as well; alerts carry the id of
 //! their kind, by which the catalog explains them. What the journal does not take
-//! is counted and told of later. Must not know: how entries travel.
+//! goes another way from warnings upwards; of the rest, and where that way is
+//! closed too, it is counted and told of later. Must not know: how entries travel.
 
 mod ids;
 
@@ -32,18 +33,23 @@ pub type Way = Box<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>;
 /// The layer.
 pub struct Journal {
     way: Way,
+    /// For lines that the journal does not take, and that somebody has to see.
+    aside: Way,
     lost: AtomicU64,
 }
 
 impl Journal {
-    /// Entries go this way.
-    pub const fn new(way: Way) -> Self {
-        Self { way, lost: AtomicU64::new(0) }
+    /// Entries go this way; warnings and errors that can't, as lines `aside`.
+    pub const fn new(way: Way, aside: Way) -> Self {
+        Self { way, aside, lost: AtomicU64::new(0) }
     }
 
-    fn send(&self, entry: &[u8]) {
-        if (self.way)(entry).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+    fn send(&self, about: &Metadata<'_>, fields: &Fields) {
+        if (self.way)(entry(about, fields).as_bytes()).is_err() {
+            let matters = *about.level() <= Level::WARN;
+            if !(matters && (self.aside)(line(about, fields).as_bytes()).is_ok()) {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
             return;
         }
         let lost = self.lost.swap(0, Ordering::Relaxed);
@@ -62,7 +68,7 @@ impl<S: Subscriber> Layer<S> for Journal {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        self.send(entry(event.metadata(), &fields).as_bytes());
+        self.send(event.metadata(), &fields);
     }
 }
 
@@ -132,6 +138,17 @@ fn name(field: &str) -> String {
     PREFIX.chars().chain(field.chars().map(as_taken)).take(64).collect()
 }
 
+/// The same in one line, with all that the event says.
+fn line(about: &Metadata<'_>, fields: &Fields) -> String {
+    let mut line = format!("{} {}", about.level(), fields.message);
+    for (field, value) in &fields.others {
+        // A String takes everything.
+        let _ = write!(line, " {field}={value}");
+    }
+    line.push('\n');
+    line
+}
+
 fn entry(about: &Metadata<'_>, fields: &Fields) -> String {
     let mut entry = Entry::default();
     let mut message = fields.message.clone();
@@ -167,6 +184,14 @@ mod tests {
 
     /// Entries of what `work` logs; the journal takes them while `takes` says so.
     fn logged(takes: impl Fn(usize) -> bool + Send + Sync + 'static, work: impl FnOnce()) -> Vec<String> {
+        logged_or_put_aside(takes, |_| Err(io::ErrorKind::BrokenPipe.into()), work)
+    }
+
+    fn logged_or_put_aside(
+        takes: impl Fn(usize) -> bool + Send + Sync + 'static,
+        aside: impl Fn(&[u8]) -> io::Result<()> + Send + Sync + 'static,
+        work: impl FnOnce(),
+    ) -> Vec<String> {
         let all: Arc<Mutex<(usize, Vec<String>)>> = Arc::default();
         let its = Arc::clone(&all);
         let way = move |entry: &[u8]| {
@@ -178,7 +203,7 @@ mod tests {
             all.1.push(String::from_utf8(entry.to_vec()).unwrap());
             Ok(())
         };
-        let subscriber = tracing_subscriber::registry().with(Journal::new(Box::new(way)));
+        let subscriber = tracing_subscriber::registry().with(Journal::new(Box::new(way), Box::new(aside)));
         tracing::subscriber::with_default(subscriber, work);
         all.lock().unwrap().1.clone()
     }
@@ -239,6 +264,32 @@ mod tests {
         let expected = [ids::of("usage", Level::ERROR), Some(ids::OVER), None, None];
         assert_eq!(ids, expected.map(|id| id.map(str::to_owned)));
         assert!(has(&all[1], "PRIORITY=6") && has(&all[3], "PRIORITY=7"));
+    }
+
+    #[test]
+    fn warnings_that_the_journal_does_not_take_go_another_way_in_one_line() {
+        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+        let its = Arc::clone(&lines);
+        let aside = move |line: &[u8]| {
+            its.lock().unwrap().push(String::from_utf8(line.to_vec()).unwrap());
+            Ok(())
+        };
+        let all = logged_or_put_aside(
+            |number| number > 3,
+            aside,
+            || {
+                tracing::info!("lost");
+                tracing::warn!(root = "r", paths = "/r/a\nERROR forged\u{1b}[31m", "not on record");
+                tracing::error!("it ends");
+                tracing::warn!("taken");
+            },
+        );
+        let expected =
+            ["WARN not on record root=r paths=/r/a\\nERROR forged\\u{1b}[31m\n", "ERROR it ends\n"];
+        assert_eq!(*lines.lock().unwrap(), expected);
+        let messages: Vec<&str> = all.iter().map(|entry| entry.lines().next().unwrap()).collect();
+        let lost = "MESSAGE=1 lines of the log were lost: the journal did not take them";
+        assert_eq!(messages, ["MESSAGE=taken", lost], "what went the other way is not lost");
     }
 
     #[test]

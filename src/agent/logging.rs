@@ -33,7 +33,7 @@ pub fn start(format: LogFormat, verbosity: Verbosity) {
         LogFormat::Text | LogFormat::Json => false,
     };
     if wants_journal && let Ok(socket) = JournalSocket::open(Path::new(journal::SOCKET)) {
-        let layer = Journal::new(Box::new(move |entry| socket.send(entry)));
+        let layer = Journal::new(Box::new(move |entry| socket.send(entry)), Box::new(journal::tell_stderr));
         // Logging may have been started by whoever runs the agent in-process.
         let _ = registry.with(layer).try_init();
         return;

@@ -2,8 +2,8 @@
 //! their status and help.
 
 use crate::api::{ApiError, Problem};
-use crate::model::RootName;
 use crate::model::with_causes;
+use crate::model::{RootName, RunId, Timestamp};
 use crate::store::StoreError;
 use crate::store::ledger::Pause;
 
@@ -12,6 +12,7 @@ use super::jobs::{JobError, RegistryError};
 use super::references::ReferenceError;
 use super::roots::{LockHolder, Refusal, RootError};
 use super::state_dir::StateDirError;
+use super::surroundings::made_at;
 
 /// A failure of index, ledger or audit log.
 pub fn store(error: &StoreError) -> ApiError {
@@ -50,6 +51,20 @@ pub fn reference(error: &ReferenceError) -> ApiError {
         | ReferenceError::OthersSession { .. }
         | ReferenceError::OthersFile { .. } => ApiError::not_permitted(error.to_string()),
         ReferenceError::Store(source) => store(source),
+    }
+}
+
+/// A sweep that this agent, which began at `started`, does not know.
+pub fn no_sweep(id: &RunId, started: Timestamp) -> ApiError {
+    match made_at(id.as_str()).filter(|made| *made < started) {
+        None => ApiError::not_found(format!("sweep {id} is not known (any more)")),
+        Some(made) => ApiError::not_found(format!(
+            "sweep {id} is not known any more: the agent was started anew at {started:#}, after it was asked for"
+        ))
+        .with_help(format!(
+            "it ended with the agent of then: `guardian history` has its report if it came that far, \
+             `guardian audit --since {made}` what was removed"
+        )),
     }
 }
 
@@ -135,4 +150,30 @@ pub fn paused(pause: &Pause) -> ApiError {
         pause.until.map_or_else(|| "until guardian resume".to_owned(), |until| format!("until {until}"));
     ApiError::conflict(format!("removals are paused {until}"))
         .with_help("`guardian resume` ends the pause; --dry-run works meanwhile")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::agent::surroundings::new_id;
+    use crate::sys::clock;
+
+    #[test]
+    fn who_asks_for_a_sweep_of_the_agent_before_this_one_is_told_what_became_of_it() {
+        let (before, id, now) = (clock::now(), RunId::new(new_id()), clock::now());
+        let made = made_at(id.as_str()).unwrap();
+        // It tells milliseconds.
+        assert!(made >= before.minus(Duration::from_millis(1)) && made <= now, "{made} at {before}");
+        let cut_off = no_sweep(&id, now.plus(Duration::from_secs(1)));
+        assert_eq!(cut_off.status, 404);
+        assert!(cut_off.detail.contains("started anew"), "{cut_off:?}");
+        let help = cut_off.help.unwrap();
+        assert!(help.contains("guardian history") && help.contains("guardian audit --since 20"), "{help}");
+        for id in [id, RunId::new("x"), RunId::new(uuid::Uuid::new_v4().to_string())] {
+            let unknown = no_sweep(&id, before.minus(Duration::from_secs(60)));
+            assert_eq!(unknown.detail, format!("sweep {id} is not known (any more)"));
+        }
+    }
 }

@@ -6,11 +6,13 @@
 //! the view's read lock from its last look until the file is gone, a change
 //! takes the write lock). Must not know: files, sweeps, HTTP.
 
+mod counts;
 mod gone;
 mod holds;
+mod releasing;
 mod sessions;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -23,10 +25,10 @@ use crate::store::StoreError;
 use crate::store::ledger::{Ledger, LedgerReader};
 
 use super::jobs::Caller;
+use counts::Counts;
+use releasing::Releasing;
 
-/// Holds of one user who is no administrator: each is held in memory, and
-/// holding is never limited by `rate_limit`.
-const MOST_HOLDS: usize = 100_000;
+pub use counts::Counted;
 
 /// Why a request about holds, files or sessions was not carried out. Nothing
 /// has changed then.
@@ -48,17 +50,22 @@ pub enum ReferenceError {
         /// Whose it is.
         owner: u32,
     },
-    /// One user has so many holds that more would be at the others' cost.
+    /// One user has so many that more would be at the others' cost.
     #[error(
-        "failed to hold {more} more: uid {uid} has {has} holds already, and {MOST_HOLDS} at most; release some first"
+        "failed to {} {more} more: uid {uid} has {has} {} already, and {most} at most; {}",
+        what.attempt(), what.called(), what.remedy()
     )]
     TooMany {
+        /// Of what.
+        what: Counted,
         /// Who asked.
         uid: u32,
         /// What he has.
         has: usize,
         /// What he wants.
         more: usize,
+        /// What he may have.
+        most: usize,
     },
     /// A session of somebody else.
     #[error("uid {uid} may not change session {id}: it belongs to uid {owner}")]
@@ -119,8 +126,10 @@ pub struct References {
     /// share it: none concerns another, and together they are synced once. Taken
     /// before the view's lock, never while holding it.
     changes: RwLock<()>,
-    /// How many holds each user has. Taken for a moment.
-    counts: Mutex<HashMap<u32, usize>>,
+    /// Which single holds are being released. Taken before `changes`.
+    releasing: Releasing,
+    /// What each user has.
+    counts: Counts,
     /// Files that are gone and still on record. Taken after the view's lock, for a moment.
     gone: Mutex<HashSet<(RootName, RelPath)>>,
 }
@@ -157,15 +166,18 @@ impl References {
     /// When the ledger can't be read.
     pub fn open(ledger: Arc<Ledger>) -> Result<Self, StoreError> {
         let view = view_from!(ledger);
-        let mut counts: HashMap<u32, usize> = HashMap::new();
-        for hold in ledger.all_holds()? {
-            *counts.entry(hold.uid).or_default() += 1;
-        }
+        let counts = Counts::default();
+        counts.add(Counted::Holds, ledger.all_holds()?.iter().map(|hold| hold.uid));
+        counts.add(Counted::Tracks, ledger.all_tracks()?.iter().map(|track| track.uid));
+        let sessions = ledger.all_sessions()?;
+        let living = sessions.iter().filter(|session| session.ended_at.is_none());
+        counts.add(Counted::Sessions, living.map(|session| session.uid));
         Ok(Self {
             view: Arc::new(RwLock::new(view)),
             ledger,
             changes: RwLock::default(),
-            counts: Mutex::new(counts),
+            releasing: Releasing::default(),
+            counts,
             gone: Mutex::default(),
         })
     }
@@ -191,7 +203,7 @@ impl References {
     /// the same file before stays where nothing new is said.
     ///
     /// # Errors
-    /// `OthersSession`, `Store`.
+    /// `OthersSession`, `OthersFile`, `TooMany`, `Store`.
     pub fn track(
         &self,
         files: Vec<Named>,
@@ -249,15 +261,54 @@ impl References {
                 })
                 .collect()
         };
-        self.ledger.put_tracks(&tracks, session.as_ref())?;
+        let (begun, fresh) = (session.as_ref().is_some_and(|one| self.begins(one)), self.fresh(&tracks, by));
+        if let Some(session) = session.as_ref().filter(|_| begun) {
+            self.counts.take(Counted::Sessions, session.uid, 1, !by.admin)?;
+        }
+        let ends = || session.iter().filter(|_| begun).map(|session| session.uid);
+        if let Err(error) = self.counts.take(Counted::Tracks, by.uid, fresh, !by.admin) {
+            self.counts.give_back(Counted::Sessions, ends());
+            return Err(error);
+        }
+        if let Err(error) = self.ledger.put_tracks(&tracks, session.as_ref()) {
+            self.counts.give_back(Counted::Sessions, ends());
+            self.counts.give_back(Counted::Tracks, std::iter::repeat_n(by.uid, fresh));
+            return Err(error.into());
+        }
         let mut view = self.view_mut();
         if let Some(session) = &session {
             view.put_session(session);
         }
+        let (mut added, mut taken_over) = (0, Vec::new());
         for track in &tracks {
+            let before = view.told_of(&track.root, &track.path).map(|before| before.uid);
+            added += usize::from(before != Some(by.uid));
+            taken_over.extend(before.filter(|uid| *uid != by.uid));
             view.put_track(track.clone());
         }
+        drop(view);
+        // What went meanwhile does not count any more, and does now.
+        self.counts.add(Counted::Tracks, std::iter::repeat_n(by.uid, added.saturating_sub(fresh)));
+        self.counts.give_back(Counted::Tracks, taken_over.into_iter());
         Ok(tracks)
+    }
+
+    /// How many of these files nothing was told of yet by `by`.
+    fn fresh(&self, tracks: &[TrackRecord], by: Caller) -> usize {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        let is_known = |track: &TrackRecord| {
+            view.told_of(&track.root, &track.path).is_some_and(|before| before.uid == by.uid)
+        };
+        // One that is named often is one.
+        let places: HashSet<_> =
+            tracks.iter().filter(|track| !is_known(track)).map(|track| (&track.root, &track.path)).collect();
+        places.len()
+    }
+
+    /// Whether a session counts from now on.
+    fn begins(&self, session: &SessionRecord) -> bool {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        view.session_facts(&session.id).is_none_or(|known| known.ended_at.is_some())
     }
 
     /// Forgets holds that are over, and sessions that ended longer than `keep`

@@ -49,17 +49,43 @@ pub fn reload(agent: &Arc<Agent>, again: &ReadAgain) {
 }
 
 /// What is about to be taken.
-struct Prepared {
+pub(super) struct Prepared {
     settings: Settings,
     /// Keys that keep their old value.
     kept: Vec<&'static str>,
-    /// The roots in their order; `true`: to be opened.
-    slots: Vec<(Arc<Slot>, bool)>,
+    /// The roots in their order.
+    slots: Vec<Next>,
+}
+
+/// What becomes of a root.
+enum Next {
+    /// It goes on as it is.
+    Stays(Arc<Slot>),
+    /// It goes on by other settings, in a slot that takes the old one's place.
+    InPlace { old: Arc<Slot>, new: Arc<Slot> },
+    /// It is opened.
+    Opened(Arc<Slot>),
+}
+
+impl Next {
+    const fn slot(&self) -> &Arc<Slot> {
+        match self {
+            Self::Stays(slot) | Self::InPlace { new: slot, .. } | Self::Opened(slot) => slot,
+        }
+    }
+
+    /// The slot whose place it takes, with its root.
+    const fn replaces(&self) -> Option<&Arc<Slot>> {
+        match self {
+            Self::InPlace { old, .. } => Some(old),
+            Self::Stays(_) | Self::Opened(_) => None,
+        }
+    }
 }
 
 /// Puts together what the settings lead to, or says why they can't be taken.
 /// Nothing changes by it.
-fn prepare(agent: &Agent, mut new: Settings) -> Result<Prepared, String> {
+pub(super) fn prepare(agent: &Agent, mut new: Settings) -> Result<Prepared, String> {
     let old = agent.settings();
     if new.agent.state_dir != old.agent.state_dir || new.agent.socket != old.agent.socket {
         return Err("state_dir and socket change only with a restart".to_owned());
@@ -74,12 +100,14 @@ fn prepare(agent: &Agent, mut new: Settings) -> Result<Prepared, String> {
     for settings in &new.roots {
         let was = known.iter().find(|slot| slot.name() == &settings.name);
         if let Some(slot) = was.filter(|slot| slot.settings == *settings && !for_all) {
-            next.push((Arc::clone(slot), false));
+            next.push(Next::Stays(Arc::clone(slot)));
             continue;
         }
-        let taken = was.map(|slot| slots::in_place::taken(slot, settings, &own, new.agent.workers));
-        if let Some(slot) = taken.transpose().map_err(|error| chain(&error))?.flatten() {
-            next.push((slot, false));
+        if let Some(old) = was
+            && let Some(slot) = slots::in_place::taken(old, settings, &own, new.agent.workers)
+                .map_err(|error| chain(&error))?
+        {
+            next.push(Next::InPlace { old: Arc::clone(old), new: slot });
             continue;
         }
         let record = agent.ledger.root(&settings.name).map_err(|error| chain(&error))?;
@@ -87,25 +115,39 @@ fn prepare(agent: &Agent, mut new: Settings) -> Result<Prepared, String> {
         match check_place(settings, adopted) {
             Err(error) if error.is_configuration() => return Err(chain(&error)),
             // What may pass by itself is no reason to go on by old settings.
-            _ => next.push((slots::waiting(settings.clone()), true)),
+            _ => next.push(Next::Opened(slots::waiting(settings.clone()))),
         }
     }
     Ok(Prepared { settings: new, kept, slots: next })
 }
 
-fn take(agent: &Arc<Agent>, prepared: Prepared) {
+pub(super) fn take(agent: &Arc<Agent>, prepared: Prepared) {
     let Prepared { settings, slots: next, .. } = prepared;
-    let replaces = |slot: &Slot| {
-        let locked = |slot: &Slot| slot.ready().map(|root| Arc::as_ptr(&root.locked));
-        next.iter().any(|(new, _)| locked(new).is_some_and(|lock| locked(slot) == Some(lock)))
-    };
-    let stays = |slot: &Arc<Slot>| next.iter().any(|(new, _)| Arc::ptr_eq(new, slot));
+    let olds: Vec<Arc<Slot>> = next.iter().filter_map(Next::replaces).cloned().collect();
+    // Nobody suspends or opens one of these until the new slots are there.
+    let held: Vec<_> = olds.iter().filter_map(|old| Some((old, slots::in_place::held(old)?))).collect();
+    let is_held = |slot: &Arc<Slot>| held.iter().any(|(old, _)| Arc::ptr_eq(old, slot));
+    let next: Vec<Next> = next
+        .into_iter()
+        .map(|one| match one {
+            // Suspended meanwhile, or another root by now: what was prepared
+            // would guard what nobody has looked at.
+            Next::InPlace { old, new } if !(is_held(&old) && slots::in_place::is_same_root(&old, &new)) => {
+                Next::Opened(slots::waiting(new.settings.clone()))
+            }
+            one => one,
+        })
+        .collect();
+    let stays = |slot: &Arc<Slot>| next.iter().any(|one| Arc::ptr_eq(one.slot(), slot));
+    let is_replaced =
+        |slot: &Arc<Slot>| next.iter().filter_map(Next::replaces).any(|old| Arc::ptr_eq(old, slot));
     // The root of one that is replaced in place goes on.
     let (replaced, gone): (Vec<_>, Vec<_>) =
-        agent.slots().into_iter().filter(|slot| !stays(slot)).partition(|slot| replaces(slot));
+        agent.slots().into_iter().filter(|slot| !stays(slot)).partition(is_replaced);
     *agent.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     *agent.slots.write().unwrap_or_else(PoisonError::into_inner) =
-        next.iter().map(|(slot, _)| Arc::clone(slot)).collect();
+        next.iter().map(|one| Arc::clone(one.slot())).collect();
+    drop(held);
     // Not before: until then they would be taken back.
     for slot in gone {
         slots::suspend(agent, &slot, "no longer configured".to_owned());
@@ -115,8 +157,10 @@ fn take(agent: &Arc<Agent>, prepared: Prepared) {
     }
     agent.take_hooks();
     forget_removed(agent);
-    for (slot, _) in next.iter().filter(|(_, to_open)| *to_open) {
-        if let Err(error) = slots::open_after(agent, slot, || {}) {
+    for one in &next {
+        if let Next::Opened(slot) = one
+            && let Err(error) = slots::open_after(agent, slot, || {})
+        {
             tracing::error!(root = %slot.name(), reason = %chain(&error), "the root is not guarded yet");
         }
     }

@@ -281,7 +281,7 @@ fn plan_waits(policy: Policy, root: &RootName) -> Subject {
 fn blown(agent: &Agent, commission: &Commission<'_>, target: &Target, percent: f64, max_share: f64) {
     let kept = agent.engine.plan(commission, std::slice::from_ref(target)).map(|plans| {
         plans.first().map(|(plan, _, _)| {
-            let plan = PlanResource::of(plan, target.root.path());
+            let plan = PlanResource::of(plan, commission.request, target.root.path());
             agent.plans.keep(plan, commission.request.clone(), None, clock::now())
         })
     });

@@ -36,9 +36,10 @@ use patience::{Patience, START_LIMIT, STOP_LIMIT};
 /// How often the registry is copied, and old records go.
 const BACKUP_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// What the supervisor does besides waiting, reloads most of all, may take so
-/// long: roots are opened, and disks may be slow.
-const LONGEST_WORK: Duration = Duration::from_secs(600);
+/// What the supervisor promises while it reloads or keeps house: nothing. Roots
+/// are opened and records go, on disks that may be slow; nobody knows how long
+/// that takes, and killing an agent that samples and answers would help nobody.
+const NO_PROMISE: Duration = Duration::MAX;
 
 /// Runs the agent until it is told to stop.
 pub fn run(settings: Settings, again: ReadAgain) -> Result<(), ServiceError> {
@@ -97,7 +98,7 @@ impl Running {
         loop {
             if Instant::now() >= backup_due {
                 backup_due = Instant::now() + BACKUP_INTERVAL;
-                beat.within(LONGEST_WORK);
+                beat.within(NO_PROMISE);
                 housekeeping::keep_house(&self.agent);
             }
             let patience =
@@ -106,7 +107,7 @@ impl Running {
             match notices.recv_timeout(patience) {
                 Ok(Notice::Stop) => return Ok(()),
                 Ok(Notice::Reload) => {
-                    beat.within(LONGEST_WORK);
+                    beat.within(NO_PROMISE);
                     super::reload::reload(&self.agent, again);
                 }
                 Ok(Notice::Ended(who)) => return Err(ServiceError::WorkerDied(who)),

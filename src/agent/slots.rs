@@ -3,7 +3,7 @@
 pub mod in_place;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::config::{RootSettings, Settings, Watch};
@@ -123,10 +123,8 @@ pub fn own_files_by(settings: &Settings) -> OwnFiles {
 
 /// Opens a slot, so that it is guarded from now on.
 pub fn open(agent: &Agent, slot: &Arc<Slot>, claim: Claim) -> Result<(), SlotError> {
-    let _opening = match slot.opening.try_lock() {
-        Ok(opening) => opening,
-        Err(TryLockError::Poisoned(opening)) => opening.into_inner(),
-        Err(TryLockError::WouldBlock) => return Err(SlotError::Opening(slot.name().clone())),
+    let Some(_opening) = in_place::held(slot) else {
+        return Err(SlotError::Opening(slot.name().clone()));
     };
     if slot.ready().is_some() {
         return Ok(());
@@ -241,6 +239,9 @@ pub fn give_up(slot: &Slot) {
 /// Leaves a root alone from now on. A run that is under way ends after its batch
 /// ([`Agent::watch_over`]).
 pub fn suspend(agent: &Agent, slot: &Slot, why: String) {
+    // Whoever takes other settings in place meanwhile either sees that the root
+    // is suspended, or is seen to have it.
+    let _held = slot.opening.lock().unwrap_or_else(PoisonError::into_inner);
     // Where other settings were taken in place, another slot has the root.
     let is_anothers = |key| {
         let has = |other: &Arc<Slot>| other.ready().is_some_and(|root| root.key == Some(key));

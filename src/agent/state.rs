@@ -140,7 +140,8 @@ pub struct Slot {
     pub settings: RootSettings,
     /// Where it stands.
     pub state: RwLock<SlotState>,
-    /// Held by whoever opens it: what a second one found would be the first one's lock.
+    /// Held by whoever opens or suspends it, or puts another in its place: what a
+    /// second one who opens found would be the first one's lock.
     pub opening: Mutex<()>,
     /// What its volume showed last, and when it would be full; by the guard.
     pub seen: RwLock<Option<Seen>>,

@@ -5,10 +5,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::{Level, Resource, escape_control};
+use crate::model::{AlertKind, Level, Resource, escape_control};
 use crate::policy::level;
 use crate::sys::clock;
 
+use super::alerts::Subject;
 use super::state::{Agent, Slot};
 
 /// So many roots are named; of more the rest is counted.
@@ -39,7 +40,8 @@ impl Status {
 
 /// Puts the line together anew; whether it is another one.
 pub fn renew(agent: &Agent) -> bool {
-    let roots: Vec<Shown> = agent.slots().iter().map(|slot| shown(slot)).collect();
+    let alerts = agent.engine.alerts.levels();
+    let roots: Vec<Shown> = agent.slots().iter().map(|slot| shown(slot, &alerts)).collect();
     let settings = agent.settings();
     let mut notes = Vec::new();
     if let Some(pause) = agent.pause_at(clock::now()) {
@@ -53,17 +55,20 @@ pub fn renew(agent: &Agent) -> bool {
     }
     let refused = agent.status.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
     notes.extend(refused.map(|why| format!("configuration refused, the old one is in force: {why}")));
-    let new = line(roots, &notes);
+    let new = line(roots, alerts.iter().map(|(_, level)| *level).max(), &notes);
     let mut known = agent.status.line.lock().unwrap_or_else(PoisonError::into_inner);
     let differs = *known != new;
     *known = new;
     differs
 }
 
-fn shown(slot: &Slot) -> Shown {
+fn shown(slot: &Slot, alerts: &[(Subject, Level)]) -> Shown {
     let (ready, seen) = (slot.ready(), slot.seen());
+    let silent = Subject::of(AlertKind::VolumeUnreadable, Some(slot.name()));
     let found = match (&ready, seen) {
         (None, _) => Found::Suspended,
+        // What was seen of it last may be long ago.
+        (Some(_), _) if alerts.iter().any(|(subject, _)| *subject == silent) => Found::Silent,
         (Some(_), None) => Found::Unknown,
         (Some(root), Some(seen)) => {
             let of = |resource| level(&seen.usage, resource, &root.guarded.marks);
@@ -84,6 +89,7 @@ struct Shown {
 /// In the order in which they matter.
 enum Found {
     Suspended,
+    Silent,
     Unknown,
     Used { percent: f64, level: Level, inodes: bool },
 }
@@ -93,12 +99,13 @@ impl Shown {
     fn rank(&self) -> (u8, i64) {
         match self.found {
             Found::Suspended => (1, 0),
-            Found::Unknown => (3, 0),
+            Found::Silent => (2, 0),
+            Found::Unknown => (4, 0),
             Found::Used { percent, level, .. } => {
                 let by_level = match level {
                     Level::Critical => 0,
-                    Level::Warning => 2,
-                    Level::Healthy => 4,
+                    Level::Warning => 3,
+                    Level::Healthy => 5,
                 };
                 (by_level, -(percent as i64))
             }
@@ -109,6 +116,7 @@ impl Shown {
         let name = &self.name;
         match self.found {
             Found::Suspended => format!("{name} suspended"),
+            Found::Silent => format!("{name} does not answer"),
             Found::Unknown => format!("{name} not looked at yet"),
             // Rounded down: at 95 it is at the mark.
             Found::Used { percent, inodes: false, .. } => format!("{name} {}%", percent as i64),
@@ -117,17 +125,22 @@ impl Shown {
     }
 }
 
-fn line(mut roots: Vec<Shown>, notes: &[String]) -> String {
+/// `alerted`: the worst of the alerts in force, which are about more than usage.
+fn line(mut roots: Vec<Shown>, alerted: Option<Level>, notes: &[String]) -> String {
     roots.sort_by_key(Shown::rank);
-    let worst = match roots.first().map(|root| &root.found) {
-        None => "no root is configured",
-        Some(Found::Suspended) => Level::Critical.as_str(),
-        Some(Found::Unknown) => "starting",
-        Some(Found::Used { level, .. }) => level.as_str(),
+    let (shown, level) = match roots.first().map(|root| &root.found) {
+        None => ("", Level::Healthy),
+        Some(Found::Suspended | Found::Silent) => (Level::Critical.as_str(), Level::Critical),
+        Some(Found::Unknown) => ("starting", Level::Healthy),
+        Some(Found::Used { level, .. }) => (level.as_str(), *level),
     };
+    let worst = alerted.filter(|alerted| *alerted > level).map_or(shown, Level::as_str);
     let mut named: Vec<String> = roots.iter().take(NAMED).map(Shown::words).collect();
     if roots.len() > NAMED {
         named.push(format!("{} more", roots.len() - NAMED));
+    }
+    if roots.is_empty() {
+        named.push("no root is configured".to_owned());
     }
     let parts = [named.join(", "), worst.to_owned()].into_iter().chain(notes.iter().cloned());
     let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
@@ -149,28 +162,48 @@ mod tests {
     #[test]
     fn the_line_says_how_full_and_how_bad_it_is_the_worst_first() {
         let healthy = || used("scratch", 43.7, Level::Healthy);
-        assert_eq!(line(vec![healthy()], &[]), "scratch 43% · healthy");
+        assert_eq!(line(vec![healthy()], None, &[]), "scratch 43% · healthy");
         let roots = vec![healthy(), used("a", 86.0, Level::Warning), used("b", 96.0, Level::Critical)];
-        assert_eq!(line(roots, &[]), "b 96%, a 86%, scratch 43% · critical");
+        assert_eq!(line(roots, None, &[]), "b 96%, a 86%, scratch 43% · critical");
         let inodes = Found::Used { percent: 88.0, level: Level::Warning, inodes: true };
-        assert_eq!(line(vec![healthy(), not("m", inodes)], &[]), "m 88% of inodes, scratch 43% · warning");
+        assert_eq!(
+            line(vec![healthy(), not("m", inodes)], None, &[]),
+            "m 88% of inodes, scratch 43% · warning"
+        );
         let roots = vec![healthy(), not("gone", Found::Suspended)];
-        assert_eq!(line(roots, &["dry run".to_owned()]), "gone suspended, scratch 43% · critical · dry run");
-        assert_eq!(line(vec![not("new", Found::Unknown)], &[]), "new not looked at yet · starting");
-        assert_eq!(line(Vec::new(), &[]), "no root is configured");
+        assert_eq!(
+            line(roots, None, &["dry run".to_owned()]),
+            "gone suspended, scratch 43% · critical · dry run"
+        );
+        assert_eq!(line(vec![not("new", Found::Unknown)], None, &[]), "new not looked at yet · starting");
+        assert_eq!(line(Vec::new(), None, &[]), "no root is configured");
+    }
+
+    #[test]
+    fn a_volume_that_does_not_answer_and_alerts_in_force_are_in_the_line() {
+        let roots = || vec![used("scratch", 43.7, Level::Healthy), used("a", 86.0, Level::Warning)];
+        let silent = || not("nfs", Found::Silent);
+        let told = line(roots().into_iter().chain([silent()]).collect(), Some(Level::Critical), &[]);
+        assert_eq!(told, "nfs does not answer, a 86%, scratch 43% · critical");
+        assert_eq!(line(vec![silent()], None, &[]), "nfs does not answer · critical");
+        assert_eq!(line(roots(), Some(Level::Critical), &[]), "a 86%, scratch 43% · critical");
+        assert_eq!(line(roots(), Some(Level::Healthy), &[]), "a 86%, scratch 43% · warning");
+        let new = || vec![not("new", Found::Unknown)];
+        assert_eq!(line(new(), Some(Level::Warning), &[]), "new not looked at yet · warning");
+        assert_eq!(line(Vec::new(), Some(Level::Critical), &[]), "no root is configured · critical");
     }
 
     #[test]
     fn many_roots_are_counted_and_a_refusal_is_one_line() {
         let roots = (0..40).map(|n| used(&format!("r{n}"), f64::from(n), Level::Healthy)).collect();
         assert_eq!(
-            line(roots, &[]),
+            line(roots, None, &[]),
             "r39 39%, r38 38%, r37 37%, r36 36%, r35 35%, r34 34%, 34 more · healthy"
         );
         let status = Status::default();
         status.note_refusal(Some("no key is called \u{1b}[31m\nsecond line"));
         let refused = status.refused.lock().unwrap().clone().unwrap();
-        let told = line(vec![used("r", 1.0, Level::Healthy)], &[refused]);
+        let told = line(vec![used("r", 1.0, Level::Healthy)], None, &[refused]);
         assert_eq!(told, "r 1% · healthy · no key is called \\u{1b}[31m");
     }
 }

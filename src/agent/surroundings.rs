@@ -163,6 +163,12 @@ pub fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
+/// When a name was made by [`new_id`]; `None`: it was not.
+pub fn made_at(id: &str) -> Option<Timestamp> {
+    let (seconds, nanos) = uuid::Uuid::parse_str(id).ok()?.get_timestamp()?.to_unix();
+    Some(Timestamp::from_unix(i64::try_from(seconds).ok()?, nanos))
+}
+
 fn percent(usage: &VolumeUsage, resource: Resource) -> f64 {
     (usage.percent(resource) * 100.0).round() / 100.0
 }

@@ -154,7 +154,7 @@ fn plan_only(
     }
     let took = clock::since_boot().saturating_sub(begun);
     let (reports, plans): (Vec<_>, Vec<_>) =
-        dry::reports(&planned, targets, clock::now(), took).into_iter().unzip();
+        dry::reports(&planned, commission.request, targets, clock::now(), took).into_iter().unzip();
     let kept = keep(agent, plans, commission.request, commission.requested_by);
     // `keep` names every plan that it takes.
     let id = kept.id.unwrap_or_else(|| PlanId::new(""));
@@ -177,6 +177,9 @@ pub fn keep(
             [only] => only.root.clone(),
             _ => None,
         },
+        older_than: request.older_than,
+        job: request.job.clone(),
+        session: request.session.clone(),
         actions: Vec::new(),
         kept: Default::default(),
         expires_at: None,

@@ -34,9 +34,9 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `agent` on `listener` until `shutdown`, then lets requests under way
-/// end within 5 s. `identify` tells who is at the other end; a peer that
-/// cannot be identified is turned away. `pulse` beats as long as connections
-/// are accepted.
+/// end within 5 s. `identify` tells who is at the other end, and may wait for
+/// whoever knows a user's groups; a peer that cannot be identified is turned
+/// away. `pulse` beats as long as connections are accepted.
 ///
 /// Never fails: an `accept` that does (EMFILE) is logged and tried again.
 pub async fn serve<I, S>(
@@ -46,11 +46,12 @@ pub async fn serve<I, S>(
     shutdown: S,
     pulse: Option<Pulse>,
 ) where
-    I: Fn(&UnixStream) -> io::Result<PeerIdentity>,
+    I: Fn(&UnixStream) -> io::Result<PeerIdentity> + Send + Sync + 'static,
     S: Future<Output = ()>,
 {
     let agent: Agent = agent;
     let service = TowerToHyperService::new(router(agent));
+    let identify = Arc::new(identify);
     let seats = Seats::default();
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -72,8 +73,18 @@ pub async fn serve<I, S>(
                 continue;
             }
         };
-        let peer = match identify(&stream) {
-            Ok(peer) => peer,
+        let identifying = identified(&identify, stream);
+        tokio::pin!(identifying);
+        let known = loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break 'accepting,
+                () = beating.turn() => {}
+                known = &mut identifying => break known,
+            }
+        };
+        let (stream, peer) = match known {
+            Ok(known) => known,
             Err(error) => {
                 tracing::warn!(%error, "failed to identify a peer; its connection is closed");
                 continue;
@@ -105,6 +116,18 @@ pub async fn serve<I, S>(
     if tokio::time::timeout(SHUTDOWN_GRACE, all).await.is_err() {
         tracing::warn!("connections were cut off: they did not end in time");
     }
+}
+
+/// Finds out who is at the other end, on a thread that may wait for it: one
+/// after the other, so that many who come do not take all threads.
+async fn identified<I>(identify: &Arc<I>, stream: UnixStream) -> io::Result<(UnixStream, PeerIdentity)>
+where
+    I: Fn(&UnixStream) -> io::Result<PeerIdentity> + Send + Sync + 'static,
+{
+    let identify = Arc::clone(identify);
+    let identifying = tokio::task::spawn_blocking(move || identify(&stream).map(|peer| (stream, peer)));
+    // A panic there is no reason to stop serving others.
+    identifying.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// Says why, as far as that fits into the socket at once: always, on a new one.

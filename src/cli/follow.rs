@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use super::client::Client;
-use super::failure::Failure;
+use super::client::{Answer, Client, Refusal};
+use super::failure::{Exit, Failure};
 use super::session::Session;
 use crate::api::SweepResource;
+use crate::model::RunId;
 
 /// The shortest and the longest pause between two looks at a sweep under way.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
@@ -27,6 +28,26 @@ impl Looks {
     }
 }
 
+/// Looks at a sweep that this command began.
+pub(super) fn look(
+    id: &RunId,
+    client: &Client,
+    session: &mut Session<'_>,
+    attempt: &str,
+) -> Result<Answer, Failure> {
+    let answer = client.get(&format!("/v1/sweeps/{id}"));
+    let is_gone = matches!(&answer, Err(Refusal::Silent(_)));
+    session.expect(answer, attempt).map_err(|failure| match failure.exit {
+        // Nobody mistyped its name: another agent answers than the one that began it.
+        Exit::Usage => Failure { exit: Exit::Failures, ..failure },
+        _ if is_gone => failure.with_help(
+            "a sweep ends with its agent, after its batch: once an agent answers again, \
+             `guardian history` and `guardian audit` say what it did",
+        ),
+        _ => failure,
+    })
+}
+
 /// Looks again and again until the sweep is over.
 pub(super) fn follow(
     sweep: &mut SweepResource,
@@ -37,7 +58,7 @@ pub(super) fn follow(
     let mut looks = Looks::new();
     while !sweep.state.is_over() {
         looks.pause();
-        *sweep = session.expect(client.get(&format!("/v1/sweeps/{}", sweep.id)), attempt)?.read(attempt)?;
+        *sweep = look(&sweep.id, client, session, attempt)?.read(attempt)?;
     }
     Ok(())
 }

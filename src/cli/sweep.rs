@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::failure::{Exit, Failure};
-use super::follow::Looks;
+use super::follow::{Looks, look};
 use super::host::{Standalone, StandaloneSweep};
 use super::output::Format;
 use super::progress::SweepBar;
@@ -275,7 +275,7 @@ fn by_agent(
             session.out.note("guardian: cancelling after the current batch");
             session.expect(client.delete(&place), "cancel the sweep")?;
         }
-        let answer = session.expect(client.get(&place), attempt)?;
+        let answer = look(&begun.id, client, session, attempt)?;
         let sweep: SweepResource = answer.read(attempt)?;
         tell(&sweep.progress);
         if sweep.state.is_over() {
@@ -328,6 +328,14 @@ fn alone(
             // With these a dry run's report is also a plan that `--plan FILE` takes.
             value["as_of"] = Value::String(plan.as_of.to_string());
             value["kept"] = serde_json::json!(plan.kept);
+            let asked = [
+                ("older_than", serde_json::json!(plan.older_than)),
+                ("job", serde_json::json!(plan.job)),
+                ("session", serde_json::json!(plan.session)),
+            ];
+            for (name, what) in asked.into_iter().filter(|(_, what)| !what.is_null()) {
+                value[name] = what;
+            }
         }
         values.push(value);
     }

@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, FileFacts, JobId, PathError, Phase, Plan, PlanId, Policy, Reason, RelPath, RootName, Timestamp,
-    WirePath,
+    Action, FileFacts, JobId, PathError, Phase, Plan, PlanId, Policy, Reason, RelPath, RootName, SessionId,
+    SweepRequest, TimeSpan, Timestamp, WirePath,
 };
 
 /// One removal as JSON.
@@ -104,6 +104,16 @@ pub struct PlanResource {
     pub policy: Policy,
     /// The root; absent for a plan over several.
     pub root: Option<RootName>,
+    /// The age that was asked for in place of the policy's; absent: none was, and
+    /// the policy's at the time counts when the plan is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older_than: Option<TimeSpan>,
+    /// The job whose files alone were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// The session whose files alone were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
     /// Removals in order.
     pub actions: Vec<PlanAction>,
     /// How many files were looked at and stay, by reason.
@@ -114,13 +124,16 @@ pub struct PlanResource {
 }
 
 impl PlanResource {
-    /// Writes a plan under the absolute path of its root.
-    pub fn of(plan: &Plan, root_path: &Path) -> Self {
+    /// Writes the plan that answers `request`, under the absolute path of its root.
+    pub fn of(plan: &Plan, request: &SweepRequest, root_path: &Path) -> Self {
         Self {
             id: plan.id.clone(),
             as_of: plan.as_of,
             policy: plan.policy,
             root: Some(plan.root.clone()),
+            older_than: request.older_than,
+            job: request.job.clone(),
+            session: request.session.clone(),
             actions: plan
                 .actions
                 .iter()
@@ -128,6 +141,17 @@ impl PlanResource {
                 .collect(),
             kept: plan.kept.iter().map(|(why, count)| ((*why).to_owned(), *count)).collect(),
             expires_at: plan.expires_at,
+        }
+    }
+
+    /// The request by which the plan is applied: what was asked for, without limits
+    /// that the plan itself has in it.
+    pub fn asked(&self) -> SweepRequest {
+        SweepRequest {
+            older_than: self.older_than,
+            job: self.job.clone(),
+            session: self.session.clone(),
+            ..SweepRequest::of(self.policy)
         }
     }
 }

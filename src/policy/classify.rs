@@ -290,7 +290,7 @@ impl Case<'_> {
 
     fn orphan(&self) -> Judged {
         self.check_not_referred()?;
-        let limit = self.moment.older_than.unwrap_or(self.rules.orphan_age(self.moment.emergency));
+        let limit = self.moment.limit(self.rules.orphan_age(self.moment.emergency));
         match self.owner {
             Ownership::ProtectedBy(job, _) => Err(keep_for(Keep::ActiveJob, job)),
             Ownership::Unknown(job) => {
@@ -343,13 +343,11 @@ impl Case<'_> {
         }
         self.check_not_result()?;
         self.check_not_referred()?;
-        let limit = match self.moment.older_than {
-            _ if self.moment.forced_job.is_some() => Duration::ZERO,
-            Some(older) => older,
-            // The failure itself makes the files the next safest to take.
-            None if self.moment.emergency && facts.state.is_failure() => Duration::ZERO,
-            None => self.retention_of(facts),
-        };
+        // In an emergency the failure itself makes the files the next safest to take.
+        let at_once = self.moment.emergency && facts.state.is_failure();
+        let retention = if at_once { Duration::ZERO } else { self.retention_of(facts) };
+        let forced = self.moment.forced_job.is_some();
+        let limit = if forced { Duration::ZERO } else { self.moment.limit(retention) };
         let ended = self.wait(facts.ended(), limit, Keep::JobRetention, Some(job))?;
         self.remove(if facts.state == JobState::Completed {
             Reason::CompletedJob { job: job.clone(), ended, limit }

@@ -44,11 +44,7 @@ pub fn deferred_until(moment: &Moment) -> Timestamp {
 /// Until when something must have been put into the trash to be due, and how
 /// long it was kept then. `None`: the clock that would tell is not trusted.
 pub fn trash_until(rules: &RootRules, moment: &Moment) -> Option<(Timestamp, Duration)> {
-    let limit = match moment.older_than {
-        Some(limit) => limit,
-        None if moment.emergency => Duration::ZERO,
-        None => rules.retain.trash,
-    };
+    let limit = moment.limit(if moment.emergency { Duration::ZERO } else { rules.retain.trash });
     if limit.is_zero() {
         return Some((Timestamp::from_nanos(i64::MAX), limit));
     }

@@ -103,6 +103,8 @@ pub struct Moment {
     pub min_age_suspended: bool,
     /// Replaces the policy's age; never `registry_grace`.
     pub older_than: Option<Duration>,
+    /// The age by which a plan from before was made, of what it is about: less never counts.
+    pub at_least: Duration,
     /// A person asked for this ended job's files now: only them, and without its retention.
     pub forced_job: Option<JobId>,
     /// Of that job only this completed chunk is asked for.
@@ -117,6 +119,13 @@ impl Moment {
     /// An ordinary moment: no emergency, a clock to trust.
     pub fn ordinary(now: Timestamp) -> Self {
         Self { now, clock_trusted: true, ..Self::default() }
+    }
+
+    /// The age that counts where the policy's is `usual`: that one, unless another
+    /// was asked for, and for a plan from before no less than it was made by. So a
+    /// rule that became milder since keeps what it keeps now.
+    pub fn limit(&self, usual: Duration) -> Duration {
+        self.older_than.unwrap_or(usual).max(self.at_least)
     }
 
     /// How old something of the time `from` is. What a doubted clock stamped

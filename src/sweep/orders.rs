@@ -99,6 +99,7 @@ pub fn moment(
         clock_trusted,
         min_age_suspended: emergency && urgent,
         older_than: request.older_than.map(|span| span.0).filter(|age| *age < Duration::MAX),
+        at_least: Duration::ZERO,
         forced_job: request.job.clone(),
         forced_chunk: request.chunk.clone(),
         session: request.session.clone(),

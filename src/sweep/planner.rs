@@ -112,9 +112,9 @@ pub struct Planner<'a> {
 fn least_age(root: &GuardedRoot, phase: Phase, moment: &Moment) -> Option<Duration> {
     let rules = &root.rules;
     match phase {
-        Phase::Orphans => Some(moment.older_than.unwrap_or_else(|| rules.orphan_age(moment.emergency))),
+        Phase::Orphans => Some(moment.limit(rules.orphan_age(moment.emergency))),
         Phase::Oldest if moment.min_age_suspended => None,
-        Phase::Oldest => Some(moment.older_than.unwrap_or(rules.retain.min_age)),
+        Phase::Oldest => Some(moment.limit(rules.retain.min_age)),
         Phase::MaxAge => moment.older_than.or(rules.retain.max_age),
         Phase::Trash => trash_until(rules, moment).map(|(_, limit)| limit),
         _ => None,

@@ -1,8 +1,8 @@
 //! The journal's socket (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>).
 //!
 //! Promises: an entry of any size gets through or is an error; a journal that
-//! does not read keeps nobody waiting for longer than a moment. Must not know:
-//! what is in an entry.
+//! does not read keeps nobody waiting for longer than a moment, nor does whoever
+//! should read standard error. Must not know: what is in an entry.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -12,6 +12,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, sendmsg_addr};
@@ -21,6 +22,9 @@ pub const SOCKET: &str = "/run/systemd/journal/socket";
 
 /// A line that takes longer to get rid of is given up: guarding goes first.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Bytes that a pipe with room takes at once (`PIPE_BUF`).
+const AT_ONCE: usize = 4096;
 
 /// A way to the journal.
 #[derive(Debug)]
@@ -74,6 +78,37 @@ impl JournalSocket {
         sendmsg_addr(&self.socket, &address, &[IoSlice::new(&[])], &mut control, SendFlags::empty())?;
         Ok(())
     }
+}
+
+/// Writes a line to standard error, which may be the journal's too: where nobody
+/// reads it, it is given up as an entry is.
+///
+/// # Errors
+/// When it is closed, or full for longer than a moment.
+pub fn tell_stderr(line: &[u8]) -> io::Result<()> {
+    write_within(io::stderr().lock(), line)
+}
+
+fn write_within(to: impl AsFd, line: &[u8]) -> io::Result<()> {
+    let patience = Timespec { tv_sec: 0, tv_nsec: PATIENCE.as_nanos() as _ };
+    let mut rest = line;
+    while !rest.is_empty() {
+        let mut asked = [PollFd::new(&to, PollFlags::OUT)];
+        match poll(&mut asked, Some(&patience)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        // What has room at all takes so much without making us wait.
+        let part = rest.get(..AT_ONCE).unwrap_or(rest);
+        match rustix::io::write(&to, part) {
+            Ok(length) => rest = rest.get(length..).unwrap_or_default(),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Whether standard error goes to the journal: the variable alone is inherited
@@ -137,6 +172,30 @@ mod tests {
         let begun = std::time::Instant::now();
         let sent = (0..100_000).find_map(|_| socket.send(b"MESSAGE=x\n").err());
         assert!(sent.is_some() && begun.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_line_of_any_length_gets_through_where_somebody_reads_and_keeps_nobody_waiting_where_not() {
+        let line = [vec![b'x'; 300_000], vec![b'\n']].concat();
+        let (mut reader, writer) = io::pipe().unwrap();
+        let sent = std::thread::scope(|scope| {
+            let reading = scope.spawn(move || {
+                let mut got = Vec::new();
+                reader.read_to_end(&mut got).unwrap();
+                got
+            });
+            write_within(&writer, &line).unwrap();
+            drop(writer);
+            reading.join().unwrap()
+        });
+        assert!(sent == line);
+        let (pipe, stream) = (io::pipe().unwrap(), std::os::unix::net::UnixStream::pair().unwrap());
+        let begun = std::time::Instant::now();
+        assert_eq!(write_within(&pipe.1, &line).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(write_within(&stream.0, &line).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        drop(pipe.0);
+        assert_eq!(write_within(&pipe.1, b"x\n").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

@@ -91,3 +91,22 @@ fn a_sweep_that_is_cancelled_ends_after_its_batch_and_keeps_what_it_did() {
     let removed = over["report"]["files_deleted"].as_u64().unwrap();
     assert!(left > 0 && removed + left as u64 == 3000, "{left} left: {over}");
 }
+
+#[test]
+fn a_sweep_that_ended_with_its_agent_is_told_as_such_by_the_next() {
+    let (mut home, _) = agent(3000);
+    let (_, begun) = ask(&home, "POST", "/v1/sweeps", &json!({ "policy": "orphans", "batch_size": 1 }));
+    let place = format!("/v1/sweeps/{}", begun["id"].as_str().unwrap());
+    home.kill();
+    home.start();
+    let (status, gone) = ask(&home, "GET", &place, &Value::Null);
+    assert_eq!(status, 404, "{gone}");
+    assert!(gone["detail"].as_str().unwrap().contains("the agent was started anew at 20"), "{gone}");
+    let help = gone["help"].as_str().unwrap();
+    assert!(help.contains("guardian history"), "{gone}");
+    // What it says works.
+    let since = help.split("--since ").nth(1).unwrap().split('`').next().unwrap();
+    home.done(&["audit", "--since", since]);
+    let (_, unknown) = ask(&home, "GET", "/v1/sweeps/none", &Value::Null);
+    assert!(!unknown["detail"].as_str().unwrap().contains("started anew"), "{unknown}");
+}

@@ -99,6 +99,12 @@ impl Alerts {
         self.book().keys().cloned().collect()
     }
 
+    /// How bad those in force are, each with what it is about.
+    pub fn levels(&self) -> Vec<(Subject, Level)> {
+        let book = self.book();
+        book.iter().map(|(subject, known)| (subject.clone(), known.standing.level())).collect()
+    }
+
     /// It is so, now. Told if it begins, or changes its level.
     pub fn raise(&self, alert: &Alert, now: Duration) {
         let state = {

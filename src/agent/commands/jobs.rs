@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::agent::engine::Target;
 use crate::agent::jobs::{Caller, JobChange, Now};
 use crate::agent::problems;
 use crate::api::{ApiError, JobPut, JobResource, Listing, Page, PeerIdentity};
 use crate::model::{JobId, JobRecord};
 use crate::policy::PathReadings;
+use crate::store::RootKey;
 use crate::store::index::Snapshot;
 use crate::sweep::SweepError;
 use crate::sweep::indexed::Indexed;
@@ -23,24 +25,51 @@ pub(super) const fn caller(by: &PeerIdentity) -> Caller {
     Caller { uid: by.uid, admin: by.admin }
 }
 
+/// One state of the index, in which files of several jobs are counted.
+struct Counting {
+    /// The roots that are ready.
+    targets: Vec<Target>,
+    /// Roots of which the index knew all before the snapshot was taken: what it
+    /// came to know since is not in the snapshot.
+    complete: HashSet<RootKey>,
+    snapshot: Snapshot,
+}
+
+impl Counting {
+    fn begin(
+        targets: Vec<Target>,
+        is_complete: impl Fn(RootKey) -> bool,
+        snapshot: impl FnOnce() -> Option<Snapshot>,
+    ) -> Option<Self> {
+        let complete =
+            targets.iter().filter_map(|target| target.key).filter(|key| is_complete(*key)).collect();
+        Some(Self { targets, complete, snapshot: snapshot()? })
+    }
+}
+
 impl Served {
     /// A job with what the index holds of it; `None` where it can't tell.
     fn shown(&self, record: &JobRecord) -> JobResource {
-        self.shown_in(record, self.index().as_ref())
+        self.shown_in(record, self.counting().as_ref())
     }
 
     /// The index as it is now, where there is one that can be read.
-    fn index(&self) -> Option<Snapshot> {
-        let snapshot = self.agent.engine.index.as_ref()?.snapshot();
-        snapshot
-            .inspect_err(
-                |error| tracing::debug!(reason = %crate::agent::chain(error), "files are not counted"),
-            )
-            .ok()
+    fn counting(&self) -> Option<Counting> {
+        let engine = &self.agent.engine;
+        let index = engine.index.as_ref()?;
+        let snapshot = || {
+            let taken = index.snapshot();
+            taken
+                .inspect_err(
+                    |error| tracing::debug!(reason = %crate::agent::chain(error), "files are not counted"),
+                )
+                .ok()
+        };
+        Counting::begin(self.agent.targets(None), &engine.complete, snapshot)
     }
 
-    fn shown_in(&self, record: &JobRecord, index: Option<&Snapshot>) -> JobResource {
-        let counted = self.count(record, index).unwrap_or_else(|error| {
+    fn shown_in(&self, record: &JobRecord, counting: Option<&Counting>) -> JobResource {
+        let counted = self.count(record, counting).unwrap_or_else(|error| {
             tracing::debug!(job = %record.id, reason = %crate::agent::chain(&error), "files are not counted");
             None
         });
@@ -50,17 +79,18 @@ impl Served {
     fn count(
         &self,
         record: &JobRecord,
-        snapshot: Option<&Snapshot>,
+        counting: Option<&Counting>,
     ) -> Result<Option<(u64, u64)>, SweepError> {
-        let (Some(index), Some(snapshot)) = (&self.agent.engine.index, snapshot) else { return Ok(None) };
+        let (Some(index), Some(counting)) = (&self.agent.engine.index, counting) else { return Ok(None) };
         let (mut files, mut bytes) = (0, 0_u64);
-        for target in self.agent.targets(record.root.as_ref()) {
-            let Some(key) = target.key.filter(|key| (self.agent.engine.complete)(*key)) else {
+        let is_its = |target: &&Target| record.root.as_ref().is_none_or(|name| target.root.name == *name);
+        for target in counting.targets.iter().filter(is_its) {
+            let Some(key) = target.key.filter(|key| counting.complete.contains(key)) else {
                 return Ok(None);
             };
             let mut inodes = HashSet::new();
             let indexed = Indexed::new(index.clone(), key, &target.root, true);
-            for candidate in indexed.of_job_in(snapshot, &record.id)? {
+            for candidate in indexed.of_job_in(&counting.snapshot, &record.id)? {
                 let named = PathReadings::of(&target.root.rules.patterns, &candidate.path())
                     .jobs()
                     .any(|job| *job == record.id);
@@ -118,12 +148,12 @@ impl Served {
         let more = records.len() > page.limit;
         records.truncate(page.limit);
         let next = records.last().filter(|_| more).map(|last| last.id.as_str().to_owned());
-        let (deadline, index) = (Instant::now() + COUNTING, self.index());
+        let (deadline, counting) = (Instant::now() + COUNTING, self.counting());
         let items = records
             .iter()
             .map(|record| {
                 if Instant::now() < deadline {
-                    self.shown_in(record, index.as_ref())
+                    self.shown_in(record, counting.as_ref())
                 } else {
                     JobResource::of(record, None, None)
                 }
@@ -136,5 +166,39 @@ impl Served {
         let beaten = self.agent.registry.heartbeat(id, caller(by), Now::read());
         // Not counted: heartbeats come often.
         beaten.map(|record| JobResource::of(&record, None, None)).map_err(|error| problems::job(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::index::{Index, OpenOptions};
+    use crate::sweep::tests::guarded::guarded;
+    use crate::sys::RootDir;
+    use crate::usage::Probe;
+
+    #[test]
+    fn what_the_index_came_to_know_after_its_snapshot_is_not_counted_as_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Arc::new(RootDir::open(dir.path()).unwrap());
+        let target = |key, name| {
+            let root = guarded(name, &root, Probe::Volume(Arc::clone(&root)));
+            Target { root: Arc::new(root), key: Some(RootKey(key)) }
+        };
+        let options = OpenOptions { cache_bytes: 1 << 20, readings: Arc::new(|_| Arc::new(|_, _| {})) };
+        let (index, _) = Index::open(&dir.path().join("index.redb"), options).unwrap();
+        let scanned = Cell::new(false);
+        let is_complete = |key| key == RootKey(1) || scanned.get();
+        let snapshot = || {
+            let taken = index.snapshot().ok();
+            scanned.set(true);
+            taken
+        };
+        let counting = Counting::begin(vec![target(1, "a"), target(2, "b")], is_complete, snapshot).unwrap();
+        assert!(is_complete(RootKey(2)), "by now it is");
+        assert_eq!(counting.complete, HashSet::from([RootKey(1)]));
     }
 }

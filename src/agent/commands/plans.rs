@@ -33,7 +33,7 @@ impl Served {
             .iter()
             .filter_map(|(plan, ..)| {
                 let target = targets.iter().find(|target| target.root.name == plan.root)?;
-                Some(PlanResource::of(plan, target.root.path()))
+                Some(PlanResource::of(plan, request, target.root.path()))
             })
             .collect();
         Ok(sweeper::keep(agent, plans, request, Some(by.requester())))

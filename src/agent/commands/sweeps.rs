@@ -94,7 +94,7 @@ impl Served {
 
     pub(super) fn run(&self, id: &RunId) -> Result<Arc<Run>, ApiError> {
         let found = self.agent.runs.get(id);
-        found.ok_or_else(|| ApiError::not_found(format!("sweep {id} is not known (any more)")))
+        found.ok_or_else(|| problems::no_sweep(id, self.agent.started_at))
     }
 
     pub(super) fn wait_for_sweep(&self, id: &RunId) -> Result<SweepResource, ApiError> {
@@ -102,7 +102,8 @@ impl Served {
         if self.agent.runs.wait(&run) {
             Ok(run.resource())
         } else {
-            Err(ApiError::new(Problem::Unavailable, "the agent is stopping"))
+            Err(ApiError::new(Problem::Unavailable, "the agent is stopping; the sweep ends after its batch")
+                .with_help("`guardian history` has its report once the agent is there again"))
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use crate::model::{RelPath, RootName, Timestamp};
 
-use super::{PoisonError, References};
+use super::{Counted, PoisonError, References};
 
 impl References {
     /// These files, by path and inode, are gone: what was told of them before
@@ -30,15 +30,18 @@ impl References {
         }
         let mut view = self.view_mut();
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut forgotten = Vec::new();
         for (path, ino) in told {
             // Told anew meanwhile, it speaks of the file that is there now.
             let of_it = view
                 .told_of(root, path)
                 .is_some_and(|told| told.recorded.ino == ino && told.tracked_at < before);
-            if of_it && view.remove_track(root, path).is_some() {
+            if of_it && let Some(told) = view.remove_track(root, path) {
+                forgotten.push(told.uid);
                 gone.insert((root.clone(), path.clone()));
             }
         }
+        self.counts.give_back(Counted::Tracks, forgotten.into_iter());
     }
 
     /// Takes what was told of files that are gone off the record. Waits for

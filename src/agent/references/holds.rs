@@ -1,20 +1,19 @@
 //! Holds: taken, and given up.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::PoisonError;
 
 use crate::agent::jobs::Caller;
 use crate::agent::surroundings::new_id;
 use crate::model::{HoldId, HoldRecord, Recorded, RelPath, RootName, Timestamp};
 use crate::store::StoreError;
 
-use super::{MOST_HOLDS, Named, ReferenceError, References, covers};
+use super::{Counted, Named, ReferenceError, References, covers};
 
 impl References {
     /// Holds files and directories: all of them or none.
     ///
     /// # Errors
-    /// When it can't be recorded.
+    /// `TooMany`, `Store`.
     pub fn hold(
         &self,
         files: Vec<Named>,
@@ -41,7 +40,7 @@ impl References {
             })
             .collect();
         let _change = self.one_change();
-        self.count(by, holds.len())?;
+        self.counts.take(Counted::Holds, by.uid, holds.len(), !by.admin)?;
         // Before it is on record, where somebody may find it and end it.
         {
             let mut view = self.view_mut();
@@ -56,24 +55,8 @@ impl References {
         Ok(holds)
     }
 
-    fn count(&self, by: Caller, more: usize) -> Result<(), ReferenceError> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let has = counts.entry(by.uid).or_default();
-        if !by.admin && has.saturating_add(more) > MOST_HOLDS {
-            return Err(ReferenceError::TooMany { uid: by.uid, has: *has, more });
-        }
-        *has += more;
-        Ok(())
-    }
-
     fn discount(&self, holds: &[HoldRecord]) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        for hold in holds {
-            if let Some(has) = counts.get_mut(&hold.uid) {
-                *has = has.saturating_sub(1);
-            }
-        }
-        counts.retain(|_, has| *has > 0);
+        self.counts.give_back(Counted::Holds, holds.iter().map(|hold| hold.uid));
     }
 
     /// Holds in order of id, behind `after`.
@@ -89,6 +72,8 @@ impl References {
     /// # Errors
     /// `NoHold`, `OthersHold`, `Store`.
     pub fn release(&self, id: &HoldId, by: Caller) -> Result<HoldRecord, ReferenceError> {
+        // Of two who end one hold at once the second finds that it is gone.
+        let _claim = self.releasing.claim(id);
         let _change = self.one_change();
         let hold = self.ledger.hold(id)?.ok_or_else(|| ReferenceError::NoHold(id.clone()))?;
         permit_hold(&hold, by)?;

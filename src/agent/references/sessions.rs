@@ -7,7 +7,7 @@ use crate::model::{SessionId, SessionRecord, Timestamp};
 use crate::policy::SessionFacts;
 use crate::store::StoreError;
 
-use super::{PoisonError, ReferenceError, References};
+use super::{Counted, PoisonError, ReferenceError, References};
 
 impl References {
     /// One session.
@@ -51,11 +51,18 @@ impl References {
     /// A sign of activity; a session that is not known, or has ended, begins.
     ///
     /// # Errors
-    /// `OthersSession`, `Store`.
+    /// `OthersSession`, `TooMany`, `Store`.
     pub fn touch(&self, id: &SessionId, by: Caller, now: Timestamp) -> Result<SessionRecord, ReferenceError> {
         let _changes = self.changes();
         let session = self.touched(id, by, now)?;
-        self.ledger.put_session(&session)?;
+        let begun = self.begins(&session);
+        if begun {
+            self.counts.take(Counted::Sessions, session.uid, 1, !by.admin)?;
+        }
+        if let Err(error) = self.ledger.put_session(&session) {
+            self.counts.give_back(Counted::Sessions, begun.then_some(session.uid).into_iter());
+            return Err(error.into());
+        }
         self.view_mut().put_session(&session);
         Ok(session)
     }
@@ -71,10 +78,7 @@ impl References {
         if known.ended_at.is_some() {
             return Ok(known);
         }
-        let session = SessionRecord { ended_at: Some(now), ..known };
-        self.ledger.put_session(&session)?;
-        self.view_mut().put_session(&session);
-        Ok(session)
+        self.ended(known, now).map_err(ReferenceError::from)
     }
 
     /// Ends the sessions that were not active for `limit`; those that ended.
@@ -93,13 +97,19 @@ impl References {
         let mut ended = Vec::new();
         for id in idle {
             if let Some(known) = self.ledger.session(&id)? {
-                let session = SessionRecord { ended_at: Some(now), ..known };
-                self.ledger.put_session(&session)?;
-                self.view_mut().put_session(&session);
-                ended.push(session);
+                ended.push(self.ended(known, now)?);
             }
         }
         Ok(ended)
+    }
+
+    /// Puts the end of a living session on record.
+    fn ended(&self, known: SessionRecord, now: Timestamp) -> Result<SessionRecord, StoreError> {
+        let session = SessionRecord { ended_at: Some(now), ..known };
+        self.ledger.put_session(&session)?;
+        self.view_mut().put_session(&session);
+        self.counts.give_back(Counted::Sessions, std::iter::once(session.uid));
+        Ok(session)
     }
 }
 

@@ -135,6 +135,28 @@ fn a_hold_that_could_not_be_recorded_holds_nothing() {
 }
 
 #[test]
+fn of_two_who_release_one_hold_at_once_one_is_told_that_it_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let references = opened(dir.path());
+    let ann = Caller { uid: 1000, admin: false };
+    for ino in 0..50 {
+        let hold = references.hold(vec![named(ino)], None, None, ann, BEFORE).unwrap().remove(0);
+        let barrier = std::sync::Barrier::new(2);
+        let release = || {
+            barrier.wait();
+            references.release(&hold.id, ann)
+        };
+        let ends = std::thread::scope(|scope| {
+            let threads = [scope.spawn(release), scope.spawn(release)];
+            threads.map(|thread| thread.join().unwrap())
+        });
+        let released = ends.iter().filter(|end| end.is_ok()).count();
+        let unknown = ends.iter().filter(|end| matches!(end, Err(ReferenceError::NoHold(_)))).count();
+        assert_eq!((released, unknown), (1, 1), "{ends:?}");
+    }
+}
+
+#[test]
 fn one_user_cannot_fill_the_memory_with_holds_and_ended_ones_do_not_count() {
     let dir = tempfile::tempdir().unwrap();
     let ann = Caller { uid: 1000, admin: false };
@@ -147,12 +169,90 @@ fn one_user_cannot_fill_the_memory_with_holds_and_ended_ones_do_not_count() {
             })
             .collect()
     };
-    let held = references.hold(many(MOST_HOLDS as u64), None, None, ann, BEFORE).unwrap();
+    let held = references.hold(many(counts::MOST as u64), None, None, ann, BEFORE).unwrap();
     let more = |references: &References, by| references.hold(many(1), None, None, by, BEFORE);
-    assert!(matches!(more(&references, ann), Err(ReferenceError::TooMany { has: MOST_HOLDS, .. })));
+    assert!(matches!(more(&references, ann), Err(ReferenceError::TooMany { has: counts::MOST, .. })));
     assert!(more(&references, Caller { uid: 1001, ..ann }).is_ok() && more(&references, ME).is_ok());
     references.release(&held[0].id, ann).unwrap();
     assert!(more(&references, ann).is_ok());
     drop(references);
     assert!(more(&opened(dir.path()), ann).is_err(), "they count after a restart, too");
+}
+
+/// References of which nobody may have more than three.
+fn few(dir: &std::path::Path) -> References {
+    let mut references = opened(dir);
+    references.counts.most = 3;
+    references
+}
+
+fn at(path: &str) -> Named {
+    Named { path: RelPath::from_bytes(path.as_bytes()).unwrap(), ..named(7) }
+}
+
+#[test]
+fn one_user_cannot_fill_the_memory_with_tracked_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ann, bob) = (Caller { uid: 1000, admin: false }, Caller { uid: 1001, admin: false });
+    let references = few(dir.path());
+    let telling = Telling { expires_at: Some(AFTER), ..Telling::default() };
+    let track = |references: &References, paths: &[&str], by| {
+        let files = paths.iter().map(|path| at(path)).collect();
+        references.track(files, &telling, by, BEFORE).map(|told| told.len())
+    };
+    let is_refused = |end| matches!(end, Err(ReferenceError::TooMany { uid: 1000, .. }));
+    // Told twice it is one file.
+    track(&references, &["a", "b", "b"], ann).unwrap();
+    assert!(is_refused(track(&references, &["c", "d"], ann)), "all of it or nothing");
+    track(&references, &["a", "c"], ann).unwrap();
+    assert!(is_refused(track(&references, &["d"], ann)));
+    track(&references, &["a", "b", "c"], ann).unwrap();
+    // Others are not shut out, and what they tell of is theirs from then on.
+    track(&references, &["x", "a"], bob).unwrap();
+    track(&references, &["1", "2", "3", "4"], ME).unwrap();
+    track(&references, &["d"], ann).unwrap();
+    assert!(is_refused(track(&references, &["e"], ann)));
+    // What is gone does not count.
+    let d = RelPath::from_bytes(&b"d"[..]).unwrap();
+    references.gone(&root(), [(&d, 7)].into_iter(), BEGAN);
+    track(&references, &["e"], ann).unwrap();
+    references.forget_gone();
+    drop(references);
+    let references = few(dir.path());
+    assert!(is_refused(track(&references, &["f"], ann)), "they count after a restart, too");
+    track(&references, &["y"], bob).unwrap();
+}
+
+#[test]
+fn one_user_cannot_fill_the_memory_with_sessions_and_ended_ones_do_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let ann = Caller { uid: 1000, admin: false };
+    let references = few(dir.path());
+    let id = |name: &str| SessionId::parse(name).unwrap();
+    let touch = |references: &References, name: &str, by| references.touch(&id(name), by, BEFORE);
+    let is_refused = |end| matches!(end, Err(ReferenceError::TooMany { uid: 1000, .. }));
+    for name in ["a", "b", "c", "a"] {
+        touch(&references, name, ann).unwrap();
+    }
+    assert!(is_refused(touch(&references, "d", ann)));
+    let into_d = Telling { session: Some(id("d")), ..Telling::default() };
+    let mut mine = at("f");
+    mine.facts.uid = 1000;
+    let tracked = references.track(vec![mine], &into_d, ann, BEFORE);
+    assert!(matches!(tracked, Err(ReferenceError::TooMany { uid: 1000, .. })), "nor by what is put into it");
+    assert_eq!(references.session(&id("d")).unwrap(), None);
+    assert_eq!(references.view().read().unwrap().tracked_count(&root()), 0);
+    touch(&references, "x", Caller { uid: 1001, ..ann }).unwrap();
+    references.end(&id("a"), ann, BEFORE).unwrap();
+    references.end(&id("a"), ann, BEFORE).unwrap();
+    touch(&references, "d", ann).unwrap();
+    assert!(is_refused(touch(&references, "a", ann)), "one that begins again counts again");
+    // An administrator may, and the session stays its owner's.
+    touch(&references, "a", ME).unwrap();
+    references.end_idle(Duration::ZERO, BEFORE).unwrap();
+    for name in ["e", "f", "g"] {
+        touch(&references, name, ann).unwrap();
+    }
+    drop(references);
+    assert!(is_refused(touch(&few(dir.path()), "h", ann)), "they count after a restart, too");
 }

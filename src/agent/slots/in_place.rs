@@ -5,7 +5,7 @@
 //! watch, its index and what was seen of its volume go on. What was used when
 //! it was opened needs opening. Must not know: where settings come from.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use crate::agent::roots::{RootError, changed};
 use crate::agent::state::{ReadyRoot, Slot, SlotState};
@@ -87,6 +87,21 @@ pub fn taken(
         opening: Mutex::default(),
         seen: RwLock::new(*old.seen.read().unwrap_or_else(PoisonError::into_inner)),
     })))
+}
+
+/// Keeps others from suspending or opening a slot; `None`: somebody is at it.
+pub fn held(slot: &Slot) -> Option<MutexGuard<'_, ()>> {
+    match slot.opening.try_lock() {
+        Ok(held) => Some(held),
+        Err(TryLockError::Poisoned(held)) => Some(held.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+/// Whether both are ready, and have the same root under the same lock.
+pub fn is_same_root(one: &Slot, other: &Slot) -> bool {
+    let locked = |slot: &Slot| slot.ready().map(|root| Arc::as_ptr(&root.locked));
+    locked(one).is_some() && locked(one) == locked(other)
 }
 
 #[cfg(test)]

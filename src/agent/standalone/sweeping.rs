@@ -12,7 +12,7 @@ use crate::agent::roots::{Claim, Looked, Reading, look_root};
 use crate::agent::surroundings::Control;
 use crate::agent::vault::Keeper;
 use crate::agent::{dry, forbidden, problems};
-use crate::api::{ApiError, PlanAction};
+use crate::api::{ApiError, PlanAction, PlanResource};
 use crate::cli::{StandaloneSweep, SweepOutcome, Told};
 use crate::model::{Requester, RootName, SweepRequest, Trigger};
 use crate::sys::{clock, process};
@@ -31,15 +31,25 @@ impl Alone {
         told: Told,
     ) -> Result<SweepOutcome, ApiError> {
         // A plan is carried out, and its report speaks, as what it was made for.
-        let mut policies = sweep.plan.iter().flatten().map(|plan| plan.policy);
-        let policy = policies.next().unwrap_or(sweep.request.policy);
-        if policies.any(|other| other != policy) {
+        let mut all = sweep.plan.iter().flatten().map(PlanResource::asked);
+        let asked = all.next();
+        if all.any(|other| Some(other) != asked) {
             return Err(ApiError::invalid(
-                "the plans were made for different policies: apply them one by one",
+                "the plans were made for different requests: apply them one by one",
             ));
         }
+        let policy = asked.as_ref().map_or(sweep.request.policy, |asked| asked.policy);
         if !forbidden::is_dry(&self.settings.agent, &sweep.request, policy) {
-            let request = SweepRequest { policy, ..sweep.request.clone() };
+            let request = match asked {
+                Some(asked) => SweepRequest {
+                    older_than: asked.older_than,
+                    job: asked.job,
+                    session: asked.session,
+                    policy,
+                    ..sweep.request.clone()
+                },
+                None => sweep.request.clone(),
+            };
             return self.carry_out(&StandaloneSweep { request, ..sweep.clone() }, cancelled, told);
         }
         if sweep.plan.is_some() {
@@ -99,7 +109,7 @@ impl Alone {
         let planned = engine.plan(&commission, &targets).map_err(|error| problems::engine(&error))?;
         let took = clock::since_boot().saturating_sub(begun);
         let mut outcome = SweepOutcome::default();
-        for (report, plan) in dry::reports(&planned, &targets, clock::now(), took) {
+        for (report, plan) in dry::reports(&planned, &sweep.request, &targets, clock::now(), took) {
             outcome.reports.push(report);
             outcome.plans.push(plan);
         }

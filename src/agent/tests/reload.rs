@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::{Host, settings};
 use crate::agent::engine::{Commission, Target};
-use crate::agent::reload::reload;
+use crate::agent::reload::{prepare, reload, take};
 use crate::agent::runs::Asked;
+use crate::agent::signals::Notice;
 use crate::agent::slots;
 use crate::agent::state::{Agent, ReadyRoot, SlotState};
 use crate::agent::surroundings::Control;
@@ -74,6 +75,47 @@ fn a_reload_that_changes_nothing_does_not_end_a_run() {
         reload(host.running.agent(), &(Box::new(move || Ok(settings(&home, ""))) as _));
     });
     assert_eq!(report.files_deleted, 3, "{:?}", report.notes);
+    host.running.stop().unwrap();
+}
+
+#[test]
+fn a_reload_however_long_is_not_taken_for_silence() {
+    let host = host();
+    let agent = Arc::clone(host.running.agent());
+    let promised = || agent.heart.promises().into_iter().find(|one| one.part == "supervision").unwrap().by;
+    let at_work = Arc::new(Mutex::new(Duration::ZERO));
+    let (its, agent_of_it) = (Arc::clone(&at_work), Arc::clone(&agent));
+    let again = Box::new(move || {
+        let supervision = agent_of_it.heart.promises().into_iter().find(|one| one.part == "supervision");
+        *its.lock().unwrap() = supervision.unwrap().by;
+        Err("no settings today".to_owned())
+    }) as crate::agent::reload::ReadAgain;
+    let (notices, noticed) = std::sync::mpsc::channel();
+    notices.send(Notice::Reload).unwrap();
+    notices.send(Notice::Stop).unwrap();
+    host.running.supervise(&noticed, &again).unwrap();
+    let month = crate::sys::clock::awake() + Duration::from_secs(30 * 86_400);
+    assert!(*at_work.lock().unwrap() > month, "it promises nothing while it reloads");
+    assert!(promised() < month, "and is heard again after it");
+    host.running.stop().unwrap();
+}
+
+#[test]
+fn a_root_that_is_suspended_while_a_reload_is_prepared_is_opened_anew() {
+    let host = host();
+    let agent = host.running.agent();
+    until("the root is scanned", || state(agent) == Some(RootState::Ready));
+    let before = root(agent);
+    let new = settings(host.home.path(), "protect = [\"*.model\"]");
+    let prepared = prepare(agent, new).unwrap();
+    slots::suspend(agent, &agent.slots()[0], "its marker is gone".to_owned());
+    let lock = Arc::downgrade(&before.locked);
+    drop(before);
+    take(agent, prepared);
+    assert_eq!(agent.settings().roots[0].protect, ["*.model"]);
+    assert!(agent.slots()[0].ready().is_some(), "{}", why(&agent.slots()[0].state()));
+    assert!(lock.upgrade().is_none(), "its root is another one, which was looked at anew");
+    until("the root is indexed", || state(agent) == Some(RootState::Ready));
     host.running.stop().unwrap();
 }
 
@@ -174,7 +216,8 @@ fn what_does_not_hold_is_refused_as_a_whole_and_changes_nothing() {
     std::fs::create_dir(&missing).unwrap();
     taking(&host, &second);
     assert_eq!(agent.slots().iter().filter(|slot| slot.ready().is_some()).count(), 2);
-    std::fs::remove_dir_all(&missing).unwrap();
+    // The agent works in it still.
+    until("its directory is gone", || std::fs::remove_dir_all(&missing).is_ok() || !missing.exists());
     let third = second.replace("\"x\"", "\"y\"");
     taking(&host, &third);
     assert_eq!(agent.settings().roots[0].protect, ["y"]);

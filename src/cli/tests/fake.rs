@@ -42,6 +42,7 @@ fn job(id: &JobId, state: &str) -> Value {
 impl Fake {
     fn sweep_at(&self, id: &str) -> SweepResource {
         let state = match id {
+            "cut" => SweepState::Running,
             "slow" if !self.cancelled.load(Ordering::SeqCst) => SweepState::Running,
             "slow" => SweepState::Cancelled,
             _ => SweepState::Done,
@@ -133,6 +134,7 @@ impl Commands for Fake {
             Policy::Trash => panic!("a defect in the agent"),
             Policy::Emergency => Ok(self.sweep_at("two")),
             Policy::Oldest => Ok(self.sweep_at("slow")),
+            Policy::Expired => Ok(self.sweep_at("cut")),
             _ => Ok(self.sweep_at("s1")),
         }
     }
@@ -143,8 +145,8 @@ impl Commands for Fake {
         Ok(Listing::all(vec![self.sweep_at("s1")]))
     }
     fn sweep_get(&self, id: &RunId) -> Result<SweepResource, ApiError> {
-        if id.as_str() == "none" {
-            return Err(ApiError::not_found("there is no sweep none"));
+        if matches!(id.as_str(), "none" | "cut") {
+            return Err(ApiError::not_found(format!("there is no sweep {id}")).with_help("see elsewhere"));
         }
         Ok(self.sweep_at(id.as_str()))
     }
@@ -272,6 +274,20 @@ pub(super) struct Served {
 impl Served {
     /// `admin` is who every peer is taken for: an administrator, or uid 1001.
     pub(super) fn start(admin: bool, critical: bool) -> Self {
+        let identify = move |stream: &tokio::net::UnixStream| {
+            let peer = stream.peer_cred()?;
+            let uid = if admin { 0 } else { 1001 };
+            Ok(PeerIdentity { uid, gid: uid, pid: peer.pid().unwrap_or(0).cast_unsigned(), admin })
+        };
+        Self::start_with(identify, critical, None)
+    }
+
+    /// With another way to tell who comes, and a pulse.
+    pub(super) fn start_with(
+        identify: impl Fn(&tokio::net::UnixStream) -> std::io::Result<PeerIdentity> + Send + Sync + 'static,
+        critical: bool,
+        pulse: Option<Pulse>,
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let socket = home.path().join("guardian.sock");
         let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -287,12 +303,7 @@ impl Served {
                     cancelled: AtomicBool::new(false),
                     events: Events::begun(Timestamp::EPOCH),
                 });
-                let identify = move |stream: &tokio::net::UnixStream| {
-                    let peer = stream.peer_cred()?;
-                    let uid = if admin { 0 } else { 1001 };
-                    Ok(PeerIdentity { uid, gid: uid, pid: peer.pid().unwrap_or(0).cast_unsigned(), admin })
-                };
-                serve(listener, fake, identify, async { drop(stopped.await) }, None).await;
+                serve(listener, fake, identify, async { drop(stopped.await) }, pulse).await;
             });
         });
         Self { socket, stop: Some(stop), thread: Some(thread), _home: home }

@@ -2,6 +2,7 @@
 //! memory: every route with success, refusal and bad input.
 
 mod fake;
+mod serving;
 mod verbs;
 
 use std::io::{Read, Write};

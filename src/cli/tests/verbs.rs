@@ -172,3 +172,11 @@ fn a_terminal_is_shown_the_beginning_of_a_long_list_and_programs_all_of_it() {
     assert_eq!(lines("files", None), 2500);
     assert_eq!(lines("files --limit 7", None), 7);
 }
+
+#[test]
+fn a_sweep_whose_agent_was_started_anew_is_a_failure_and_no_mistake_of_whoever_asked() {
+    let served = Served::start(true, false);
+    let failure = on(&served.socket, "sweep expired").0.unwrap_err();
+    assert_eq!(failure.exit, Exit::Failures, "{failure}");
+    assert_eq!(failure.help.as_deref(), Some("see elsewhere"), "{failure}");
+}

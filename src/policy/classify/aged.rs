@@ -14,7 +14,7 @@ impl Case<'_> {
         if let Ownership::Unknown(job) = self.owner {
             self.check_grace(job)?;
         }
-        let limit = self.moment.older_than.unwrap_or(max_age);
+        let limit = self.moment.limit(max_age);
         let age = self.wait(self.time(), limit, Keep::TooYoung, None)?;
         self.remove(Reason::MaxAge { age, limit })
     }
@@ -25,7 +25,7 @@ impl Case<'_> {
             self.check_not_referred()?;
         }
         let min_age = if self.moment.min_age_suspended { Duration::ZERO } else { self.rules.retain.min_age };
-        let mut limit = self.moment.older_than.unwrap_or(min_age);
+        let mut limit = self.moment.limit(min_age);
         if let Ownership::Unknown(job) = self.owner {
             // On a new root nobody had the time to register; an emergency there takes
             // what is old by its own time, unless a grace was asked for by name.

@@ -24,7 +24,7 @@ impl Case<'_> {
         self.check_not_waiting()?;
         // A time to come counts as now for ages, but here it is what is waited for.
         let now = self.moment.at_the_earliest();
-        let limit = self.moment.older_than.unwrap_or(Duration::ZERO);
+        let limit = self.moment.limit(Duration::ZERO);
         let expired = expires_at.age_at(now);
         if expires_at > now || expired < limit {
             let due_at = Some(expires_at.plus(limit));
@@ -43,14 +43,14 @@ impl Case<'_> {
         }
         self.check_not_waiting()?;
         if let Some(at) = facts.ended_at {
-            let limit = self.moment.older_than.unwrap_or(Duration::ZERO);
+            let limit = self.moment.limit(Duration::ZERO);
             let ended = self.wait(at, limit, Keep::SessionAlive, None)?;
             return self.remove(Reason::SessionEnded { session: session.clone(), ended });
         }
         self.check_clock()?;
         // A shorter age than the root's must not end what its owner counts on.
         let retain = self.rules.retain.sessions;
-        let limit = self.moment.older_than.map_or(retain, |older| older.max(retain));
+        let limit = self.moment.limit(retain).max(retain);
         let idle = self.wait(facts.last_activity, limit, Keep::SessionAlive, None)?;
         self.remove(Reason::SessionIdle { session: session.clone(), idle, limit })
     }

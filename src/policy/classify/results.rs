@@ -17,7 +17,7 @@ impl Case<'_> {
         let Ownership::Belongs(job, facts) = self.owner else { return Err(not_subject()) };
         self.check_not_referred()?;
         // Also of a job that is asked for by name: to ask for it is not to say how long.
-        let limit = self.moment.older_than.unwrap_or(self.rules.retain.results);
+        let limit = self.moment.limit(self.rules.retain.results);
         let ended = self.wait(facts.ended(), limit, Keep::JobRetention, Some(job))?;
         self.remove(Reason::OldResult { job: job.clone(), state: facts.state, ended, limit })
     }

@@ -5,6 +5,7 @@
 //! One that may not keeps the whole tree, and is named with its numbers.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use super::{Detail, DirContext, Verdict, classify};
 use crate::model::{FileFacts, JobId, Keep, Phase, Reason, RelPath, Timestamp, TreePrint};
@@ -38,7 +39,7 @@ pub struct InTree {
 /// Judges one file of a tree in one phase. It may go if the phase takes it, and
 /// also where its tree goes for the sake of other files: a result past its
 /// retention, and, where results are what the phase is about, what is left of
-/// its job. An age that was asked for is that of the phase, not of these.
+/// its job. An age that was asked for or planned by is that of the phase, not of these.
 #[expect(clippy::too_many_arguments, reason = "each is a fact of its own, as for a single file")]
 pub fn classify_in_tree(
     phase: Phase,
@@ -63,7 +64,7 @@ pub fn classify_in_tree(
             return InTree { verdict: own, is_subject };
         }
     };
-    let retention = Moment { older_than: None, ..moment.clone() };
+    let retention = Moment { older_than: None, at_least: Duration::ZERO, ..moment.clone() };
     let mut verdict = own;
     for other in others {
         let said = judge(*other, &retention);

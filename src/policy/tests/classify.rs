@@ -216,6 +216,7 @@ fn moments() -> impl Strategy<Value = Moment> {
         min_age_suspended: m,
         new_root: n,
         older_than: older.map(Duration::from_secs),
+        at_least: Duration::ZERO,
         forced_job: None,
         forced_chunk: None,
         session: None,

@@ -3,13 +3,16 @@
 use std::collections::VecDeque;
 
 use crate::model::{Action, Phase, Report};
+use crate::policy::{Moment, trash_until};
 
 use super::super::merge::{Mixed, Room, gain, weight};
 use super::super::run::{Orders, RunRoot, Shared, Surroundings};
+use super::super::vault::info::Entry;
 use super::{PhaseEnd, Running};
 
 /// Carries out removals that were planned before, as far as nothing changed
-/// since: the same checks as for a fresh plan, by the limits it was made with.
+/// since: the same checks as for a fresh plan, by the rules of now, and by no
+/// lower limit than it was made with.
 /// `rest` is in the plan's order, each with the place of its root; what was
 /// tried is taken from it. With a target it ends as a fresh run does: where
 /// the volume, looked at before each batch, is at the target.
@@ -23,6 +26,11 @@ pub fn carry_out_plan(
     let Some((mut running, before, begun)) = Running::begin(orders, roots, shared, around) else {
         return Vec::new();
     };
+    let planned = rest.len();
+    rest.retain(|(place, action)| !roots.get(*place).is_some_and(|one| is_kept_longer(one, action)));
+    if rest.len() < planned {
+        running.note_all("part of the trash stays: it is kept for longer than when this was planned");
+    }
     // For a run of the other resource: there the root may be past its mark.
     let mut spared = VecDeque::new();
     while !rest.is_empty() {
@@ -50,13 +58,14 @@ pub fn carry_out_plan(
         let batch = next_batch(orders, roots, rest, &mut spared, room, need);
         let Some((_, first)) = batch.first() else { continue };
         let (phase, limit) = (first.phase, first.reason.limit());
-        // The plan's own limit stands in for the policy's: it may have been asked for.
+        // What the plan's request named is in the moment, as it was then. Else both
+        // count, the rule of then and that of now.
         let as_planned: Vec<RunRoot<'_>> = roots
             .iter()
             .map(|one| RunRoot {
                 root: one.root,
                 nominator: Box::new(super::super::nominate::Nothing),
-                moment: crate::policy::Moment { older_than: Some(limit), ..one.moment.clone() },
+                moment: Moment { at_least: limit, ..one.moment.clone() },
                 past_its_mark: one.past_its_mark,
             })
             .collect();
@@ -72,6 +81,24 @@ pub fn carry_out_plan(
     spared.append(rest);
     *rest = spared;
     running.finish(before.as_ref(), begun)
+}
+
+/// Whether an entry of the trash is kept for longer by now. Its age is in no file:
+/// to be looked up before it is tried, for a try in vain would be on its record.
+fn is_kept_longer(one: &RunRoot<'_>, action: &Action) -> bool {
+    let (Phase::Trash, Some((id, _))) = (action.phase, action.reason.kept()) else { return false };
+    let moment = Moment { at_least: action.reason.limit(), ..one.moment.clone() };
+    match trash_until(&one.root.rules, &moment) {
+        // Any is due.
+        Some((_, limit)) if limit.is_zero() => false,
+        Some((until, _)) => match one.root.vault.as_ref().map(|vault| vault.entry(id)) {
+            Some(Ok(Some(Entry::Trash(entry)))) => entry.deleted_at > until,
+            // It is no such entry any more: that is found out when it is tried.
+            Some(Ok(_)) | None => false,
+            Some(Err(_)) => true,
+        },
+        None => true,
+    }
 }
 
 /// The next entries of one phase and limit: up to so many files, ending with the

@@ -351,3 +351,47 @@ fn what_came_into_a_tree_of_the_trash_has_a_retention_of_its_own() {
     carry_out(&world.orders(Policy::Trash), &[root], shared, &Observer::default());
     assert!(!world.path(there).exists() && ledger.trash_entry(id).unwrap().is_none());
 }
+
+#[test]
+fn trash_that_is_kept_for_longer_by_now_does_not_go_by_a_plan_from_before() {
+    for moved in [true, false] {
+        let (mut world, ledger, id, _state) = waiting("d/f");
+        let (path, mut kept) = (world.path("d/f"), ledger.queue_entry(&id).unwrap().unwrap().kept);
+        let mut there = path.clone();
+        if moved {
+            let rooms = world.root.vault.as_ref().unwrap().open(&world.root.dir).unwrap();
+            drop(rooms);
+            there = world.path(".guardian/trash/1");
+            fs::rename(&path, &there).unwrap();
+            kept.stage = Stage::Moved;
+        }
+        let deleted_at = clock::now().minus(Duration::from_secs(40 * 86_400));
+        let entry = TrashEntry { kept, deleted_at, failed: Some("in vain".to_owned()) };
+        ledger.change_kept(&[KeptChange::Trash(entry)]).unwrap();
+        let orders = world.orders(Policy::Trash);
+        let plan = |world: &World| -> std::collections::VecDeque<_> {
+            let roots = [world.run_root(false)];
+            let shared = Shared { jobs: &world.jobs, references: &world.references };
+            let plans = crate::sweep::run::plan(&orders, &roots, shared, None, &mut Vec::new()).unwrap();
+            plans[0].actions.iter().map(|action| (0, action.clone())).collect()
+        };
+        let apply = |world: &World, mut actions| {
+            let roots = [world.run_root(false)];
+            let shared = Shared { jobs: &world.jobs, references: &world.references };
+            let observer = Observer::default();
+            crate::sweep::carry_out::carry_out_plan(&orders, &roots, shared, &observer, &mut actions)
+                .remove(0)
+        };
+        let actions = plan(&world);
+        assert_eq!(actions.len(), 1, "moved: {moved}");
+        world.root.rules.retain.trash = Duration::from_secs(60 * 86_400);
+        let before = ledger.trash_entry(&id).unwrap();
+        let report = apply(&world, actions.clone());
+        assert_eq!(ledger.trash_entry(&id).unwrap(), before, "it was not even tried");
+        assert!(report.notes.iter().any(|note| note.contains("kept for longer")), "{:?}", report.notes);
+        assert!(there.exists() && report.files_deleted == 0, "moved: {moved}: {report:?}");
+        world.root.rules.retain.trash = Duration::from_secs(30 * 86_400);
+        let report = apply(&world, actions);
+        assert!(!there.exists(), "moved: {moved}: {report:?}");
+    }
+}

@@ -10,10 +10,17 @@ use super::super::carry_out::carry_out_plan;
 use super::super::run::{Shared, plan};
 use super::{HOUR, Observer, World};
 
+/// What the plan's request named.
+const ASKED: Option<Duration> = Some(Duration::from_secs(HOUR));
+
 /// Plans orphans older than an hour, as JSON and back.
 fn planned(world: &World) -> Vec<(usize, Action)> {
+    planned_by(world, ASKED)
+}
+
+fn planned_by(world: &World, older_than: Option<Duration>) -> Vec<(usize, Action)> {
     let mut root = world.run_root(false);
-    root.moment.older_than = Some(Duration::from_secs(HOUR));
+    root.moment.older_than = older_than;
     let roots = [root];
     let shared = Shared { jobs: &world.jobs, references: &world.references };
     let plans = plan(&world.orders(Policy::Orphans), &roots, shared, None, &mut Vec::new()).unwrap();
@@ -30,7 +37,17 @@ fn planned(world: &World) -> Vec<(usize, Action)> {
 }
 
 fn apply(world: &World, actions: Vec<(usize, Action)>) -> crate::model::Report {
-    let roots = [world.run_root(false)];
+    apply_by(world, ASKED, actions)
+}
+
+fn apply_by(
+    world: &World,
+    older_than: Option<Duration>,
+    actions: Vec<(usize, Action)>,
+) -> crate::model::Report {
+    let mut root = world.run_root(false);
+    root.moment.older_than = older_than;
+    let roots = [root];
     let shared = Shared { jobs: &world.jobs, references: &world.references };
     carry_out_plan(&world.orders(Policy::Orphans), &roots, shared, &Observer::default(), &mut actions.into())
         .remove(0)
@@ -46,6 +63,46 @@ fn a_plan_is_applied_by_the_limit_it_was_made_with() {
     let report = apply(&world, planned(&world));
     assert_eq!(report.files_deleted, 25);
     assert!(young.exists());
+}
+
+#[test]
+fn a_rule_that_became_milder_since_keeps_files_of_the_plan() {
+    let mut world = World::new();
+    let (old, older) = (world.file("d/old", 10, 30 * HOUR), world.file("d/older", 10, 90 * HOUR));
+    let actions = planned_by(&world, None);
+    assert_eq!(actions.len(), 2);
+    world.root.rules.retain.orphans = Duration::from_secs(48 * HOUR);
+    let report = apply_by(&world, None, actions);
+    assert!(old.exists() && !older.exists(), "{report:?}");
+    assert_eq!(report.skipped["changed"], 1);
+    // What the request named replaces the rule, then and now.
+    let actions = planned(&world);
+    assert_eq!(apply(&world, actions).files_deleted, 1);
+    assert!(!old.exists());
+}
+
+#[test]
+fn a_rule_that_became_stricter_since_takes_nothing_that_the_plan_would_have_kept() {
+    let mut world = World::new();
+    world.job("1", JobState::Failed, 3 * HOUR);
+    let file = world.file("job_1_x", 10, 9 * HOUR);
+    let orders = world.orders(Policy::FailedJobs);
+    let plan = |world: &World| -> VecDeque<(usize, Action)> {
+        let roots = [world.run_root(false)];
+        let shared = Shared { jobs: &world.jobs, references: &world.references };
+        let plans = plan(&orders, &roots, shared, None, &mut Vec::new()).unwrap();
+        plans[0].actions.iter().map(|action| (0, action.clone())).collect()
+    };
+    world.root.rules.retain.failed_jobs = Duration::from_secs(2 * HOUR);
+    let mut actions = plan(&world);
+    assert_eq!(actions.len(), 1);
+    world.root.rules.retain.failed_jobs = Duration::from_secs(60);
+    // It began again meanwhile, and failed again.
+    world.job("1", JobState::Failed, HOUR);
+    let roots = [world.run_root(false)];
+    let shared = Shared { jobs: &world.jobs, references: &world.references };
+    let report = carry_out_plan(&orders, &roots, shared, &Observer::default(), &mut actions).remove(0);
+    assert!(file.exists() && report.files_deleted == 0, "{report:?}");
 }
 
 #[test]
