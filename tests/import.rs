@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -178,6 +179,19 @@ fn files(dir: &Path) -> BTreeSet<String> {
 }
 
 #[test]
+fn a_directory_that_is_a_link_is_no_root_and_is_named() {
+    let home = Home::new();
+    home.file("there/old", "x");
+    symlink(home.0.path().join("there"), home.0.path().join("link")).unwrap();
+    let place = home.0.path().display();
+    let said = home.import(&["-"], &format!("d {place}/link - - - 1s\nd {place}/there - - - 1d\n"));
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(said.out.matches("\n[[root]]\n").count(), 1, "{}", said.out);
+    let text = said.out.replace("\n# ", " ").replace("   ", " ");
+    assert!(text.contains(&format!("<stdin>:1: {place}/link is a symbolic link")), "{}", said.out);
+}
+
+#[test]
 fn guardian_takes_nothing_that_systemd_tmpfiles_leaves() {
     if !Path::new("/usr/bin/systemd-tmpfiles").exists() {
         eprintln!("skipped: there is no systemd-tmpfiles here");
@@ -207,6 +221,8 @@ fn guardian_takes_nothing_that_systemd_tmpfiles_leaves() {
     ] {
         home.file(&format!("data/{name}"), "x");
     }
+    home.file("elsewhere/old", "x");
+    symlink(home.0.path().join("elsewhere"), data.join("link")).unwrap();
     let lines: String = [
         ("d", "", "1s"),
         ("x", "/keep", "-"),
@@ -219,6 +235,7 @@ fn guardian_takes_nothing_that_systemd_tmpfiles_leaves() {
         ("x", "/x", "-"),
         ("X", "/x/X", "-"),
         ("x", "/lock.[0-9]", "-"),
+        ("d", "/link", "1s"),
     ]
     .iter()
     .map(|(kind, path, age)| format!("{kind} {}{path} - - - {age}\n", data.display()))
@@ -247,6 +264,7 @@ fn guardian_takes_nothing_that_systemd_tmpfiles_leaves() {
     let taken: BTreeSet<_> = before.difference(&after).cloned().collect();
     let too_many: Vec<_> = planned.difference(&taken).collect();
     assert!(too_many.is_empty(), "guardian would take, systemd-tmpfiles left: {too_many:?}\n{}", said.out);
+    assert!(data.join("link").is_symlink() && home.0.path().join("elsewhere/old").exists());
     for name in ["old", "sub/deep/old", ".hidden", "boot/a", "short/a", "a b", "lock.x"] {
         assert!(planned.contains(data.join(name).to_str().unwrap()), "{name} stays: {planned:?}");
     }

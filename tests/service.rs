@@ -11,6 +11,10 @@ mod life;
 mod machine;
 #[path = "service/package.rs"]
 mod package;
+#[path = "service/purge.rs"]
+mod purge;
+#[path = "service/starts.rs"]
+mod starts;
 #[path = "service/walls.rs"]
 mod walls;
 
@@ -23,7 +27,7 @@ fn machine() -> Option<(Machine, TempDir)> {
     booted.map_err(|why| eprintln!("skipped: {why}")).ok()
 }
 
-/// Quick looks, and a root that acts at once, on a volume of 64 MiB.
+/// Quick looks, and a root that acts at once, new as it is, on a volume of 64 MiB.
 const CONFIGURATION: &str = "\
 [agent]
 sample_interval = \"1s\"
@@ -36,6 +40,7 @@ warning = 70
 min_free = \"0\"
 age_by = [\"mtime\"]
 registry_grace = \"0s\"
+adoption_grace = \"0s\"
 ";
 
 /// Installs the first package and guards `/scratch`, a volume of its own.

@@ -15,6 +15,9 @@ use assert_cmd::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "standalone/unattended.rs"]
+mod unattended;
+
 const HOUR: u64 = 3600;
 
 /// A host with one root and no agent.

@@ -178,12 +178,56 @@ fn every_file_of_the_packages_exists_and_every_unit_and_drop_in_is_in_them() {
             (None, None) => assert!(package().join(source).is_file(), "{source}"),
         }
     }
-    for unit in files_in("systemd", &["service", "socket", "timer"]) {
-        let name = unit.strip_prefix(package()).unwrap().to_str().unwrap().to_owned();
-        let targets: Vec<_> = assets.iter().filter(|(source, _)| *source == name).collect();
-        assert_eq!(targets.len(), 2, "{name} is in both packages: {targets:?}");
-        assert!(targets.iter().all(|(_, target)| target.ends_with("usr/lib/systemd/system/")), "{targets:?}");
+    for (ends, place) in [
+        (&["service", "socket", "timer"][..], "usr/lib/systemd/system/"),
+        (&["catalog"], "usr/lib/systemd/catalog/"),
+    ] {
+        for file in files_in("systemd", ends) {
+            let name = file.strip_prefix(package()).unwrap().to_str().unwrap().to_owned();
+            let targets: Vec<_> = assets.iter().filter(|(source, _)| *source == name).collect();
+            assert_eq!(targets.len(), 2, "{name} is in both packages: {targets:?}");
+            assert!(targets.iter().all(|(_, target)| target.ends_with(place)), "{targets:?}");
+        }
     }
+}
+
+#[test]
+fn what_the_catalog_explains_is_known_after_installation_and_forgotten_after_removal() {
+    for script in ["debian/postinst", "debian/postrm", "rpm/post", "rpm/postun"] {
+        assert!(text_of(&format!("systemd/{script}")).contains("journalctl --update-catalog"), "{script}");
+    }
+}
+
+#[test]
+fn the_timer_is_enabled_by_nobody_but_the_administrator() {
+    let enabling = ["deb-systemd-helper enable", "systemctl --no-reload preset", "systemctl preset"];
+    for script in ["debian/postinst", "rpm/post"] {
+        for line in text_of(&format!("systemd/{script}")).lines() {
+            let enables = enabling.iter().any(|command| line.contains(command));
+            assert!(!(enables && line.contains("guardian-sweep")), "{script}: {line}");
+        }
+    }
+}
+
+#[test]
+fn no_cause_that_passes_makes_systemd_give_up_on_the_agent() {
+    let service = settings(&text_of("systemd/guardian.service"), "Service");
+    assert_eq!(service["Restart"], ["on-failure"]);
+    // Any limit is reached some day: clients of the socket start it too, and it starts the socket.
+    for unit in ["guardian.service", "guardian.socket"] {
+        let unit = settings(&text_of(&format!("systemd/{unit}")), "Unit");
+        assert_eq!(unit["StartLimitIntervalSec"], ["0"]);
+    }
+    // Or the agent starts at last, and its socket fails because of the clients before.
+    let socket = settings(&text_of("systemd/guardian.socket"), "Socket");
+    let seconds = |value: &str| value.strip_suffix('s').unwrap().parse::<u32>().unwrap();
+    assert!(seconds(&socket["TriggerLimitIntervalSec"][0]) * 2 <= seconds(&service["RestartSec"][0]));
+}
+
+#[test]
+fn what_the_timer_begins_is_unattended() {
+    let sweep = settings(&text_of("systemd/guardian-sweep.service"), "Service");
+    assert!(sweep["ExecStart"][0].contains(" --unattended"), "{:?}", sweep["ExecStart"]);
 }
 
 #[test]

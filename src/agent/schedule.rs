@@ -146,18 +146,21 @@ fn follow_failures(agent: &Arc<Agent>, automatic: bool, now: Timestamp) -> Durat
 
 /// What a scheduled sweep may do to a root.
 #[derive(Debug, PartialEq)]
-enum Consent {
+pub enum Consent {
     /// Remove.
     Carry,
     /// Only say what it would remove.
     Plan,
     /// Leave it to a person: so much of the root it would take.
-    Ask { percent: f64 },
+    Ask {
+        /// Of its files or bytes, whichever is more.
+        percent: f64,
+    },
 }
 
 /// Decides by a plan and what its root holds. An empty plan gives no leave where
 /// only planning is allowed: the sweep plans again, when the other roots are planned.
-fn consent(plan: Amount, root: Amount, max_share: f64, only_plan: bool) -> Consent {
+pub fn consent(plan: Amount, root: Amount, max_share: f64, only_plan: bool) -> Consent {
     if only_plan {
         return Consent::Plan;
     }

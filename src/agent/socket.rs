@@ -21,7 +21,8 @@ pub enum HandedError {
     Activation(#[from] ActivationError),
     /// It is another one than the configuration says.
     #[error(
-        "failed to serve the socket that the service manager listens on: it is {found}, and `socket` is {}; help: make ListenStream= of guardian.socket and `socket` the same, or disable guardian.socket",
+        "failed to serve the socket that the service manager listens on: it is {found}, and `socket` is {}; help: make `socket` the same, or give guardian.socket that path (`systemctl edit guardian.socket`, below [Socket] a line ListenStream= and a line ListenStream={}), then `systemctl stop guardian.socket guardian.service` and `systemctl start guardian`",
+        configured.display(),
         configured.display()
     )]
     Elsewhere {

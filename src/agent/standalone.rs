@@ -10,6 +10,7 @@ mod kept;
 mod opening;
 mod references;
 mod sweeping;
+mod unattended;
 mod workplace;
 
 use std::path::Path;

@@ -51,6 +51,8 @@ pub struct StandaloneSweep {
     pub adopt: bool,
     /// `--list`: the reports carry their actions.
     pub list: bool,
+    /// `--unattended`: nobody looks on; what a scheduled sweep leaves to a person is left to one.
+    pub unattended: bool,
 }
 
 /// What a sweep in the command's own process did.
@@ -60,6 +62,9 @@ pub struct SweepOutcome {
     pub reports: Vec<Report>,
     /// In a dry run the plan of each root, in the order of the reports.
     pub plans: Vec<PlanResource>,
+    /// What was not done and is for somebody to look at: a root that is suspended,
+    /// a plan that takes too much.
+    pub not_done: Vec<String>,
 }
 
 /// Takes how far a sweep is.

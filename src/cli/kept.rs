@@ -55,7 +55,7 @@ pub(super) fn sweep(
     let body: serde_json::Value = match session.worker(attempt)? {
         Worker::Agent(client) => session.expect(ask(&client), attempt)?.read(attempt)?,
         Worker::Own(own) => {
-            let sweep = StandaloneSweep { request, plan: None, adopt: false, list: false };
+            let sweep = StandaloneSweep { request, plan: None, adopt: false, list: false, unattended: false };
             let outcome = own
                 .sweep(&sweep, &AtomicBool::new(false), Arc::new(|_: &_| {}))
                 .map_err(|error| Failure::refused(attempt, &error))?;

@@ -88,7 +88,7 @@ fn end(id: &SessionId, session: &mut Session<'_>) -> Result<Exit, Failure> {
         Worker::Own(own) => {
             let mut ended = own.session_end(id, &me()).map_err(|error| Failure::refused(attempt, &error))?;
             let request = SweepRequest { session: Some(id.clone()), ..SweepRequest::of(Policy::Session) };
-            let sweep = StandaloneSweep { request, plan: None, adopt: false, list: false };
+            let sweep = StandaloneSweep { request, plan: None, adopt: false, list: false, unattended: false };
             let removing = &format!("remove the files of session {id}, which has ended");
             let swept = own.sweep(&sweep, &AtomicBool::new(false), Arc::new(|_: &Progress| {}));
             let reports = swept.map_err(|error| Failure::refused(removing, &error))?.reports;

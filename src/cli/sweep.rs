@@ -10,12 +10,14 @@ use super::client::Client;
 use super::failure::{Exit, Failure};
 use super::follow::{Looks, look};
 use super::host::{Standalone, StandaloneSweep};
-use super::output::Format;
+use super::output::{Format, tell};
 use super::progress::SweepBar;
 use super::report;
 use super::session::{Session, Worker};
 use crate::api::{Listing, PlanResource, RootResource, SweepResource, SweepState, check_sweep, waited_body};
-use crate::model::{ByteSize, JobId, PlanId, Policy, Report, RootName, SessionId, SweepRequest, TimeSpan};
+use crate::model::{
+    ByteSize, JobId, PlanId, Policy, Report, RootName, SessionId, SweepRequest, TimeSpan, escape_control,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SweepArgs {
@@ -59,6 +61,10 @@ pub(super) struct SweepArgs {
     /// Take over a root that another ledger claims (without an agent)
     #[arg(long)]
     adopt: bool,
+    /// Begun by a timer: as the agent's own scheduled sweeps, for hosts without one
+    #[arg(long, hide = true, conflicts_with_all =
+        ["plan", "adopt", "job", "session", "older_than", "free", "until"])]
+    unattended: bool,
 }
 
 pub(super) fn policy(text: &str) -> Result<Policy, String> {
@@ -99,6 +105,9 @@ pub(super) fn run(args: &SweepArgs, session: &mut Session<'_>) -> Result<Exit, F
         list: args.list,
         plan: None,
     };
+    if args.unattended && args.policy != Policy::Scheduled {
+        return Err(Failure::usage(attempt, "--unattended is for the policy scheduled"));
+    }
     let plan = args.plan.as_deref().map(find_plan).transpose()?;
     if let Some(text) = &args.plan {
         // Checked with its name in place, whatever it turns out to be.
@@ -113,6 +122,11 @@ pub(super) fn run(args: &SweepArgs, session: &mut Session<'_>) -> Result<Exit, F
     let cancelled = interruption(attempt)?;
     let (worker, root) = session.worker_for(args.root.as_deref(), attempt)?;
     match worker {
+        // It began since the timer looked.
+        Worker::Agent(_) if args.unattended => {
+            session.out.note("nothing to do: the agent sweeps by itself");
+            Ok(Exit::Done)
+        }
         Worker::Agent(client) => {
             if args.adopt {
                 return Err(Failure::usage(attempt, "--adopt works without an agent only"));
@@ -146,7 +160,8 @@ pub(super) fn run(args: &SweepArgs, session: &mut Session<'_>) -> Result<Exit, F
                 None => None,
             };
             request.root = root;
-            let sweep = StandaloneSweep { request, plan, adopt: args.adopt, list: args.list || args.dry_run };
+            let (adopt, list, unattended) = (args.adopt, args.list || args.dry_run, args.unattended);
+            let sweep = StandaloneSweep { request, plan, adopt, list, unattended };
             alone(&sweep, args, own.as_ref(), &cancelled, session, attempt)
         }
     }
@@ -340,7 +355,15 @@ fn alone(
         values.push(value);
     }
     finish(values, &reports, None, args, session)?;
-    if cancelled.load(Ordering::Relaxed) { Ok(Exit::Interrupted) } else { Ok(report::exit_of(&reports)) }
+    // Said even with -q, and by the exit code: nobody else will say it.
+    for what in &outcome.not_done {
+        tell(&format!("guardian: {}", escape_control(what)));
+    }
+    Ok(match report::exit_of(&reports) {
+        _ if cancelled.load(Ordering::Relaxed) => Exit::Interrupted,
+        Exit::Done if !outcome.not_done.is_empty() => Exit::Failures,
+        exit => exit,
+    })
 }
 
 fn finish(

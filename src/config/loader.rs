@@ -102,6 +102,10 @@ impl Probe for Disk {
         path.canonicalize().unwrap_or_else(|_| path.to_owned())
     }
 
+    fn is_link(&self, path: &Path) -> bool {
+        path.is_symlink()
+    }
+
     fn device(&self, path: &Path) -> Option<u64> {
         use std::os::unix::fs::MetadataExt;
         path.metadata().ok().map(|found| found.dev())

@@ -100,6 +100,10 @@ pub trait Probe {
     fn exists(&self, path: &Path) -> bool;
     /// The path with symbolic links resolved; unchanged where that fails.
     fn resolve(&self, path: &Path) -> PathBuf;
+    /// Whether the path itself is a symbolic link, wherever it leads.
+    fn is_link(&self, _path: &Path) -> bool {
+        false
+    }
     /// The device that holds this path; `None` where that can't be told.
     fn device(&self, _path: &Path) -> Option<u64> {
         None

@@ -79,6 +79,10 @@ fn cleans_a_volume_that_fills(machine: &Machine) {
     }
     assert!(left.lines().all(|name| name != "f56"), "the oldest that nothing protects goes first");
     machine.journal(&["past the high-water mark", "scratch"]);
+    let explained = machine.done(
+        "journalctl --no-pager -x -u guardian.service GUARDIAN_ROOT=scratch | grep -A 14 'past its high-water mark'",
+    );
+    assert!(explained.contains("guardian history") && !explained.contains("@GUARDIAN"), "{explained}");
     machine.done("guardian history --limit 1");
     machine.done("systemctl --no-pager -n 0 status guardian.service | head -n 12");
     let _ = reader.kill();
@@ -121,7 +125,7 @@ fn comes_back_when_it_hangs_or_is_killed(machine: &Machine) {
     tell("the agent hangs: the watchdog has it started again (after 3 s here, not a minute)");
     machine.write(
         "/etc/systemd/system/guardian.service.d/test.conf",
-        "[Unit]\nStartLimitBurst=100\n[Service]\nWatchdogSec=3s\nRestartSec=1s\nLimitCORE=0\n",
+        "[Service]\nWatchdogSec=3s\nRestartSec=1s\nLimitCORE=0\n",
     );
     machine.done("systemctl daemon-reload && systemctl restart guardian");
     let hung = machine.agent();
@@ -182,6 +186,20 @@ fn stops(machine: &Machine) {
     assert_ne!(machine.sh("test -e /run/guardian/guardian.sock").0, 0);
     assert_eq!(machine.sh("guardian health").0, 4);
     machine.done("systemctl start guardian.socket && guardian health");
+
+    tell("for good: disabled, it comes back with no client, no upgrade and no boot");
+    machine.done("systemctl disable --now guardian.socket guardian.service");
+    assert_eq!(machine.sh("guardian health").0, 4);
+    machine.done("dpkg -i /mnt/second.deb");
+    for unit in ["guardian.socket", "guardian.service"] {
+        assert_eq!(machine.property(unit, "ActiveState"), "inactive", "{unit}");
+        assert_eq!(machine.sh(&format!("systemctl is-enabled {unit}")).1, "disabled");
+    }
+    assert_ne!(
+        machine.sh("systemctl list-dependencies --plain multi-user.target sockets.target | grep guardian").0,
+        0
+    );
+    machine.done("systemctl enable --now guardian && guardian health");
 }
 
 /// All that lies in the root but what the agent itself keeps there, and what lies in the trash.
@@ -197,6 +215,7 @@ fn leaves_everything_of_others(machine: &Machine) {
 
     tell("it is installed again: it knows what it knew");
     machine.done("dpkg -i /mnt/second.deb");
+    machine.done("systemctl is-active guardian.socket guardian.service");
     assert_ne!(machine.sh("test -e /var/lib/guardian/roots-at-removal").0, 0);
     assert!(machine.done("guardian trash list").contains("/scratch/precious"));
 

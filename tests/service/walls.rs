@@ -1,5 +1,7 @@
 //! What the unit closes, and what its drop-ins open.
 
+use std::time::{Duration, Instant};
+
 use super::machine::{Machine, tell};
 use super::{guarded, machine};
 
@@ -83,11 +85,12 @@ fn roots_in_shared_memory_and_on_volumes_that_come_later_are_guarded() {
 fn a_host_without_the_agent_is_swept_by_the_timer() {
     let Some((machine, _shared)) = machine() else { return };
     guarded(&machine);
-    machine.done("mkdir -m 700 /scratch/theirs && cd /scratch/theirs && touch -d '-3 days' old && touch new && chown -R 65534 .");
+    machine.done("mkdir -m 700 /scratch/theirs && cd /scratch/theirs && touch -d '-3 days' old && touch new1 new2 && chown -R 65534 .");
     tell("the agent is there: the sweep of the timer has nothing to do");
     machine.done("systemctl start guardian-sweep.service");
     machine.done("systemctl show -p Result -p ExecMainStatus guardian-sweep.service");
     machine.done("ls /scratch/theirs");
+    machine.done("guardian sweep scheduled --unattended");
     machine.done("test -e /scratch/theirs/old");
     tell("the agent is disabled: the sweep does it by itself, behind the same walls");
     machine.done("systemctl disable --now guardian.socket guardian.service");
@@ -97,7 +100,28 @@ fn a_host_without_the_agent_is_swept_by_the_timer() {
     machine.done("journalctl --no-pager -o cat -u guardian-sweep.service");
     assert_eq!(machine.property("guardian-sweep.service", "Result"), "success");
     assert_ne!(machine.sh("test -e /scratch/theirs/old").0, 0, "it is still there");
-    machine.done("test -e /scratch/theirs/new");
+    machine.done("test -e /scratch/theirs/new1");
+
+    tell("most of the root became due at once: that is for somebody to look at");
+    machine.done("cd /scratch/theirs && touch -d '-3 days' old1 old2 old3");
+    machine.sh("systemctl start guardian-sweep.service");
+    machine.done("journalctl --no-pager -o cat -u guardian-sweep.service | tail -n 6");
+    assert_eq!(machine.property("guardian-sweep.service", "ExecMainStatus"), "1");
+    machine.done("systemctl is-failed guardian-sweep.service");
+    machine.done("test -e /scratch/theirs/old3");
+    machine.done("guardian sweep scheduled --root scratch");
+    assert_ne!(machine.sh("test -e /scratch/theirs/old3").0, 0, "somebody looked, and it stays");
+
+    tell("the volume of another root is missing: this one is swept, and the unit has failed");
+    machine.write(
+        "/etc/guardian/guardian.d/later.toml",
+        "[[root]]\nname = \"later\"\npath = \"/later\"\nrequire_mount = true\n",
+    );
+    machine.done("mkdir /later && touch -d '-3 days' /scratch/theirs/old");
+    machine.sh("systemctl start guardian-sweep.service");
+    machine.done("journalctl --no-pager -o cat -u guardian-sweep.service | tail -n 4");
+    assert_eq!(machine.property("guardian-sweep.service", "ExecMainStatus"), "1");
+    assert_ne!(machine.sh("test -e /scratch/theirs/old").0, 0, "one root stops the others");
 }
 
 /// The shell examples of the README's section on installing, in order, as root types them.
@@ -106,6 +130,15 @@ fn steps_of_the_readme() -> Vec<String> {
     let section = readme.split("\n## Install\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let steps = section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     steps.map(|step| step.replace("sudo ", "")).collect()
+}
+
+/// Takes one of the steps, and says how long that took.
+fn step(machine: &Machine, what: &str, script: &str) -> (String, Duration) {
+    let began = Instant::now();
+    let said = machine.done(&format!("set -e; {script}"));
+    let took = began.elapsed();
+    eprintln!("  {:.2} s: {what}", took.as_secs_f64());
+    (said, took)
 }
 
 #[test]
@@ -120,12 +153,15 @@ fn the_steps_of_the_readme_lead_from_nothing_to_guarded() {
         package.contains("build-deb")
             && package.contains("apt install ./target/debian/storage-guardian_*.deb")
     );
-    machine.done("dpkg -i /mnt/first.deb");
-    assert!(machine.done(&format!("set -e; {guard}")).contains("/scratch"));
-    machine.until("the root is ready", "guardian health --json | grep -q '\"state\":\"ready\"'");
-    machine.done(&format!("set -e; {drop_in}"));
+    let (_, installed) = step(&machine, "the package is installed", "dpkg -i /mnt/first.deb");
+    let (said, guarded) = step(&machine, "a root is named", guard);
+    assert!(said.contains("/scratch"));
+    let ready = "until guardian health --json | grep -q '\"state\":\"ready\"'; do sleep 0.05; done";
+    let (_, read) = step(&machine, "the root is read", ready);
+    eprintln!("  {:.2} s: from nothing to guarded", (installed + guarded + read).as_secs_f64());
+    step(&machine, "a drop-in is taken", drop_in);
     assert_eq!(machine.property("guardian.service", "PrivateNetwork"), "no");
-    machine.done(&format!("set -e; {alone}"));
+    step(&machine, "the timer takes the agent's place", alone);
     assert_eq!(machine.property("guardian-sweep.timer", "ActiveState"), "active");
     machine.done(
         "dpkg -P storage-guardian && rm -r /etc/systemd/system/guardian.service.d && systemctl daemon-reload",
@@ -145,6 +181,6 @@ fn the_steps_of_the_readme_lead_from_nothing_to_guarded() {
     }
     let by_hand = by_hand
         .replace("cargo build --release --locked", "mkdir -p target/release && cp guardian target/release/");
-    machine.done(&format!("set -e; cd /mnt; {by_hand}"));
+    step(&machine, "installed by hand", &format!("cd /mnt; {by_hand}"));
     machine.done("guardian health; systemctl is-active guardian.socket guardian.service");
 }

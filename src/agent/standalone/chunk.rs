@@ -34,7 +34,8 @@ impl Alone {
         {
             return Ok(answer);
         }
-        let sweep = StandaloneSweep { request: wanted, plan: None, adopt: false, list: false };
+        let sweep =
+            StandaloneSweep { request: wanted, plan: None, adopt: false, list: false, unattended: false };
         let engine = work.engine(audit);
         let control = Control::default();
         let commission =

@@ -20,7 +20,7 @@ use crate::sys::{clock, process};
 use super::opening::{OpenedTargets, count_by_walking, gather};
 use super::references::end_idle_sessions;
 use super::workplace::pause_at;
-use super::{Alone, kept};
+use super::{Alone, kept, unattended};
 
 impl Alone {
     /// Sweeps, or only plans, where that is asked for or configured.
@@ -156,18 +156,20 @@ impl Alone {
             })
         };
         let commission = commission(sweep, &control, &stop);
-        let reports = match &sweep.plan {
+        let done = |reports| SweepOutcome { reports, ..SweepOutcome::default() };
+        let outcome = match &sweep.plan {
             Some(plans) => {
                 let actions: Vec<PlanAction> =
                     plans.iter().flat_map(|plan| plan.actions.iter().cloned()).collect();
-                engine.apply(&commission, &targets, &actions)
+                engine.apply(&commission, &targets, &actions).map(done)
             }
-            None => engine.sweep(&commission, &targets),
+            None if sweep.unattended => unattended::sweep(&engine, &commission, &targets),
+            None => engine.sweep(&commission, &targets).map(done),
         };
-        let reports = reports.map_err(|error| problems::engine(&error))?;
-        let mut outcome = SweepOutcome { reports, plans: Vec::new() };
+        let mut outcome = outcome.map_err(|error| problems::engine(&error))?;
         for why in left_out {
             note(&mut outcome, &why);
+            outcome.not_done.push(why);
         }
         Ok(outcome)
     }
@@ -179,7 +181,7 @@ fn note(outcome: &mut SweepOutcome, text: &str) {
     }
 }
 
-/// What is commissioned by whoever gave the command.
+/// What is commissioned by whoever gave the command; nobody did where a timer began it.
 pub(super) fn commission<'a>(
     sweep: &'a StandaloneSweep,
     control: &'a Control,
@@ -188,9 +190,13 @@ pub(super) fn commission<'a>(
     let (uid, gid) = process::own_ids();
     Commission {
         request: &sweep.request,
-        // What is asked for by name is asked for because it has ended.
-        trigger: if sweep.request.session.is_some() { Trigger::SessionEnded } else { Trigger::Manual },
-        requested_by: Some(Requester { uid, gid, pid: std::process::id() }),
+        trigger: match &sweep.request.session {
+            _ if sweep.unattended => Trigger::Scheduled,
+            // What is asked for by name is asked for because it has ended.
+            Some(_) => Trigger::SessionEnded,
+            None => Trigger::Manual,
+        },
+        requested_by: (!sweep.unattended).then(|| Requester { uid, gid, pid: std::process::id() }),
         control,
         list: sweep.list,
         stop,

@@ -16,9 +16,15 @@ pub(super) struct TmpfilesArgs {
     files: Vec<PathBuf>,
 }
 
-/// A file hides those of the same name in later directories.
-const DIRECTORIES: [&str; 4] =
-    ["/etc/tmpfiles.d", "/run/tmpfiles.d", "/usr/local/lib/tmpfiles.d", "/usr/lib/tmpfiles.d"];
+/// A file hides those of the same name in later directories; so where `/lib` leads
+/// to `/usr/lib`, nothing is read twice.
+const DIRECTORIES: [&str; 5] = [
+    "/etc/tmpfiles.d",
+    "/run/tmpfiles.d",
+    "/usr/local/lib/tmpfiles.d",
+    "/usr/lib/tmpfiles.d",
+    "/lib/tmpfiles.d",
+];
 
 const ATTEMPT: &str = "import tmpfiles";
 
@@ -119,9 +125,33 @@ mod tests {
         symlink("/dev/null", etc.join("masked.conf")).unwrap();
         symlink("nowhere", lib.join("dangling.conf")).unwrap();
         fs::create_dir(lib.join("dir.conf")).unwrap();
-        let (files, notes) = read_all(&[&etc, &none, &lib]).unwrap();
+        // /lib is a link to /usr/lib on most hosts.
+        let same = dir.path().join("same");
+        symlink(&lib, &same).unwrap();
+        let (files, notes) = read_all(&[&etc, &none, &lib, &same]).unwrap();
         let read: Vec<_> = files.iter().map(|file| String::from_utf8_lossy(&file.bytes)).collect();
         assert_eq!(read, ["a", "of etc"]);
         assert_eq!(notes.len(), 2, "{notes:?}");
+    }
+
+    #[test]
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    fn the_directories_are_those_of_systemd_tmpfiles_in_its_order() {
+        let asked = std::process::Command::new("systemd-tmpfiles")
+            .args(["--clean", "--prefix=/nothing"])
+            .env("SYSTEMD_LOG_LEVEL", "debug")
+            .env("SYSTEMD_LOG_TARGET", "console")
+            .output();
+        let Ok(output) = asked else {
+            eprintln!("skipped: there is no systemd-tmpfiles here");
+            return;
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        let listed = said.lines().skip_while(|line| !line.starts_with("Looking for configuration files"));
+        let listed: Vec<_> = listed.skip(1).map_while(|line| line.strip_prefix('\t')).collect();
+        // One that was built for a host where /lib is a link does not list it.
+        let expected: Vec<_> =
+            DIRECTORIES.into_iter().filter(|dir| *dir != "/lib/tmpfiles.d" || listed.contains(dir)).collect();
+        assert_eq!(listed, expected);
     }
 }

@@ -62,6 +62,8 @@ pub(super) struct Line {
     /// `!`: systemd-tmpfiles-clean does not read it.
     pub(super) at_boot_only: bool,
     pub(super) path: LinePath,
+    /// It says `/var/run`, and `/run` is what counts.
+    pub(super) of_var_run: bool,
     pub(super) age: Option<Age>,
 }
 
@@ -102,7 +104,8 @@ pub(super) fn read(file: &Path, bytes: &[u8], lines: &mut Vec<Line>, malformed: 
         let source = Source { file: file.to_owned(), line: index + 1, text };
         match fields(line) {
             Ok((letter, at_boot_only, path, age)) => {
-                lines.push(Line { source, letter, at_boot_only, path, age });
+                let (path, of_var_run) = path.updated();
+                lines.push(Line { source, letter, at_boot_only, path, of_var_run, age });
             }
             Err((column, reason)) => malformed.push(Malformed { source, column, reason }),
         }

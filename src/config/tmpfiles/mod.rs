@@ -161,6 +161,9 @@ fn unused(line: &line::Line, roots: &[ImportedRoot]) -> Option<Note> {
 fn notes(root: &roots::Chosen<'_>, all: &[roots::Chosen<'_>]) -> Vec<String> {
     let candidate = &root.candidate;
     let mut notes = Vec::new();
+    if candidate.line.of_var_run {
+        notes.push("/var/run is read as /run, as systemd-tmpfiles reads it.".to_owned());
+    }
     if candidate.at_each_run {
         notes.push(
             "The age was 0: everything, at each run. That was once a day, so a day it is here.".to_owned(),

@@ -17,6 +17,9 @@ pub(super) enum Piece {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct LinePath(pub(super) Vec<Vec<Piece>>);
 
+/// systemd-tmpfiles reads what lies beneath it as beneath `/run`.
+const LEGACY_RUN: [&str; 2] = ["var", "run"];
+
 /// Specifiers that depend on the host, its system, or the boot.
 const VARYING: &str = "aAbBHlmMovwW";
 
@@ -66,6 +69,18 @@ impl LinePath {
         }
         let parts = pieces.split(|piece| *piece == Piece::Byte(b'/')).map(<[Piece]>::to_vec);
         Ok(Self(parts.filter(|part| !part.is_empty() && *part != [Piece::Byte(b'.')]).collect()))
+    }
+
+    /// The path that systemd-tmpfiles makes of it, and whether it is another one.
+    pub(super) fn updated(mut self) -> (Self, bool) {
+        let is = |part: &Vec<Piece>, name: &str| part.iter().copied().eq(name.bytes().map(Piece::Byte));
+        // Of /var/run itself a line speaks as it is.
+        let is_legacy = self.0.len() > LEGACY_RUN.len()
+            && self.0.iter().zip(LEGACY_RUN).all(|(part, name)| is(part, name));
+        if is_legacy {
+            self.0.remove(0);
+        }
+        (self, is_legacy)
     }
 
     /// The path as text; an error says why guardian can't name it.

@@ -32,7 +32,7 @@ pub(super) fn of_root(
     for line in lines {
         let Some(parts) = beneath(line, root) else { continue };
         let mut tell = |reason: String| differences.push(Difference::of(line, reason));
-        let reason = match candidate(line) {
+        let reason = match candidate(line, probe) {
             Some(Ok(inner)) => {
                 if goes_later(&inner, &root.candidate) {
                     if let Some(reason) = later(&inner, &root.candidate) {
@@ -60,6 +60,7 @@ pub(super) fn of_root(
             }
             None => "a line of its own".to_owned(),
         };
+        let reason = if line.of_var_run { reason + "; /var/run is read as /run" } else { reason };
         let unknown: String = line.path.unknown().iter().map(|letter| format!(", any %{letter}")).collect();
         add(protecting(&parts, line.is_pattern()), reason + &unknown, line);
     }

@@ -38,7 +38,7 @@ pub(super) struct Chosen<'a> {
 const BETWEEN_RUNS: Duration = Duration::from_secs(86_400);
 
 /// The line as a root of its own, wherever it lies; an error is the reason why it can't be one.
-pub(super) fn candidate(line: &Line) -> Option<Result<Candidate<'_>, String>> {
+pub(super) fn candidate<'a>(line: &'a Line, probe: &dyn Probe) -> Option<Result<Candidate<'a>, String>> {
     let age = line.age.as_ref().filter(|_| line.cleans())?;
     let made = || {
         if line.is_pattern() && line.path.has_wildcards() {
@@ -47,6 +47,12 @@ pub(super) fn candidate(line: &Line) -> Option<Result<Candidate<'_>, String>> {
             );
         }
         let path = line.path.text()?;
+        if probe.is_link(Path::new(&path)) {
+            return Err(format!(
+                "{path} is a symbolic link, and systemd-tmpfiles cleans nothing through one: if what it \
+                 leads to should be cleaned, write a [[root]] for that"
+            ));
+        }
         if age.keeps_first_level {
             return Err(
                 "guardian can't keep what lies directly in a root and clean beneath it (~)".to_owned()
@@ -78,7 +84,7 @@ pub(super) fn choose<'a>(
 ) -> Vec<Chosen<'a>> {
     let mut candidates = Vec::new();
     for line in lines {
-        match candidate(line) {
+        match candidate(line, probe) {
             None => {}
             Some(Ok(candidate)) => candidates.push(candidate),
             Some(Err(reason)) => notes.push(Note { source: line.source.clone(), reason }),

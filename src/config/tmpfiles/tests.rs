@@ -8,8 +8,8 @@ use crate::config::{Environment, Inputs, Overrides, Settings, settle};
 mod model;
 mod reading;
 
-/// A disk on which `/volume` is one of its own, `/link` leads to `/data`, and
-/// `/data/checkout` is a checkout.
+/// A disk on which `/volume` is one of its own, `/link` leads to `/data`,
+/// `/data/to` elsewhere, and `/data/checkout` is a checkout.
 pub(super) struct Fake;
 
 impl Probe for Fake {
@@ -18,6 +18,9 @@ impl Probe for Fake {
     }
     fn resolve(&self, path: &Path) -> PathBuf {
         path.strip_prefix("/link").map_or_else(|_| path.to_owned(), |rest| Path::new("/data").join(rest))
+    }
+    fn is_link(&self, path: &Path) -> bool {
+        path == Path::new("/link") || path == Path::new("/data/to")
     }
     fn device(&self, path: &Path) -> Option<u64> {
         Some(u64::from(path.starts_with("/volume")))
@@ -117,6 +120,29 @@ fn what_has_a_line_of_its_own_stays_whatever_its_type() {
 }
 
 #[test]
+fn a_link_within_a_root_stays_and_what_lies_beyond_one_is_a_root() {
+    let import = from("d /data - - - 10d\nd /data/to - - - 1d");
+    assert_eq!((active(&import), globs(&import)), (vec!["/data"], vec!["{to,to/*}"]));
+    assert_eq!(active(&from("d /link/a - - - 1d")), ["/link/a"]);
+}
+
+#[test]
+fn lines_below_var_run_are_of_run_and_say_so() {
+    let import = from("d /var//run/./a - - - 1d\nx /var/run/a/b\nx %t/a/c\nd /run/a - - - 2d");
+    assert_eq!((active(&import), globs(&import)), (vec!["/run/a"], vec!["{b,b/*}", "{c,c/*}"]));
+    assert!(import.roots[0].notes[0].contains("/var/run"), "{:?}", import.roots[0].notes);
+    let reasons: Vec<_> = import.roots[0].protect.iter().map(|one| one.reason.as_str()).collect();
+    assert_eq!(reasons, ["excluded; /var/run is read as /run", "excluded"]);
+    assert_eq!(
+        only(&import.not_imported, |note| &note.reason),
+        "an earlier line for the same path wins (t.conf:1)"
+    );
+    // Of the link itself systemd-tmpfiles speaks as it is.
+    assert_eq!(active(&from("d /var/run - - - 1d")), ["/var/run"]);
+    assert_eq!(active(&from("d /var/runs/a - - - 1d")), ["/var/runs/a"]);
+}
+
+#[test]
 fn names_with_wildcards_in_them_are_protected_as_they_are() {
     let import = from("d /data - - - 10d\nf \"/data/a*{b},c]\\\\\"\nx /data/[[:digit:]]/x");
     assert_eq!(globs(&import), ["{a[*][{]b[}][,]c[]]\\\\,a[*][{]b[}][,]c[]]\\\\/*}", "*/x"]);
@@ -132,6 +158,7 @@ fn lines_that_guardian_cannot_follow_are_named_with_the_reason() {
         ("d /data/a - - - infinity", "infinite"),
         ("d /data/a - - - 200y", "36500 days"),
         ("d! /data/a - - - 1d", "at boot only"),
+        ("d /link/ - - - 1d", "/link is a symbolic link"),
         ("x /data/a", "excludes nothing"),
     ] {
         let import = from(line);
