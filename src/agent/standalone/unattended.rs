@@ -83,8 +83,9 @@ fn planned(
     let begun = clock::since_boot();
     let plans = engine.plan(commission, from_ref(target))?;
     let took = clock::since_boot().saturating_sub(begun);
-    let reports =
-        dry::reports(&plans, from_ref(target), clock::now(), took).into_iter().map(|(mut report, _)| {
+    let reports = dry::reports(&plans, commission.request, from_ref(target), clock::now(), took)
+        .into_iter()
+        .map(|(mut report, _)| {
             report.notes.push(why.to_owned());
             report
         });
