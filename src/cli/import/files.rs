@@ -135,7 +135,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn the_directories_are_those_of_systemd_tmpfiles_in_its_order() {
         let asked = std::process::Command::new("systemd-tmpfiles")
             .args(["--clean", "--prefix=/nothing"])
